@@ -1,0 +1,101 @@
+"""The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
+
+For the current stage of the goal it computes how many actions every pose is away from completing it (value iteration on the
+poses of one world), then takes the action that leads one action nearer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from envs.task import AIR, HEADINGS, TaskSpec
+from envs.voxel.world import (
+    BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, REACH, TURN_LEFT, TURN_RIGHT, Worlds, cell_ahead,
+)  # fmt: skip
+
+UNREACHABLE = 1 << 20
+
+
+def oracle_actions(worlds: Worlds) -> NDArray[np.int64]:
+    """The next action of each world on a shortest way to completing its current stage, (N,), as the task numbers them."""
+    return np.array([_index(worlds.spec, distances(worlds, n)[1][_pose(worlds, n)]) for n in range(worlds.n)])
+
+
+def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Actions to go until the current stage is complete, and the first of them, for every pose of world ``n``.
+
+    Both (D, W, 12), indexed [z, x, heading]; ``UNREACHABLE`` or more where there is no way.
+    """
+    rules, stage = worlds.rules, min(int(worlds.stage[n]), len(worlds.rules.goal_kind) - 1)
+    kind, item, bit = rules.goal_kind[stage], rules.goal_item[stage], 1 << stage
+    allowed = np.isin(np.arange(6), rules.actions)
+    if kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0:
+        kind = HOLD
+    found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(
+        kind, item, bit, worlds.blocks[n], worlds.items[n], worlds.marks[n], rules.solid, rules.breakable, rules.drops, allowed
+    )
+    return found
+
+
+def _pose(worlds: Worlds, n: int) -> tuple[int, int, int]:
+    x, z, heading = worlds.pose[n]
+    return int(z), int(x), int(heading)
+
+
+def _index(spec: TaskSpec, code: int) -> int:
+    from envs.task import ACTIONS
+
+    return spec.actions.index(ACTIONS[code]) if ACTIONS[code] in spec.actions else 0
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _distances(kind, item, bit, blocks, items, marks, solid, breakable, drops, allowed):  # type: ignore[no-untyped-def]
+    depth, width = items.shape
+    away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
+    first = np.zeros((depth, width, HEADINGS), np.int8)
+    lies = (items == item).any()
+    changed = True
+    while changed:
+        changed = False
+        for z in range(1, depth - 1):
+            for x in range(1, width - 1):
+                for heading in range(HEADINGS):
+                    ahead_x, ahead_z = cell_ahead(x, z, heading)
+                    column = blocks[ahead_z, ahead_x]
+                    shut = solid[column[0]] or solid[column[1]]
+                    target = column[1] if column[1] != AIR else column[0]
+                    can_break = allowed[BREAK] and breakable[target]
+                    marked = marks[ahead_z, ahead_x] & bit != 0
+                    best, code = away[z, x, heading], first[z, x, heading]
+                    if kind == REACH:
+                        if marks[z, x] & bit:
+                            best = 0
+                    elif kind == HOLD:
+                        here = items[z, x] == item or (items[ahead_z, ahead_x] == item and not shut)
+                        if allowed[PICK_UP] and here and best > 1:
+                            best, code = 1, PICK_UP
+                        if not lies and can_break and drops[target] == item and best > 2:
+                            best, code = 2, BREAK
+                    elif kind == BROKEN:
+                        if marked and shut and can_break and best > 1:
+                            best, code = 1, BREAK
+                    elif marked and column[0] == AIR and column[1] == AIR and items[ahead_z, ahead_x] == AIR:
+                        if allowed[PLACE] and best > 1:
+                            best, code = 1, PLACE
+                    # One action nearer: turn, walk, or break what stands in the way and then walk.
+                    for turn in (TURN_LEFT, TURN_RIGHT):
+                        to = (heading + (1 if turn == TURN_RIGHT else -1)) % HEADINGS
+                        if allowed[turn] and 1 + away[z, x, to] < best:
+                            best, code = 1 + away[z, x, to], turn
+                    if 1 <= ahead_z < depth - 1 and 1 <= ahead_x < width - 1:
+                        beyond = away[ahead_z, ahead_x, heading]
+                        if allowed[FORWARD] and not shut and 1 + beyond < best:
+                            best, code = 1 + beyond, FORWARD
+                        if allowed[FORWARD] and shut and can_break and 2 + beyond < best:
+                            best, code = 2 + beyond, BREAK
+                    if best < away[z, x, heading]:
+                        away[z, x, heading], first[z, x, heading] = best, code
+                        changed = True
+    return away, first

@@ -1,0 +1,520 @@
+"""A task as data: read from one TOML file, checked, and sampled into an episode by a random generator.
+
+The format is described in ``envs/README.md``. The same :class:`TaskSpec` is compiled to every world, so everything here is
+discrete: one block, one of four walking directions, 30 degrees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from envs import TASKS
+from envs.materials import Material, MaterialError, read_materials, standard_materials
+
+ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
+GOALS = ("reach", "hold", "broken", "placed_at")
+HEADINGS = 12
+AIR = 0
+MAX_TRIES = 1000
+
+
+class TaskError(ValueError):
+    """A task file is wrong; the message names the file, the key and the reason."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a character of the map stands for. ``column`` names the blocks from the floor upwards."""
+
+    column: tuple[str, ...] = ()
+    floor: str | None = None
+    item: str | None = None
+    choose: tuple[int, int] | None = None
+    otherwise: str = "."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One predicate of the goal; ``kind`` is one of :data:`GOALS`."""
+
+    kind: str
+    char: str = ""
+    item: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One draw of a task. Arrays are indexed [z, x] (row and column of the map, with a solid ring of one cell around it)."""
+
+    blocks: NDArray[np.uint8]  # (D, W, height): material of each block, 0 is air
+    floor: NDArray[np.uint8]  # (D, W): material under the feet
+    items: NDArray[np.uint8]  # (D, W): material of the item that lies there, 0 is none
+    marks: NDArray[np.uint8]  # (D, W): bit i is set where goal stage i has its place
+    start: tuple[int, int, int]  # x, z, heading in units of 30 degrees, clockwise from north (towards row 0)
+    target: tuple[int, int]  # x, z of what the compass points to, (-1, -1) without one
+    look: NDArray[np.uint8]  # (M,): which material's texture each material wears
+    tint: NDArray[np.float32]  # (M, 3): gain on each material's colour
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A checked task. Build one with :func:`load_task`."""
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    legend: Mapping[str, Cell]
+    goal: tuple[Stage, ...]
+    step_limit: int
+    actions: tuple[str, ...]
+    start: str
+    materials: Mapping[str, Material]
+    hash: str
+    floor: str = "oak_floor"
+    ceiling: str = "plaster"
+    height: int = 3
+    pitch: float = -20.0
+    reward_step: float = -1.0
+    reward_success: float = 0.0
+    compass: str | None = None
+    inventory: Mapping[str, int] = field(default_factory=dict)
+    shrink: tuple[int, int] = (0, 0)
+    tint: float = 0.0
+    textures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def material_names(self) -> tuple[str, ...]:
+        """Names by material number; number 0 is air."""
+        return ("air", *self.materials)
+
+    @cached_property
+    def items(self) -> tuple[str, ...]:
+        """Names of what can be carried: the keys of the observation's ``inventory``."""
+        return tuple(name for name, material in self.materials.items() if material.item)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(depth, width, height) of the world's arrays, ring included."""
+        return len(self.rows) + 2, len(self.rows[0]) + 2, self.height
+
+    def number(self, material: str | None) -> int:
+        return self.material_names.index(material) if material else AIR
+
+    @cached_property
+    def _tables(self) -> _Tables:
+        return _Tables(self)
+
+    def sample(self, rng: np.random.Generator) -> Episode:
+        """Draw one episode: layout, looks, and a start from which the goal can be reached.
+
+        Raises :class:`TaskError` if a thousand draws in a row cannot be solved.
+        """
+        tables = self._tables
+        for _ in range(MAX_TRIES):
+            grid = _choose(_shrink(tables.grid, self.shrink, rng), tables, rng)
+            codes = np.full(self.shape[:2], tables.border, np.uint8)
+            codes[1 : 1 + grid.shape[0], 1 : 1 + grid.shape[1]] = grid
+            starts = np.flatnonzero(tables.starts[codes])
+            if not len(starts):
+                continue
+            z, x = divmod(int(starts[rng.integers(len(starts))]), self.shape[1])
+            if solvable(self, tables, codes, z, x):
+                break
+        else:
+            raise TaskError(f"{self.name}: goal: cannot be reached in any of {MAX_TRIES} drawn layouts")
+        target = (-1, -1)
+        if self.compass:
+            marked = np.flatnonzero(codes == tables.codes[self.compass])
+            tz, tx = divmod(int(marked[rng.integers(len(marked))]), self.shape[1])
+            target = (tx, tz)
+        look, tint = tables.look, tables.no_tint
+        if self.textures:
+            look = look.copy()
+            for material, options in tables.textures:
+                look[material] = options[rng.integers(len(options))]
+        if self.tint:
+            tint = rng.uniform(1 - self.tint, 1 + self.tint, tint.shape).astype(np.float32)
+        heading = int(rng.integers(HEADINGS))
+        return Episode(
+            blocks=tables.column[codes],
+            floor=tables.floor[codes],
+            items=tables.item[codes],
+            marks=tables.marks[codes],
+            start=(x, z, heading),
+            target=target,
+            look=look,
+            tint=tint,
+        )
+
+
+class _Tables:
+    """The legend as arrays indexed by a character's code, made once a task."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        chars = list(spec.legend)
+        self.codes = {char: code for code, char in enumerate(chars)}
+        self.grid = np.array([[self.codes[char] for char in row] for row in spec.rows], np.uint8)
+        cells = [spec.legend[char] for char in chars]
+        self.column = np.zeros((len(chars) + 1, spec.height), np.uint8)
+        for code, cell in enumerate(cells):
+            self.column[code, : len(cell.column)] = [spec.number(block) for block in cell.column]
+        # The ring around the map is a full column of the map's first corner, or of stone where that corner is open.
+        corner = self.column[self.grid[0, 0], 0]
+        self.border = len(chars)
+        self.column[self.border] = corner if corner else spec.number("stone")
+        self.floor = np.array([spec.number(cell.floor or spec.floor) for cell in cells] + [spec.number(spec.floor)], np.uint8)
+        self.item = np.array([spec.number(cell.item) for cell in cells] + [AIR], np.uint8)
+        self.marks = np.array(
+            [sum(1 << i for i, stage in enumerate(spec.goal) if stage.char == char) for char in chars] + [0], np.uint8
+        )
+        solid = np.array([False, *(material.solid for material in spec.materials.values())])
+        breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
+        body = self.column[:, :2]
+        self.closed = solid[body].any(1)
+        # A cell can be made free when every solid block at the level of feet and head can be broken.
+        self.passable = ~self.closed
+        if "break" in spec.actions:
+            self.passable |= (~solid[body] | breakable[body]).all(1)
+        self.drops = np.array(
+            [
+                [name in spec.materials and spec.materials[name].drops == item for item in spec.items]
+                for name in spec.material_names
+            ]
+        ).reshape(len(spec.material_names), len(spec.items))
+        self.starts = np.array([char in spec.start and not shut for char, shut in zip(chars, self.closed, strict=False)] + [False])
+        self.choices = [
+            (self.codes[char], *cell.choose, self.codes[cell.otherwise])
+            for char, cell in spec.legend.items()
+            if cell.choose is not None
+        ]
+        self.look = np.arange(len(spec.material_names), dtype=np.uint8)
+        self.no_tint = np.ones((len(spec.material_names), 3), np.float32)
+        self.textures = [
+            (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
+        ]
+
+
+def _shrink(grid: NDArray[np.uint8], most: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Drop up to ``most`` = (rows, columns) lines, each equal to a neighbour, so that rooms change size but not shape."""
+    for axis in (0, 1):
+        for _ in range(int(rng.integers(most[axis] + 1)) if most[axis] else 0):
+            lines = grid if axis == 0 else grid.T
+            twins = np.flatnonzero((lines[1:] == lines[:-1]).all(1))
+            if len(twins):
+                grid = np.delete(grid, twins[rng.integers(len(twins))], axis)
+    return grid
+
+
+def _choose(grid: NDArray[np.uint8], tables: _Tables, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Of the cells drawn with a character that says ``choose``, keep as many as it says; the others become ``otherwise``."""
+    if tables.choices:
+        grid = grid.copy()
+    for code, least, most, other in tables.choices:
+        cells = np.flatnonzero(grid == code)
+        keep = least if most == least else int(rng.integers(least, most + 1))
+        drop = rng.permutation(len(cells))[keep:]
+        grid.reshape(-1)[cells[drop]] = other
+    return grid
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def flood(passable: NDArray[np.bool_], z: int, x: int) -> NDArray[np.bool_]:
+    """The cells that can be walked to from (z, x) in four directions, (D, W) bool."""
+    region = np.zeros_like(passable)
+    region[z, x] = True
+    todo = [(z, x)]
+    while todo:
+        z, x = todo.pop()
+        for near_z, near_x in ((z - 1, x), (z + 1, x), (z, x - 1), (z, x + 1)):
+            inside = 0 <= near_z < passable.shape[0] and 0 <= near_x < passable.shape[1]
+            if inside and passable[near_z, near_x] and not region[near_z, near_x]:
+                region[near_z, near_x] = True
+                todo.append((near_z, near_x))
+    return region
+
+
+def beside(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``region`` and its four neighbours."""
+    grown = region.copy()
+    grown[1:] |= region[:-1]
+    grown[:-1] |= region[1:]
+    grown[:, 1:] |= region[:, :-1]
+    grown[:, :-1] |= region[:, 1:]
+    return grown
+
+
+def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
+    """Whether each stage of the goal has a place that can be walked to from (z, x); the oracle proves the rest."""
+    region = flood(tables.passable[codes], z, x)
+    near = beside(region)
+
+    def obtainable(item: str) -> bool:
+        lies = tables.item[codes] == spec.number(item)
+        drops = tables.drops[tables.column[codes][..., :2], spec.items.index(item)].any(-1) & ("break" in spec.actions)
+        return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & near).any()))
+
+    def possible(stage: Stage) -> bool:
+        if stage.kind == "hold":
+            return obtainable(stage.item)
+        marked = codes == tables.codes[stage.char]
+        if stage.kind == "reach":
+            return bool((marked & region).any())
+        if stage.kind == "broken":
+            return bool(marked.any() and (near & tables.passable[codes])[marked].all())
+        return bool((marked & near).any() and "place" in spec.actions and obtainable(stage.item))
+
+    return all(possible(stage) for stage in spec.goal)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "title": str,
+    "map": str,
+    "legend": dict,
+    "goal": dict,
+    "step_limit": int,
+    "actions": list,
+    "start": str,
+    "materials": dict,
+    "floor": str,
+    "ceiling": str,
+    "height": int,
+    "pitch": (int, float),
+    "reward": dict,
+    "compass": str,
+    "inventory": dict,
+    "vary": dict,
+}
+
+
+def load_task(task: str | Path | TaskSpec) -> TaskSpec:
+    """A task by its name (a file of ``envs/tasks``) or by a path to a TOML file.
+
+    Raises :class:`TaskError`, in one line, for anything that is wrong with the name or the file.
+    """
+    if isinstance(task, TaskSpec):
+        return task
+    path = Path(task)
+    if path.suffix != ".toml":
+        path = TASKS / f"{task}.toml"
+        if not path.is_file():
+            raise TaskError(f"unknown task '{task}' (known: {', '.join(task_names())}; or give a path to a .toml file)")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+    try:
+        return parse_task(tomllib.loads(text), path.stem)
+    except (TaskError, MaterialError, tomllib.TOMLDecodeError) as error:
+        raise TaskError(f"{path}: {error}") from error
+
+
+def task_names() -> list[str]:
+    """Names of the shipped tasks."""
+    return sorted(path.stem for path in TASKS.glob("*.toml"))
+
+
+def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
+    """A checked task from a parsed TOML document; raises :class:`TaskError` naming the key and the reason."""
+    _check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
+    materials = {**standard_materials(), **read_materials(doc.get("materials", {}))}
+    if len(materials) > 254:
+        raise TaskError("materials: at most 254 are possible")
+    height = doc.get("height", 3)
+    if not 2 <= height <= 16:
+        raise TaskError(f"height: must be from 2 to 16 blocks, not {height}")
+    for material in materials.values():
+        if material.drops is not None and not (material.drops in materials and materials[material.drops].item):
+            raise TaskError(f"materials: '{material.name}' drops '{material.drops}', which is no material that can be an item")
+
+    def known(where: str, material: Any, item: bool = False) -> str:
+        if material not in materials:
+            raise TaskError(f"{where}: unknown material '{material}' (known: {', '.join(materials)})")
+        if item and not materials[material].item:
+            raise TaskError(f"{where}: '{material}' cannot be an item (its material does not say item = true)")
+        return str(material)
+
+    legend = {".": Cell()}
+    for char, entry in doc["legend"].items():
+        legend[char] = _read_cell(char, entry, height, known)
+    for char, cell in legend.items():
+        if cell.otherwise not in legend:
+            raise TaskError(f"legend.{char}: otherwise: '{cell.otherwise}' is not in the legend")
+        if cell.choose and legend[cell.otherwise].choose:
+            raise TaskError(f"legend.{char}: otherwise: '{cell.otherwise}' is itself chosen")
+    rows = _read_map(doc["map"], legend)
+    present = set("".join(rows))
+    for char, cell in legend.items():
+        count = sum(row.count(char) for row in rows)
+        if cell.choose and char in present and cell.choose[1] > count:
+            raise TaskError(f"legend.{char}: choose: {cell.choose[1]} of {count} cells")
+
+    actions = tuple(doc.get("actions", ACTIONS))
+    if unknown := [action for action in actions if action not in ACTIONS]:
+        raise TaskError(f"actions: unknown action '{unknown[0]}' (known: {', '.join(ACTIONS)})")
+    if not actions or len(set(actions)) != len(actions):
+        raise TaskError("actions: must name each action once, and at least one")
+    if doc["step_limit"] < 1:
+        raise TaskError(f"step_limit: must be at least 1, not {doc['step_limit']}")
+    inventory = doc.get("inventory", {})
+    for item, count in inventory.items():
+        known("inventory", item, item=True)
+        if type(count) is not int or not 0 <= count <= 999:
+            raise TaskError(f"inventory.{item}: must be a whole number from 0 to 999")
+    compass = doc.get("compass")
+    if compass is not None and compass not in present:
+        raise TaskError(f"compass: '{compass}' is not on the map")
+    reward = doc.get("reward", {})
+    _check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
+    vary = doc.get("vary", {})
+    _check_keys("vary.", vary, {"shrink": list, "tint": (int, float), "textures": dict})
+    shrink = vary.get("shrink", [0, 0])
+    if len(shrink) != 2 or any(type(n) is not int or n < 0 for n in shrink):
+        raise TaskError("vary.shrink: must be two whole numbers, rows and columns")
+    if not 0 <= vary.get("tint", 0) < 1:
+        raise TaskError("vary.tint: must be at least 0 and below 1")
+    textures = {}
+    for material, options in vary.get("textures", {}).items():
+        if not isinstance(options, list) or not options:
+            raise TaskError(f"vary.textures.{material}: must list materials")
+        textures[known("vary.textures", material)] = tuple(known(f"vary.textures.{material}", option) for option in options)
+
+    start = doc.get("start", ".")
+    spec = TaskSpec(
+        name=name,
+        title=doc.get("title", name),
+        rows=rows,
+        legend=legend,
+        goal=_read_goal(doc["goal"], present, known),
+        step_limit=doc["step_limit"],
+        actions=actions,
+        start=start,
+        materials=materials,
+        hash=hashlib.sha256(json.dumps({**doc, "title": ""}, sort_keys=True).encode()).hexdigest(),
+        floor=known("floor", doc.get("floor", "oak_floor")),
+        ceiling=known("ceiling", doc.get("ceiling", "plaster")),
+        height=height,
+        pitch=float(doc.get("pitch", -20.0)),
+        reward_step=float(reward.get("step", -1.0)),
+        reward_success=float(reward.get("success", 0.0)),
+        compass=compass,
+        inventory=dict(inventory),
+        shrink=(shrink[0], shrink[1]),
+        tint=float(vary.get("tint", 0.0)),
+        textures=textures,
+    )
+    if not -89 <= spec.pitch <= 89:
+        raise TaskError(f"pitch: must be from -89 to 89 degrees, not {spec.pitch:g}")
+    drawn = present | {legend[char].otherwise for char in present if legend[char].choose}
+    if not any(spec._tables.starts[spec._tables.codes[char]] for char in drawn):
+        raise TaskError(f"start: no free cell of the map has a character of '{start}'")
+    try:
+        for seed in range(8):
+            spec.sample(np.random.default_rng(seed))
+    except TaskError as error:
+        raise TaskError(str(error).removeprefix(f"{name}: ")) from None
+    return spec
+
+
+def _check_keys(
+    where: str, table: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], needed: Iterable[str] = ()
+) -> None:
+    names = {str: "text", dict: "a table", int: "a whole number", list: "a list", (int, float): "a number"}
+    for key, value in table.items():
+        if key not in kinds:
+            raise TaskError(f"{where}{key}: unknown key (known: {', '.join(kinds)})")
+        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+            raise TaskError(f"{where}{key}: must be {names[kinds[key]]}, not {value!r}")
+    for key in needed:
+        if key not in table:
+            raise TaskError(f"{where}{key}: is missing")
+
+
+def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
+    where = f"legend.{char}"
+    if len(char) != 1:
+        raise TaskError(f"{where}: a legend key must be one character")
+    if isinstance(entry, str):  # one material: a full column of it
+        entry = {"column": [entry] * height}
+    elif isinstance(entry, list):
+        entry = {"column": entry}
+    elif not isinstance(entry, Mapping):
+        raise TaskError(f"{where}: must be a material, a list of materials or a table")
+    _check_keys(
+        f"{where}.",
+        entry,
+        {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str},  # type: ignore[dict-item]
+    )
+    column = tuple(known(f"{where}.column", block) for block in entry.get("column", []))
+    if len(column) > height:
+        raise TaskError(f"{where}.column: {len(column)} blocks, but the room is {height} high")
+    choose = entry.get("choose")
+    if isinstance(choose, int):
+        choose = [choose, choose]
+    if choose is not None and (len(choose) != 2 or any(type(n) is not int for n in choose) or not 0 <= choose[0] <= choose[1]):
+        raise TaskError(f"{where}.choose: must be a count or [least, most]")
+    return Cell(
+        column=column,
+        floor=known(f"{where}.floor", entry["floor"]) if "floor" in entry else None,
+        item=known(f"{where}.item", entry["item"], item=True) if "item" in entry else None,
+        choose=tuple(choose) if choose is not None else None,
+        otherwise=entry.get("otherwise", "."),
+    )
+
+
+def _read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:
+    rows = tuple(text.strip("\n").splitlines())
+    if not rows or not rows[0]:
+        raise TaskError("map: is empty")
+    if max(len(rows), len(rows[0])) > 250:
+        raise TaskError("map: at most 250 by 250 cells")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise TaskError(f"map: row {number} has {len(row)} characters, row 1 has {len(rows[0])}")
+        for column, char in enumerate(row, 1):
+            if char not in legend:
+                raise TaskError(f"map: row {number}, column {column}: '{char}' is not in the legend")
+    return rows
+
+
+def _read_goal(table: Mapping[str, Any], present: set[str], known: Any) -> tuple[Stage, ...]:
+    if "all_of" in table:
+        _check_keys("goal.", table, {"all_of": list})
+        stages = table["all_of"]
+        if not stages or not all(isinstance(stage, Mapping) for stage in stages):
+            raise TaskError("goal.all_of: must list at least one predicate")
+        if len(stages) > 8:
+            raise TaskError("goal.all_of: at most 8 predicates")
+    else:
+        stages = [table]
+    goal = []
+    for stage in stages:
+        _check_keys("goal.", stage, {**dict.fromkeys(GOALS, str), "item": str})
+        kinds = [kind for kind in GOALS if kind in stage]
+        if len(kinds) != 1:
+            raise TaskError(f"goal: a predicate is one of {', '.join(GOALS)} (or all_of, a list of them)")
+        kind = kinds[0]
+        char = "" if kind == "hold" else stage[kind]
+        item = known("goal.hold", stage["hold"], item=True) if kind == "hold" else ""
+        if kind == "placed_at":
+            if "item" not in stage:
+                raise TaskError("goal.item: is missing (what is to be placed)")
+            item = known("goal.item", stage["item"], item=True)
+        elif "item" in stage:
+            raise TaskError(f"goal.item: goes with placed_at, not with {kind}")
+        if char and char not in present:
+            raise TaskError(f"goal.{kind}: '{char}' is not on the map")
+        goal.append(Stage(kind, char, item))
+    return tuple(goal)

@@ -1,0 +1,1 @@
+"""The embedded world: rules, pixels, and the two Gymnasium faces."""

@@ -1,0 +1,221 @@
+"""First-person pixels: one ray a pixel, walked cell by cell over the map, all worlds in one compiled loop.
+
+A ray is followed in two dimensions, since a room is a map of columns: each step enters the next cell (Amanatides and Woo 1987,
+"A fast voxel traversal algorithm for ray tracing"), and only a cell that holds something is looked at block by block.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from envs.materials import TEXTURE_SIZE, texture
+from envs.task import AIR, HEADINGS, TaskSpec
+from envs.voxel.world import CLEAR, FULL, act, cell_ahead, held_item, holds
+
+EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
+ITEM = np.float32(0.18)  # half the edge of an item on the floor
+FOG = np.float32(0.07)  # how fast light falls with distance: 1 / (1 + FOG * distance)
+OUTLINE = np.float32(0.05)  # width of the line round the target, in blocks
+SHADE_X, SHADE_Z, SHADE_UP, SHADE_DOWN = np.float32(0.75), np.float32(0.9), np.float32(1.0), np.float32(0.6)
+FAR = np.float32(1e9)
+DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
+FAST = {"contract", "arcp", "nsz", "reassoc"}  # not "ninf": a ray along an axis divides by zero
+
+
+class Camera:
+    """What drawing needs and no step changes: size, field of view, textures, and the shape of the hand.
+
+    Args:
+        size: (height, width) in pixels.
+        fov: vertical field of view in degrees; Minecraft's default is 70.
+    """
+
+    def __init__(self, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = 70.0) -> None:
+        self.size = size
+        self.zoom = np.float32(math.tan(math.radians(fov) / 2))
+        self.pitch = np.float32(math.radians(spec.pitch))
+        self.textures = np.stack(
+            [np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8), *(texture(material) for material in spec.materials.values())]
+        )
+        self.ceiling = spec.number(spec.ceiling)
+        self.hand = hand(size)
+
+
+@cache
+def hand(size: tuple[int, int]) -> NDArray[np.int16]:
+    """Where the held block covers the picture, (H, W, 3) int16: shade in percent (0: not covered), texture row, texture column.
+
+    A cube in camera space, turned by 45 degrees and seen from above, low on the right as Minecraft shows it.
+    """
+    height, width = size
+    v, u = np.mgrid[0:height, 0:width]
+    # Position in the hand's own square: the lower right 40 % of the picture, both coordinates in -1..1.
+    a = ((u + 0.5) / width - 0.78) / 0.20
+    b = ((v + 0.5) / height - 0.84) / 0.20
+    picture = np.zeros((height, width, 3), np.int16)
+    # Isometric cube: the top is a rhombus, the two sides are parallelograms.
+    for shade, s, t in (
+        (100, (a / 0.8 + (b + 0.55) / 0.4) / 2 + 0.0, ((b + 0.55) / 0.4 - a / 0.8) / 2 + 0.0),
+        (60, a / 0.8, (b + 0.15 + 0.5 * a) / 0.8),
+        (80, a / 0.8 + 1, (b + 0.15 - 0.5 * a) / 0.8),
+    ):
+        if shade == 100:
+            s, t = s + 0.5, t + 0.5
+        inside = (s >= 0) & (s < 1) & (t >= 0) & (t < 1)
+        picture[inside] = np.stack(
+            [np.full(inside.sum(), shade), t[inside] * TEXTURE_SIZE, s[inside] * TEXTURE_SIZE], 1
+        ).astype(np.int16)
+    return picture
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+def hit_item(ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Where a ray from o (relative to the middle of the item's cell floor) meets the little cube that lies there.
+
+    Returns (t, shade, u, v), t = FAR for a miss; u and v in 0..1 on the face.
+    """
+    half = ITEM
+    tx0, tx1 = (-half - ox) / dx, (half - ox) / dx
+    ty0, ty1 = -oy / dy, (2 * half - oy) / dy
+    tz0, tz1 = (-half - oz) / dz, (half - oz) / dz
+    near_x, near_y, near_z = min(tx0, tx1), min(ty0, ty1), min(tz0, tz1)
+    near = max(near_x, near_y, near_z)
+    if near > min(max(tx0, tx1), max(ty0, ty1), max(tz0, tz1)) or near <= 0:
+        return FAR, SHADE_UP, np.float32(0), np.float32(0)
+    px, py, pz = ox + near * dx + half, oy + near * dy, oz + near * dz + half
+    size = 2 * half
+    if near == near_y:
+        return near, SHADE_UP, px / size, pz / size
+    if near == near_x:
+        return near, SHADE_X, pz / size, py / size
+    return near, SHADE_Z, px / size, py / size
+
+
+@njit(cache=True, fastmath=FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, items, pose, held, look, tint):  # type: ignore[no-untyped-def]
+    """Draw row ``i`` of one world's picture into ``out`` (W, 3) uint8."""
+    height, width = hand.shape[0], hand.shape[1]
+    top = np.float32(blocks.shape[2])
+    x0, z0 = pose[0], pose[1]
+    eye_x, eye_z = np.float32(x0 + 0.5), np.float32(z0 + 0.5)
+    ahead_x, ahead_z = cell_ahead(x0, z0, pose[2])
+    yaw = pose[2] * (2 * math.pi / HEADINGS)
+    sin_yaw, cos_yaw = np.float32(math.sin(yaw)), np.float32(math.cos(yaw))
+    sin_pitch, cos_pitch = np.float32(math.sin(pitch)), np.float32(math.cos(pitch))
+    # The picture plane: ray = forward + a * right + b * up, with forward of length 1.
+    b = (1 - 2 * (i + np.float32(0.5)) / height) * zoom
+    level, dy = cos_pitch - b * sin_pitch, sin_pitch + b * cos_pitch
+    row_x, row_z = sin_yaw * level, -cos_yaw * level
+    for j in range(width):
+        if hand[i, j, 0] > 0 and held != AIR:
+            material, t = held, np.float32(0)
+            light = hand[i, j, 0] * np.float32(0.01)
+            row, column = hand[i, j, 1], hand[i, j, 2]
+        else:
+            a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
+            dx, dz = row_x + a * cos_yaw, row_z + a * sin_yaw
+            far = (-EYE if dy < 0 else top - EYE) / dy  # where the ray leaves the room through floor or ceiling
+            step_x, step_z = (1 if dx > 0 else -1), (1 if dz > 0 else -1)
+            delta_x, delta_z = abs(1 / dx), abs(1 / dz)
+            next_x, next_z = np.float32(0.5) * delta_x, np.float32(0.5) * delta_z
+            x, z = x0, z0
+            while True:
+                if next_x < next_z:
+                    t, across = next_x, True
+                    next_x += delta_x
+                else:
+                    t, across = next_z, False
+                    next_z += delta_z
+                if t >= far:  # floor or ceiling, still in the cell before
+                    t = far
+                    u, v = eye_x + t * dx, eye_z + t * dz
+                    if dy < 0:
+                        material, light = floor[z, x], SHADE_UP
+                    else:
+                        material, light = ceiling, SHADE_DOWN
+                    break
+                if across:
+                    x += step_x
+                else:
+                    z += step_z
+                what = kind[z, x]
+                if what == CLEAR:
+                    continue
+                y = EYE + t * dy
+                material = blocks[z, x, min(int(y), blocks.shape[2] - 1)]
+                if material != AIR:  # the side of a block
+                    v = -y
+                    if across:
+                        light, u = SHADE_X, eye_z + t * dz
+                    else:
+                        light, u = SHADE_Z, eye_x + t * dx
+                    break
+                if what != FULL:
+                    if items[z, x] != AIR:
+                        hit, light, u, v = hit_item(
+                            eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz
+                        )
+                        if hit < FAR:
+                            t, material, v = hit, items[z, x], -v
+                            break
+                    # A block's top or underside, between where the ray enters this cell and where it leaves it.
+                    y_out = EYE + min(next_x, next_z, far) * dy
+                    here = int(y)
+                    if dy < 0:
+                        lowest = max(int(math.floor(y_out)), 0)
+                        while here > lowest and blocks[z, x, here - 1] == AIR:
+                            here -= 1
+                        if here > lowest:
+                            t, material, light = (here - EYE) / dy, blocks[z, x, here - 1], SHADE_UP
+                            u, v = eye_x + t * dx, eye_z + t * dz
+                            break
+                    else:
+                        highest = min(int(y_out), blocks.shape[2] - 1)
+                        while here < highest and blocks[z, x, here + 1] == AIR:
+                            here += 1
+                        if here < highest:
+                            t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
+                            u, v = eye_x + t * dx, eye_z + t * dz
+                            break
+            u -= math.floor(u)
+            v -= math.floor(v)
+            if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
+                edge = min(min(u, 1 - u), min(v, 1 - v))
+                if edge < OUTLINE:
+                    light *= np.float32(0.35)
+            light /= 1 + FOG * t * np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
+            row = min(int(v * TEXTURE_SIZE), TEXTURE_SIZE - 1)
+            column = min(int(u * TEXTURE_SIZE), TEXTURE_SIZE - 1)
+        picture = look[material]
+        for c in range(3):
+            out[j, c] = np.uint8(min(textures[picture, row, column, c] * light * tint[material, c], np.float32(255)))
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def step_and_draw(actions, pov, invalid, success, stage, steps, inventory, blocks, kind, floor, items, marks, pose, look, tint,
+                  action_codes, solid, breakable, drops, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Step every world and draw every picture; an action may also be DRAW or SKIP.
+
+    Writes pov (N, H, W, 3), invalid (N,) and success (N,), and changes the state arrays in place.
+    """
+    for n in range(len(actions)):
+        if actions[n] >= 0:
+            steps[n] += 1
+            code = action_codes[actions[n]]
+            invalid[n] = not act(code, blocks[n], kind[n], items[n], pose[n], inventory[n], solid, breakable, drops)
+        while stage[n] < len(goal_kind) and holds(
+            goal_kind[stage[n]], goal_item[stage[n]], 1 << stage[n], blocks[n], marks[n], pose[n], inventory[n], solid
+        ):
+            stage[n] += 1
+        success[n] = stage[n] == len(goal_kind)
+    height = pov.shape[1]
+    for job in prange(len(actions) * height):
+        n, i = job // height, job % height
+        if actions[n] != SKIP:
+            draw_row(pov[n, i], i, zoom, pitch, ceiling, textures, hand, blocks[n], kind[n], floor[n], items[n], pose[n],
+                     held_item(inventory[n]), look[n], tint[n])  # fmt: skip
