@@ -1,0 +1,63 @@
+"""From a world's dict of observations to what the learner reads: stacks of grey frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
+from gymnasium.wrappers import FrameStackObservation, TransformObservation
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+
+
+def grey(pov: Frames) -> Frames:
+    """RGB (N, H, W, 3) -> luminance (N, H, W), both uint8."""
+    n, height, width, _ = pov.shape
+    return np.asarray(cv2.cvtColor(pov.reshape(n * height, width, 3), cv2.COLOR_RGB2GRAY), np.uint8).reshape(n, height, width)
+
+
+def grey_stack(env: gym.Env[Any, Any], stack: int = 4) -> gym.Env[Any, Any]:
+    """One world whose observations are the last ``stack`` frames in grey, (S, H, W) uint8, oldest first, zeros before the start."""
+    height, width, _ = env.observation_space["pov"].shape  # type: ignore[index]
+    space = gym.spaces.Box(0, 255, (height, width), np.uint8)
+    frames = TransformObservation(env, lambda obs: grey(obs["pov"][None])[0], space)
+    return FrameStackObservation(frames, stack, padding_type="zero")
+
+
+class GreyStack(VectorWrapper[Any, Any, Any]):
+    """As :func:`grey_stack`, for N worlds with masked resets: observations (N, S, H, W) uint8.
+
+    The whole observation of the last step or reset stays in ``info["observation"]``.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4) -> None:
+        super().__init__(env)
+        height, width, _ = env.single_observation_space["pov"].shape  # type: ignore[index]
+        self.single_observation_space = gym.spaces.Box(0, 255, (stack, height, width), np.uint8)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+        self._frames: Frames = np.zeros((env.num_envs, stack, height, width), np.uint8)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
+        obs, info = self.env.reset(seed=seed, options=options)
+        fresh = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        self._frames = self._frames.copy()
+        self._frames[fresh] = 0
+        self._frames[fresh, -1] = grey(obs["pov"][fresh])
+        return self._frames, {**info, "observation": obs}
+
+    def step(self, actions: Any) -> tuple[Frames, Any, Any, Any, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        self._frames = np.concatenate([self._frames[:, 1:], grey(obs["pov"])[:, None]], 1)
+        return self._frames, reward, terminated, truncated, {**info, "observation": obs}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"frames": self._frames.copy(), "env": self.env.state_dict()}  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._frames = state["frames"].copy()
+        self.env.load_state_dict(state["env"])  # type: ignore[attr-defined]

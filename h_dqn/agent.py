@@ -1,0 +1,173 @@
+"""The algorithm: deep Q-learning over options.
+
+One class, two ways to learn from the same decisions (``Config.learner``):
+
+* ``rollout``: parallelised Q-learning (Gallici et al. 2024) with Q(lambda) over decisions, without replay or target network;
+* ``replay``: n-step double DQN (Mnih et al. 2015, van Hasselt et al. 2016) over semi-MDP replay (Tessler et al. 2017).
+
+A deep skill network is this agent with primitive actions alone; the H-DRLN controller is this agent with skills among its options.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from h_dqn.config import Config
+from h_dqn.networks import QNetwork, pick_device
+from h_dqn.replay import Decisions, SMDPReplay
+from h_dqn.targets import double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
+
+
+class Agent:
+    """Q-values over O options from (S, H, W) stacks of frames.
+
+    Args:
+        config: settings; of its fields this class reads those of exploration and learning.
+        options: O.
+        seed: decides the first weights, the exploration and the order of minibatches.
+    """
+
+    def __init__(self, config: Config, options: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.config, self.options = config, options
+        self.device = pick_device(config.device)
+        self.network = QNetwork(config.network, (config.stack, config.size, config.size), options).to(self.device)
+        keeps_target = config.learner == "replay" and config.target_period > 0
+        self.target = deepcopy(self.network) if keeps_target else self.network
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
+            if config.optimizer == "radam"
+            # The DQN papers put the 0.01 inside the root; torch adds it outside, so its root stands here.
+            else torch.optim.RMSprop(self.network.parameters(), lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
+        )
+        self.decisions = 0  # made while training
+        self._updates = 0  # minibatches of the replay learner
+        self._copied = 0  # of them, those made before the last copy into the target network
+        self._rng = np.random.default_rng([seed, 1])
+
+    @property
+    def epsilon(self) -> float:
+        """Share of random choices now; falls linearly with the decisions made."""
+        c = self.config
+        share = min(1.0, self.decisions / max(1, c.epsilon_decisions))
+        return c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
+
+    @torch.no_grad()
+    def values(self, obs: NDArray[np.uint8]) -> Tensor:
+        """Q (B, O) of the online network."""
+        q_BO: Tensor = self.network(self._tensor(obs))
+        return q_BO
+
+    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The best available option of each row, (B,)."""
+        q_BO = self.values(obs).masked_fill(~self._tensor(available), -torch.inf)
+        best: NDArray[np.int64] = q_BO.argmax(1).cpu().numpy()
+        return best
+
+    def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """As :meth:`choose`, but each row, by its own draw, takes with chance epsilon a random available option."""
+        chosen = self.choose(obs, available)
+        random = self._rng.random(len(chosen)) < self.epsilon
+        chosen[random] = (self._rng.random(available.shape) * available).argmax(1)[random]
+        self.decisions += len(chosen)
+        return chosen
+
+    def learn(self, replay: SMDPReplay, progress: float) -> dict[str, float]:
+        """One round of learning; ``progress`` 0..1 of the run sets the learning rate. Returns what is worth logging."""
+        c = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
+        losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
+        return {"loss": float(torch.stack(losses).mean())} if losses else {}
+
+    def _learn_rollout(self, replay: SMDPReplay) -> list[Tensor]:
+        batch = replay.fresh()
+        if not len(batch.option):
+            return []
+        target_D = self.lambda_targets(batch)
+        obs, option = self._tensor(batch.obs), self._tensor(batch.option)
+        losses = []
+        for _ in range(self.config.epochs):
+            order = self._tensor(self._rng.permutation(len(target_D)))
+            for rows in order.split(self.config.batch_size):
+                loss, _ = self._regress(obs[rows], option[rows], target_D[rows], torch.ones(()))
+                losses.append(loss)
+        return losses
+
+    def _learn_replay(self, replay: SMDPReplay) -> list[Tensor]:
+        c = self.config
+        losses = []
+        while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
+            self._updates += 1
+            batch = replay.sample(c.batch_size, c.n_step)
+            loss, error = self._regress(
+                self._tensor(batch.obs), self._tensor(batch.option), self.n_step_targets(batch), self._tensor(batch.weight)
+            )
+            losses.append(loss)
+            if c.priority:
+                replay.set_priority(batch.id, error.cpu().numpy())
+        if c.target_period and self.decisions - self._copied >= c.target_period:
+            self.target.load_state_dict(self.network.state_dict())
+            self._copied = self.decisions
+        return losses
+
+    @torch.no_grad()
+    def n_step_targets(self, batch: Decisions) -> Tensor:
+        """Targets (B,) of the replay learner."""
+        end_obs, available = self._tensor(batch.end_obs), self._tensor(batch.available)
+        q_target = self.target(end_obs)
+        bootstrap = (
+            double_q_bootstrap(self.network(end_obs), q_target, available)
+            if self.config.double and self.target is not self.network
+            else masked_max(q_target, available)
+        )
+        rewards = self._tensor(batch.rewards) * self.config.reward_scale
+        return smdp_target(rewards, self._tensor(batch.length), bootstrap, self._tensor(batch.terminated), self.config.discount)
+
+    @torch.no_grad()
+    def lambda_targets(self, batch: Decisions) -> Tensor:
+        """Targets (B,) of the rollout learner."""
+        c, length = self.config, self._tensor(batch.length)
+        bootstrap = masked_max(self.network(self._tensor(batch.end_obs)), self._tensor(batch.available))
+        reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
+        return q_lambda(
+            reward, c.discount**length, bootstrap, self._tensor(batch.terminated), self._tensor(batch.following), c.trace
+        )
+
+    def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""
+        q = self.network(obs).gather(1, option[:, None]).squeeze(1)
+        error = target - q.detach()
+        clip = self.config.td_clip
+        loss_B = nn.functional.huber_loss(q, target, "none", clip) if clip else 0.5 * (target - q) ** 2
+        loss = (weight * loss_B).mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return loss.detach(), error
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "target": self.target.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": [self.decisions, self._updates, self._copied],
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.decisions, self._updates, self._copied = state["counters"]
+        self._rng.bit_generator.state = state["rng"]

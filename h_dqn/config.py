@@ -1,0 +1,79 @@
+"""Settings of one run. Presets are in ``presets.py``; on the command line each field is a flag of the same name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Config:
+    """How to learn. Decisions are choices of an option; environment steps are primitive actions."""
+
+    env_steps: int = 300_000
+    """length of the run, in environment steps over all worlds together"""
+    worlds: int = 64
+    """worlds that run at once"""
+    size: int = 48
+    """height and width of a frame, in pixels"""
+    stack: int = 2
+    """grey frames in one observation; more show motion and the recent past, and cost time"""
+    network: str = "compact"
+    """a name in networks.ARCHITECTURES"""
+    option_steps: int = 5
+    """k: steps that the controller lets a skill run"""
+    discount: float = 0.97
+    """gamma, per environment step"""
+    reward_scale: float = 0.1
+    """rewards are multiplied by this when they are sampled; keeps Q-values near 1"""
+
+    epsilon_start: float = 1.0
+    """share of random choices at the start"""
+    epsilon_end: float = 0.05
+    """share of random choices from epsilon_decisions on"""
+    epsilon_decisions: int = 20_000
+    """decisions over which epsilon falls"""
+
+    learner: Literal["rollout", "replay"] = "rollout"
+    """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""
+    round_steps: int = 16
+    """steps of every world between two rounds of learning"""
+    batch_size: int = 256
+    """decisions in a minibatch"""
+    optimizer: Literal["radam", "rmsprop"] = "radam"
+    """radam, or the centred RMSProp of the DQN papers"""
+    learning_rate: float = 1e-3
+    """step size of the optimiser"""
+    final_learning_rate: float = 0.05
+    """learning rate at the end of the run, as a share of the first one; it falls linearly"""
+    max_grad_norm: float = 10.0
+    """gradients are scaled down to this norm"""
+    td_clip: float = 0.0
+    """gradient of the loss is clipped where the TD error exceeds this (0: squared loss)"""
+
+    trace: float = 0.6
+    """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""
+    epochs: int = 2
+    """rollout only. passes over the decisions of a round"""
+
+    capacity: int = 100_000
+    """replay only. environment steps that are kept"""
+    learn_start: int = 20_000
+    """replay only. decisions before the first update"""
+    updates_per_decision: float = 4.0
+    """replay only. minibatches learned for each decision made"""
+    n_step: int = 1
+    """replay only. consecutive decisions in one target: more brings reward back faster, with more variance"""
+    double: bool = True
+    """replay only. the online network picks the option that the target network values"""
+    target_period: int = 10_000
+    """replay only. decisions between two copies into the target network (0: no target network)"""
+    priority: float = 0.0
+    """replay only. exponent of prioritised replay (0: uniform)"""
+
+    evaluate_every: int = 20_000
+    """environment steps between two validations"""
+    validation_episodes: int = 500
+    """greedy episodes of a validation"""
+    device: str = "auto"
+    """auto, cpu or cuda"""

@@ -1,0 +1,64 @@
+"""Greedy evaluation: how often a policy reaches the goal, with an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from h_dqn.options import Option, OptionRunner
+from h_dqn.rollout import Choose, Rollout
+from h_dqn.seeds import Split, episode_seeds
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcome of ``episodes`` greedy episodes; an episode succeeds when its world terminates."""
+
+    success_rate: float
+    ci95: tuple[float, float]
+    episodes: int
+    env_steps: int
+    decisions: int
+    mean_return: float
+
+
+def evaluate(
+    envs: VectorEnv[Any, Any, Any],
+    options: Sequence[Option],
+    choose: Choose,
+    episodes: int,
+    seed: int,
+    split: Split = "evaluate",
+) -> Evaluation:
+    """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of worlds."""
+    seeds = episode_seeds(split, seed, max(episodes, envs.num_envs))
+    # Episodes are dealt out in order; what a world plays after the last one does not count.
+    counted = np.arange(envs.num_envs) < episodes
+    runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
+    rollout = Rollout(envs, runner, choose, seeds[: envs.num_envs], iter(seeds[envs.num_envs :]))
+    given, done, successes, steps, decisions = min(envs.num_envs, episodes), 0, 0, 0, 0
+    total = 0.0
+    while done < episodes:
+        step = rollout.step()
+        steps += int(counted.sum())
+        decisions += int((counted & step.due).sum())
+        total += float(step.reward[counted].sum())
+        successes += int((counted & step.terminated).sum())
+        for n in np.flatnonzero(counted & step.ended):
+            done += 1
+            counted[n] = given < episodes
+            given += int(counted[n])
+    return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, total / episodes)
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of a success rate (Wilson 1927): right also near 0 and 1, where the usual one is not."""
+    rate = successes / trials
+    middle = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

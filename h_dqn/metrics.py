@@ -1,0 +1,89 @@
+"""What a run logs: one JSON object a line in ``metrics.jsonl`` (the truth), and the same numbers for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from h_dqn.rollout import Step
+
+Row = dict[str, float]
+
+
+class MetricsLog:
+    """Appends rows to ``folder/metrics.jsonl`` and to TensorBoard files in ``folder/tensorboard``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def write(self, row: Row) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, value in row.items():
+            self._board.add_scalar(name, value, int(row["env_steps"]))  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()  # type: ignore[no-untyped-call]
+
+
+def read_metrics(folder: Path) -> list[Row]:
+    """The rows of a run."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class Tally:
+    """Counts while training: success and return over the last 300 episodes, use of each option since the last row."""
+
+    def __init__(self, worlds: int, options: list[str]) -> None:
+        self.names = options
+        self.episodes = 0
+        self._running = np.zeros(worlds)
+        self._success: deque[float] = deque(maxlen=300)
+        self._return: deque[float] = deque(maxlen=300)
+        self._decisions = np.zeros(len(options))
+        self._frames = np.zeros(len(options))
+        self._invalid = self._steps = 0
+
+    def add(self, step: Step) -> None:
+        self._running += step.reward
+        self._success.extend(step.terminated[step.ended].astype(float))
+        self._return.extend(self._running[step.ended])
+        self.episodes += int(step.ended.sum())
+        self._running[step.ended] = 0
+        self._decisions += np.bincount(step.option[step.due], minlength=len(self.names))
+        self._frames += np.bincount(step.option, minlength=len(self.names))
+        self._invalid += int(step.info["invalid_action"].sum()) if "invalid_action" in step.info else 0
+        self._steps += len(step.option)
+
+    @property
+    def success(self) -> float:
+        """Share of the last 300 training episodes (those with exploration) that reached the goal."""
+        return float(np.mean(self._success)) if self._success else 0.0
+
+    def row(self) -> Row:
+        row = {
+            "episodes": float(self.episodes),
+            "train_success": self.success,
+            "train_return": float(np.mean(self._return)) if self._return else 0.0,
+            "invalid_share": self._invalid / max(1, self._steps),
+        }
+        for name, decisions, frames in zip(self.names, self._decisions, self._frames, strict=True):
+            row[f"decisions/{name}"] = float(decisions / max(1, self._decisions.sum()))
+            row[f"frames/{name}"] = float(frames / max(1, self._frames.sum()))
+        self._decisions[:] = self._frames[:] = 0
+        self._invalid = self._steps = 0
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: list(value) if isinstance(value, deque) else value for name, value in vars(self).items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, deque(value, maxlen=300) if isinstance(getattr(self, name), deque) else value)

@@ -1,0 +1,68 @@
+"""Q-networks over stacks of grey frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Convolutions as (channels, kernel, stride), then one hidden layer. ``norm`` puts LayerNorm before and after it."""
+
+    convolutions: tuple[tuple[int, int, int], ...]
+    hidden: int
+    norm: bool
+    padding: int = 0  # of the first convolution
+
+
+ARCHITECTURES = {
+    # Mnih et al. 2015, with the padding of Tessler et al.'s code.
+    "nature": Architecture(((32, 8, 4), (64, 4, 2), (64, 3, 1)), hidden=512, norm=False, padding=1),
+    # Small enough for two cores at 48x48; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
+    "compact": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=128, norm=True),
+}
+
+
+class QNetwork(nn.Module):
+    """Frames (B, S, H, W) uint8 -> Q-values (B, O), one per option.
+
+    Args:
+        architecture: a name in :data:`ARCHITECTURES`.
+        shape: (S, H, W) of one stack of frames.
+        outputs: number of options O.
+    Raises ValueError if the frames are too small for the convolutions.
+    """
+
+    def __init__(self, architecture: str, shape: tuple[int, int, int], outputs: int) -> None:
+        super().__init__()
+        self.spec: dict[str, Any] = {"architecture": architecture, "shape": list(shape), "outputs": outputs}
+        plan = ARCHITECTURES[architecture]
+        layers: list[nn.Module] = []
+        channels, side_h, side_w = shape
+        for number, (out, kernel, stride) in enumerate(plan.convolutions):
+            padding = plan.padding if number == 0 else 0
+            layers += [nn.Conv2d(channels, out, kernel, stride, padding), nn.ReLU()]
+            channels = out
+            side_h, side_w = ((side + 2 * padding - kernel) // stride + 1 for side in (side_h, side_w))
+        if min(side_h, side_w) < 1:
+            raise ValueError(f"frames of {shape[1]}x{shape[2]} pixels are too small for the network '{architecture}'")
+        features = channels * side_h * side_w
+        layers += [nn.Flatten(), *([nn.LayerNorm(features)] if plan.norm else []), nn.Linear(features, plan.hidden)]
+        layers += [*([nn.LayerNorm(plan.hidden)] if plan.norm else []), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Linear(plan.hidden, outputs)
+        nn.init.zeros_(self.head.weight)  # all options start at 0, an optimistic guess where every step costs
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, frames_BSHW: Tensor) -> Tensor:
+        q_BO: Tensor = self.head(self.trunk(frames_BSHW.float() / 255 - 0.5))
+        return q_BO
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA where there is any, else the CPU."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

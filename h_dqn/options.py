@@ -1,0 +1,100 @@
+"""Options: what a controller can choose. A primitive action is an option of one step.
+
+An option is <I, pi, beta>: where it may start, what it does, when it ends (Sutton, Precup and Singh 1999). Everything is batched
+over N worlds; ``obs`` is what the vector environment gives, with the world as first axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class Option(Protocol):
+    """One choice of the controller. Skills are frozen: none of these methods changes anything."""
+
+    name: str
+
+    def initiate(self, obs: NDArray[Any]) -> Bools:
+        """(N,) bool: where it may be chosen."""
+
+    def act(self, obs: NDArray[Any]) -> Ints:
+        """(N,) int: the primitive action it takes."""
+
+    def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
+        """(N,) probability that it ends at ``obs``, after ``steps`` (N,) steps of it."""
+
+
+class Primitive:
+    """One primitive action, for one step."""
+
+    def __init__(self, name: str, action: int) -> None:
+        self.name, self.action = name, action
+
+    def initiate(self, obs: NDArray[Any]) -> Bools:
+        return np.ones(len(obs), bool)
+
+    def act(self, obs: NDArray[Any]) -> Ints:
+        return np.full(len(obs), self.action)
+
+    def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
+        return np.ones(len(obs))
+
+
+def primitives(names: Sequence[str]) -> list[Option]:
+    """The primitive actions of a world, in its order."""
+    return [Primitive(name, action) for action, name in enumerate(names)]
+
+
+class OptionRunner:
+    """Runs one option in each of N worlds, each with its own clock.
+
+    ``current`` (N,) is the running option, -1 where a decision is due; ``steps`` (N,) counts its steps so far.
+    """
+
+    def __init__(self, options: Sequence[Option], worlds: int, rng: np.random.Generator) -> None:
+        self.options = list(options)
+        self.current = np.full(worlds, -1)
+        self.steps = np.zeros(worlds, np.int64)
+        self._rng = rng
+
+    def available(self, obs: NDArray[Any]) -> Bools:
+        """Which options may start, (N, O); never an empty row, as every set of options holds the primitives."""
+        return np.stack([option.initiate(obs) for option in self.options], 1)
+
+    def begin(self, due: Bools, chosen: Ints) -> None:
+        """Start option ``chosen[i]`` in the i-th world of ``due``."""
+        self.current[due], self.steps[due] = chosen, 0
+
+    def act(self, obs: NDArray[Any]) -> Ints:
+        """The primitive action of each world's option, (N,)."""
+        actions = np.zeros(len(obs), np.int64)
+        for index in np.unique(self.current):
+            here = self.current == index
+            actions[here] = self.options[index].act(obs if here.all() else obs[here])
+        return actions
+
+    def advance(self, obs: NDArray[Any], ended: Bools) -> Bools:
+        """Count one step that led to ``obs``; returns where the decision is over, by the option's own rule or the episode's."""
+        self.steps += 1
+        over = ended.copy()
+        for index in np.unique(self.current):
+            here = self.current == index
+            chance = self.options[index].terminate(obs if here.all() else obs[here], self.steps[here])
+            sure = (chance <= 0) | (chance >= 1)
+            over[here] |= chance >= 1 if sure.all() else self._rng.random(len(chance)) < chance
+        self.current = np.where(over, -1, self.current)
+        return over
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"current": self.current.copy(), "steps": self.steps.copy(), "rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.current, self.steps = state["current"].copy(), state["steps"].copy()
+        self._rng.bit_generator.state = state["rng"]

@@ -1,0 +1,55 @@
+"""Settings that belong together, by name."""
+
+from h_dqn.config import Config
+
+PRESETS = {
+    # Whatever learns soonest on two cores.
+    "fast": Config(),
+    # Tessler et al. 2017 and their code: Nature network, 84x84x4, replay, centred RMSProp.
+    "paper": Config(
+        env_steps=200_000,
+        worlds=8,
+        size=84,
+        stack=4,
+        network="nature",
+        discount=0.99,
+        reward_scale=1.0,
+        epsilon_end=0.1,
+        epsilon_decisions=100_000,
+        learner="replay",
+        round_steps=1,
+        batch_size=32,
+        optimizer="rmsprop",
+        learning_rate=2.5e-3,
+        final_learning_rate=1.0,
+        td_clip=1.0,
+    ),
+    # Everything tiny, to see in seconds that the parts work together.
+    "smoke": Config(
+        env_steps=512,
+        worlds=8,
+        size=32,
+        round_steps=4,
+        batch_size=16,
+        epsilon_decisions=256,
+        evaluate_every=256,
+        validation_episodes=16,
+    ),
+    "smoke_replay": Config(
+        env_steps=512,
+        worlds=8,
+        size=32,
+        round_steps=4,
+        batch_size=16,
+        epsilon_decisions=256,
+        learner="replay",
+        capacity=400,
+        learn_start=64,
+        updates_per_decision=0.25,
+        n_step=3,
+        target_period=100,
+        priority=0.5,
+        evaluate_every=256,
+        validation_episodes=16,
+    ),
+}

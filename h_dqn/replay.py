@@ -1,0 +1,232 @@
+"""Replay for a semi-MDP: decisions of any length, over frames that are stored once.
+
+Each world writes its own film: one row for each observation, with the reward of the step that left it. An episode's last
+observation has a row like any other, and the next episode's first row follows it. A decision points into the film (first row, last
+row), so its raw rewards, its length and both of its observations are all there, and the discount is applied only when it is sampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h_dqn.sum_tree import SumTree
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """A batch of B decisions (or of chains of n decisions, which look just the same). S frames a stack, K steps at most."""
+
+    obs: NDArray[np.uint8]  # (B, S, H, W) where it was made
+    option: NDArray[np.int64]  # (B,)
+    rewards: NDArray[np.float32]  # (B, K) raw, 0 from its length on
+    length: NDArray[np.int64]  # (B,) environment steps
+    end_obs: NDArray[np.uint8]  # (B, S, H, W) where it ended
+    terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
+    available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
+    following: NDArray[np.int64]  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
+    weight: NDArray[np.float32]  # (B,) importance weight, 1 where sampling is uniform
+    id: NDArray[np.int64]  # (B,) its number, for ``set_priority``
+
+
+class SMDPReplay:
+    """Keeps about ``capacity`` environment steps of N worlds.
+
+    Args:
+        worlds: N.
+        capacity: environment steps over all worlds; each world's film has ``capacity / N`` rows.
+        shape: (S, H, W) of an observation; only its newest frame is stored.
+        options: number of options O.
+        priority: exponent of prioritised replay (Schaul et al. 2016); 0 samples uniformly over *decisions*, so that how often a
+            decision is drawn does not depend on how long it was.
+    """
+
+    def __init__(
+        self, worlds: int, capacity: int, shape: tuple[int, int, int], options: int, priority: float, rng: np.random.Generator
+    ) -> None:
+        self.worlds, self.priority, self._rng = worlds, priority, rng
+        self.rows = -(-capacity // worlds)
+        self.stack = shape[0]
+        self._frames = np.zeros((worlds, self.rows, *shape[1:]), np.uint8)
+        self._reward = np.zeros((worlds, self.rows), np.float32)
+        self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
+        self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
+        # Decisions have ascending numbers; number i lives in slot i % slots. No live ones share a first row, so slots never collide.
+        self.slots = worlds * self.rows
+        self._decisions = {
+            "world": np.zeros(self.slots, np.int32),
+            "first": np.zeros(self.slots, np.int64),
+            "last": np.zeros(self.slots, np.int64),
+            "option": np.zeros(self.slots, np.int32),
+            "terminated": np.zeros(self.slots, bool),
+            "available": np.zeros((self.slots, options), bool),
+            "next": np.full(self.slots, -1, np.int64),
+        }
+        self.made = 0  # decisions ever stored
+        self._oldest = 0  # none below is whole any more
+        self._fresh = 0  # none below is handed out by ``fresh`` again
+        self._begun = np.zeros(worlds, np.int64)  # first row of the decision that is running
+        self._option = np.full(worlds, -1)
+        self._previous = np.full(worlds, -1)  # number of the decision before it in the same episode, -1 at a start
+        self._tree = SumTree(self.slots if priority else 1)
+        self._top = 1.0  # largest priority seen: what a new decision gets
+
+    def __len__(self) -> int:
+        """Decisions that can be sampled, give or take those of a world that writes more rows than the others."""
+        return self.made - self._oldest
+
+    # --- writing ---
+
+    def begin_episode(self, worlds: NDArray[np.bool_], obs: NDArray[np.uint8]) -> None:
+        """Store the first observation of a new episode in each world of the mask (N,)."""
+        self._write(np.flatnonzero(worlds), obs, age=0)
+        self._previous[worlds] = -1
+
+    def decide(self, worlds: NDArray[np.bool_], option: NDArray[np.int64]) -> None:
+        """Option ``option[i]`` begins in the i-th world of the mask, at the newest row."""
+        self._begun[worlds] = self._written[worlds] - 1
+        self._option[worlds] = option
+
+    def step(self, reward: NDArray[Any], obs: NDArray[np.uint8]) -> None:
+        """Every world took one step: its reward (N,) and the observation it led to."""
+        everyone = np.arange(self.worlds)
+        newest = (self._written - 1) % self.rows
+        self._reward[everyone, newest] = reward
+        self._write(everyone, obs, age=np.minimum(self._age[everyone, newest], 254) + 1)
+
+    def complete(
+        self, worlds: NDArray[np.bool_], terminated: NDArray[np.bool_], ended: NDArray[np.bool_], available: NDArray[np.bool_]
+    ) -> None:
+        """The running decision is over at the newest row, in each world of the mask.
+
+        Args: terminated (N,), ended (N,) the episode is over for whatever reason, available (N, O) options there.
+        """
+        n = np.flatnonzero(worlds)
+        number = self.made + np.arange(len(n))
+        slot = number % self.slots
+        store = self._decisions
+        store["world"][slot], store["option"][slot] = n, self._option[n]
+        store["first"][slot], store["last"][slot] = self._begun[n], self._written[n] - 1
+        store["terminated"][slot], store["available"][slot] = terminated[n], available[n]
+        store["next"][slot] = -1
+        linked = self._previous[n] >= 0
+        store["next"][self._previous[n][linked] % self.slots] = number[linked]
+        self._previous[n] = np.where(ended[n], -1, number)
+        self.made += len(n)
+        if self.priority:
+            self._tree.set(slot, np.full(len(n), self._top))
+        self._forget()
+
+    def _write(self, worlds: NDArray[np.int64], obs: NDArray[np.uint8], age: int | NDArray[Any]) -> None:
+        row = self._written[worlds] % self.rows
+        self._frames[worlds, row] = obs[worlds, -1]
+        self._age[worlds, row] = age
+        self._written[worlds] += 1
+
+    def _forget(self) -> None:
+        while self._oldest < self.made:
+            number = np.arange(self._oldest, min(self._oldest + 4 * self.worlds, self.made))
+            whole = self._whole(number)
+            gone = len(number) if not whole.any() else int(whole.argmax())
+            if self.priority:
+                self._tree.set(number[:gone] % self.slots, np.zeros(gone))
+            self._oldest += gone
+            if gone < len(number):
+                return
+
+    def _whole(self, number: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether all rows of these decisions, with the frames before their first, are still in the film."""
+        slot = number % self.slots
+        world, first = self._decisions["world"][slot], self._decisions["first"][slot]
+        before = np.minimum(self._age[world, first % self.rows], self.stack - 1)
+        return np.asarray(first - before >= self._written[world] - self.rows)
+
+    # --- reading ---
+
+    def sample(self, batch: int, n_step: int = 1, beta: float = 0.4) -> Decisions:
+        """``batch`` chains of up to ``n_step`` consecutive decisions of one episode, drawn with replacement."""
+        number = np.empty(0, np.int64)
+        while len(number) < batch:
+            if self.priority:
+                draw = self._tree.find(self._rng.random(batch) * self._tree.total)
+                draw += (self._oldest - draw + self.slots - 1) // self.slots * self.slots  # slot -> number
+            else:
+                draw = self._rng.integers(self._oldest, self.made, batch)
+            number = np.concatenate([number, draw[self._whole(draw)]])
+        number = number[:batch]
+        weight = np.ones(batch, np.float32)
+        if self.priority:
+            chance = self._tree.weights[number % self.slots] / self._tree.total
+            weight = ((len(self) * chance) ** -beta).astype(np.float32)
+            weight /= weight.max()
+        return self._gather(number, n_step, weight)
+
+    def fresh(self) -> Decisions:
+        """All decisions that ended since this was last called, in the order in which they ended."""
+        number = np.arange(max(self._fresh, self._oldest), self.made)
+        self._fresh = self.made
+        number = number[self._whole(number)]
+        return self._gather(number, 1, np.ones(len(number), np.float32))
+
+    def set_priority(self, number: NDArray[np.int64], error: NDArray[Any]) -> None:
+        """New priorities |error|^priority for these decisions; those forgotten meanwhile are left alone."""
+        live = number >= self._oldest
+        weight = (np.abs(error[live]) + 1e-6) ** self.priority
+        self._top = max(self._top, float(weight.max(initial=0.0)))
+        self._tree.set(number[live] % self.slots, weight)
+
+    def _gather(self, number: NDArray[np.int64], n_step: int, weight: NDArray[np.float32]) -> Decisions:
+        store, slot = self._decisions, number % self.slots
+        end = slot
+        for _ in range(n_step - 1):
+            following = store["next"][end]
+            end = np.where(following >= 0, following % self.slots, end)
+        world, first, last = store["world"][slot], store["first"][slot], store["last"][end]
+        length = last - first
+        step = np.arange(length.max(initial=1))
+        rewards = self._reward[world[:, None], (first[:, None] + step) % self.rows]
+        position = {n: i for i, n in enumerate(number.tolist())}
+        return Decisions(
+            obs=self._stacked(world, first),
+            option=store["option"][slot].astype(np.int64),
+            rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
+            length=length,
+            end_obs=self._stacked(world, last),
+            terminated=store["terminated"][end],
+            available=store["available"][end],
+            following=np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64),
+            weight=weight,
+            id=number,
+        )
+
+    def _stacked(self, world: NDArray[np.int32], row: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The observation at these rows, (B, S, H, W): the newest frame last, zeros before the episode's start."""
+        back = np.arange(self.stack - 1, -1, -1)
+        frames: NDArray[np.uint8] = self._frames[world[:, None], (row[:, None] - back) % self.rows]
+        frames[self._age[world, row % self.rows][:, None] < back] = 0
+        return frames
+
+    # --- state ---
+
+    def state_dict(self) -> dict[str, Any]:
+        arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return {
+            "arrays": arrays,
+            "decisions": {name: value.copy() for name, value in self._decisions.items()},
+            "numbers": {"made": self.made, "_oldest": self._oldest, "_fresh": self._fresh, "_top": self._top},
+            "tree": self._tree.weights.copy(),
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state["arrays"].items():
+            getattr(self, name)[...] = value
+        for name, value in state["decisions"].items():
+            self._decisions[name][...] = value
+        for name, value in state["numbers"].items():
+            setattr(self, name, value)
+        self._tree.set(np.arange(self._tree.size), state["tree"])
+        self._rng.bit_generator.state = state["rng"]

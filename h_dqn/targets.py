@@ -1,0 +1,77 @@
+"""Learning targets, as pure functions of tensors.
+
+Shape letters: B batch, D decisions in the order in which they ended, K most steps of a decision, O options.
+A *decision* is the choice of one option and what followed until it ended: k raw rewards and the observation at its end.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def skill_reward(rewards_BK: Tensor, lengths_B: Tensor, discount: float | Tensor) -> Tensor:
+    """The discounted reward inside a decision, R = sum_{j<k} gamma^j r_j (Tessler et al. 2017, section "Skill Bellman equation").
+
+    Args:
+        rewards_BK: raw rewards; entries from ``lengths_B`` on are ignored.
+        lengths_B: steps of each decision, 1..K.
+    Returns: (B,)
+    """
+    j_K = torch.arange(rewards_BK.shape[1], device=rewards_BK.device)
+    inside_BK = j_K < lengths_B[:, None]
+    return torch.where(inside_BK, rewards_BK * discount**j_K, 0.0).sum(1)
+
+
+def smdp_target(
+    rewards_BK: Tensor, lengths_B: Tensor, bootstrap_B: Tensor, terminated_B: Tensor, discount: float | Tensor
+) -> Tensor:
+    """y = sum_{j<k} gamma^j r_j + gamma^k * bootstrap, without the bootstrap where the world terminated.
+
+    The target of one decision of k steps (Tessler et al. 2017) and, as consecutive decisions are consecutive steps, of n of them
+    (Sutton, Precup and Singh 1999, equation for the option model). A step limit does not terminate, so it keeps its bootstrap.
+
+    Returns: (B,)
+    """
+    tail_B = torch.where(terminated_B, 0.0, discount**lengths_B * bootstrap_B)
+    return skill_reward(rewards_BK, lengths_B, discount) + tail_B
+
+
+def masked_max(q_BO: Tensor, available_BO: Tensor) -> Tensor:
+    """max over the available options, (B,)."""
+    return q_BO.masked_fill(~available_BO, -torch.inf).max(1).values
+
+
+def double_q_bootstrap(q_online_BO: Tensor, q_target_BO: Tensor, available_BO: Tensor) -> Tensor:
+    """Q_target(s, argmax_o Q_online(s, o)) over the available options (van Hasselt, Guez and Silver 2016, equation 4), (B,)."""
+    best_B1 = q_online_BO.masked_fill(~available_BO, -torch.inf).argmax(1, keepdim=True)
+    return q_target_BO.gather(1, best_B1).squeeze(1)
+
+
+def q_lambda(
+    reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, trace: float
+) -> Tensor:
+    """Q(lambda) over decisions (Gallici et al. 2024, section 3; here each step is a decision of any length).
+
+        G_i = R_i + gamma^k_i * [(1 - lambda) * bootstrap_i + lambda * G_next(i)]
+
+    with the plain bootstrap where no next decision is known, and none where the world terminated.
+
+    Args:
+        reward_D: discounted reward inside each decision (see :func:`skill_reward`).
+        discount_D: gamma^k.
+        bootstrap_D: max_o Q at the decision's end.
+        next_D: index of the decision that follows in the same episode, larger than its own; -1 where there is none.
+        trace: lambda, 0 (one decision) .. 1 (as far as the decisions reach).
+    Returns: (D,)
+    """
+    reward, discount, bootstrap, end, following = (
+        x.tolist() for x in (reward_D, discount_D, bootstrap_D, terminated_D, next_D)
+    )
+    target = [0.0] * len(reward)
+    for i in range(len(reward) - 1, -1, -1):
+        tail = bootstrap[i]
+        if following[i] >= 0:
+            tail = (1 - trace) * tail + trace * target[following[i]]
+        target[i] = reward[i] + (0.0 if end[i] else discount[i] * tail)
+    return torch.tensor(target, dtype=reward_D.dtype, device=reward_D.device)

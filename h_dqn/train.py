@@ -1,0 +1,130 @@
+"""Training: worlds, options, agent and replay put together. A skill, the flat baseline and the controller differ in their options."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from h_dqn.agent import Agent
+from h_dqn.config import Config
+from h_dqn.evaluate import Evaluation, evaluate
+from h_dqn.metrics import Row, Tally
+from h_dqn.options import Option, OptionRunner
+from h_dqn.replay import SMDPReplay
+from h_dqn.rollout import Rollout
+from h_dqn.seeds import episode_seeds
+
+MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
+
+
+class Trainer:
+    """One run of learning.
+
+    Args:
+        make_envs: makes a vector environment of so many worlds, with stacks of frames as observations.
+        options: what may be chosen: primitives, or primitives and skills.
+        config: settings.
+        seed: decides everything that is random.
+    """
+
+    def __init__(self, make_envs: MakeEnvs, options: Sequence[Option], config: Config, seed: int) -> None:
+        self.make_envs, self.options, self.config, self.seed = make_envs, list(options), config, seed
+        self.envs = make_envs(config.worlds)
+        self._validation_envs: VectorEnv[Any, Any, Any] | None = None
+        self.agent = Agent(config, len(options), seed)
+        shape = self.envs.single_observation_space.shape
+        assert shape is not None
+        # A round of the rollout learner looks at what was just seen: at most two rows a step, and a skill that began before.
+        recent = config.worlds * (2 * config.round_steps + config.option_steps + config.stack)
+        self.replay = SMDPReplay(
+            config.worlds,
+            recent if config.learner == "rollout" else config.capacity,
+            (shape[0], shape[1], shape[2]),
+            len(options),
+            config.priority if config.learner == "replay" else 0.0,
+            np.random.default_rng([seed, 3]),
+        )
+        runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
+        self.rollout = Rollout(self.envs, runner, self.agent.explore, episode_seeds("train", seed, config.worlds))
+        self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
+        self.tally = Tally(config.worlds, [option.name for option in options])
+        self.env_steps = 0
+        self.seconds = 0.0
+        self.best: tuple[float, dict[str, Any]] | None = None
+        self.reached_95: tuple[int, float] | None = None
+
+    def run(self) -> Iterator[Row]:
+        """Learn to the end of the run; yields a row of metrics after each round.
+
+        A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, and a
+        trainer that got this one's ``state_dict`` goes on exactly where it stopped.
+        """
+        c = self.config
+        while self.env_steps < c.env_steps:
+            began = time.perf_counter()
+            for _ in range(c.round_steps):
+                self._step()
+            row = self.agent.learn(self.replay, min(1.0, self.env_steps / c.env_steps))
+            due = self.env_steps // c.evaluate_every > (self.env_steps - c.worlds * c.round_steps) // c.evaluate_every
+            if self.env_steps >= c.env_steps or (due and self.tally.success > 0.7):
+                row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
+            self.seconds += time.perf_counter() - began
+            counters = {"env_steps": self.env_steps, "decisions": self.agent.decisions, "seconds": self.seconds}
+            yield {**counters, "epsilon": self.agent.epsilon, **row}
+
+    def _step(self) -> None:
+        step = self.rollout.step()
+        self.replay.decide(step.due, step.option[step.due])
+        self.replay.step(step.reward, step.reached)
+        if step.over.any():
+            self.replay.complete(step.over, step.terminated, step.ended, step.available)
+        if step.ended.any():
+            self.replay.begin_episode(step.ended, step.obs)
+        self.tally.add(step)
+        self.env_steps += self.config.worlds
+
+    def _validate(self, seconds: float) -> float:
+        """Greedy success on validation seeds; remembers the best weights and when 95 % was first reached."""
+        if self._validation_envs is None:
+            self._validation_envs = self.make_envs(min(250, self.config.validation_episodes))
+        episodes = self.config.validation_episodes
+        success = evaluate(
+            self._validation_envs, self.options, self.agent.choose, episodes, self.seed, "validate"
+        ).success_rate
+        if self.best is None or success >= self.best[0]:
+            self.best = (success, deepcopy(self.agent.network.state_dict()))
+        if success >= 0.95 and self.reached_95 is None:
+            self.reached_95 = (self.env_steps, seconds)
+        return success
+
+    def use_best(self) -> None:
+        """Give the agent the weights that did best in validation."""
+        if self.best is not None:
+            self.agent.network.load_state_dict(self.best[1])
+
+    def evaluate(self, episodes: int, seed: int) -> Evaluation:
+        """Greedy success of the agent as it is, on unseen episodes."""
+        return evaluate(self.make_envs(min(250, episodes)), self.options, self.agent.choose, episodes, seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rollout": self.rollout.state_dict(),
+            "agent": self.agent.state_dict(),
+            "replay": self.replay.state_dict(),
+            "tally": self.tally.state_dict(),
+            "counters": [self.env_steps, self.seconds],
+            "best": self.best,
+            "reached_95": self.reached_95,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for part in ("rollout", "agent", "replay", "tally"):
+            getattr(self, part).load_state_dict(state[part])
+        self.env_steps, self.seconds = state["counters"]
+        self.best = state["best"] and (state["best"][0], state["best"][1])
+        self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])
