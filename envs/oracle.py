@@ -6,11 +6,14 @@ poses of one world), then takes the action that leads one action nearer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from gymnasium.vector import VectorEnv
 from numba import njit
 from numpy.typing import NDArray
 
-from envs.task import AIR, HEADINGS, TaskSpec
+from envs.task import ACTIONS, AIR, HEADINGS
 from envs.voxel.world import (
     BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, REACH, TURN_LEFT, TURN_RIGHT, Worlds, cell_ahead,
 )  # fmt: skip
@@ -18,9 +21,39 @@ from envs.voxel.world import (
 UNREACHABLE = 1 << 20
 
 
-def oracle_actions(worlds: Worlds) -> NDArray[np.int64]:
-    """The next action of each world on a shortest way to completing its current stage, (N,), as the task numbers them."""
-    return np.array([_index(worlds.spec, distances(worlds, n)[1][_pose(worlds, n)]) for n in range(worlds.n)])
+class Oracle:
+    """Plays N worlds. ``act`` gives the next action of each, (N,), as the task numbers them."""
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self._first: list[NDArray[np.int8] | None] = [None] * worlds.n
+        codes = worlds.rules.actions.tolist()
+        self._numbers = np.array([codes.index(code) if code in codes else 0 for code in range(len(ACTIONS))])
+
+    def act(self) -> NDArray[np.int64]:
+        return np.array([self._act(n) for n in range(self.worlds.n)])
+
+    def _act(self, n: int) -> int:
+        x, z, heading = self.worlds.pose[n]
+        first = self._first[n]
+        if first is None or self.worlds.steps[n] == 0:
+            first = self._first[n] = distances(self.worlds, n)[1]
+        code = first[z, x, heading]
+        if code not in (FORWARD, TURN_LEFT, TURN_RIGHT):  # the world is about to change
+            self._first[n] = None
+        return int(self._numbers[code])
+
+    def play(self, envs: VectorEnv[Any, Any, Any], seed: int) -> list[int | None]:
+        """Steps that the oracle needs in one episode of each world of ``envs`` (whose worlds these are); None for a failure."""
+        envs.reset(seed=seed)
+        lengths: list[int | None] = [None] * self.worlds.n
+        over = np.zeros(self.worlds.n, bool)
+        while not over.all():
+            _, _, terminated, truncated, _ = envs.step(self.act())
+            for n in np.flatnonzero(terminated & ~over):
+                lengths[n] = int(self.worlds.steps[n])
+            over |= terminated | truncated
+        return lengths
 
 
 def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
@@ -30,24 +63,13 @@ def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int
     """
     rules, stage = worlds.rules, min(int(worlds.stage[n]), len(worlds.rules.goal_kind) - 1)
     kind, item, bit = rules.goal_kind[stage], rules.goal_item[stage], 1 << stage
-    allowed = np.isin(np.arange(6), rules.actions)
+    allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
     if kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0:
         kind = HOLD
     found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(
         kind, item, bit, worlds.blocks[n], worlds.items[n], worlds.marks[n], rules.solid, rules.breakable, rules.drops, allowed
     )
     return found
-
-
-def _pose(worlds: Worlds, n: int) -> tuple[int, int, int]:
-    x, z, heading = worlds.pose[n]
-    return int(z), int(x), int(heading)
-
-
-def _index(spec: TaskSpec, code: int) -> int:
-    from envs.task import ACTIONS
-
-    return spec.actions.index(ACTIONS[code]) if ACTIONS[code] in spec.actions else 0
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

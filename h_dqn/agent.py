@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import Config
-from h_dqn.networks import QNetwork, pick_device
+from h_dqn.networks import QNetwork, greedy, pick_device
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.targets import double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
 
@@ -58,17 +58,9 @@ class Agent:
         share = min(1.0, self.decisions / max(1, c.epsilon_decisions))
         return c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
 
-    @torch.no_grad()
-    def values(self, obs: NDArray[np.uint8]) -> Tensor:
-        """Q (B, O) of the online network."""
-        q_BO: Tensor = self.network(self._tensor(obs))
-        return q_BO
-
     def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The best available option of each row, (B,)."""
-        q_BO = self.values(obs).masked_fill(~self._tensor(available), -torch.inf)
-        best: NDArray[np.int64] = q_BO.argmax(1).cpu().numpy()
-        return best
+        return greedy(self.network, obs, available)
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row, by its own draw, takes with chance epsilon a random available option."""

@@ -53,7 +53,7 @@ class Config:
 
     trace: float = 0.6
     """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""
-    epochs: int = 2
+    epochs: int = 3
     """rollout only. passes over the decisions of a round"""
 
     capacity: int = 100_000

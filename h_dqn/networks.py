@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -59,8 +61,16 @@ class QNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
-        q_BO: Tensor = self.head(self.trunk(frames_BSHW.float() / 255 - 0.5))
+        q_BO: Tensor = self.head(self.trunk(frames_BSHW.float().mul_(1 / 255).sub_(0.5)))
         return q_BO
+
+
+@torch.no_grad()
+def greedy(network: nn.Module, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The best available option of each row: obs (B, S, H, W), available (B, O) -> (B,)."""
+    q_BO = network(torch.from_numpy(obs).to(next(network.parameters()).device)).cpu()
+    best: NDArray[np.int64] = q_BO.masked_fill(~torch.from_numpy(available), -torch.inf).argmax(1).numpy()
+    return best
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -1,0 +1,50 @@
+"""The command line: the only place where worlds, learner and library meet."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from typing import Any
+
+import tyro
+
+from envs.materials import MaterialError
+from envs.task import TaskError
+from h_dqn.checkpoint import CheckpointError
+from h_dqn.cli import commands
+from h_dqn.cli.errors import UserError
+from skills_library.skill import SkillError
+
+
+def main() -> None:
+    """Entry point of ``h-dqn``. Exit code 0: done; 2: the user can mend it (one line says what); 130: interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        preset = commands.named_preset(arguments)
+        command = tyro.cli(commands.all_commands(preset), prog="h-dqn", description=commands.ABOUT, args=arguments)
+        command.run()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    except (UserError, TaskError, MaterialError, SkillError, CheckpointError) as error:
+        return _refuse(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        return _refuse(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"h-dqn: error: {' '.join(reason.split())}", file=sys.stderr)
+    return 2
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,368 @@
+"""The verbs of ``h-dqn``, one class each: its fields are its flags, its docstring is its help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Union
+
+import cv2
+import gymnasium as gym
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from envs.oracle import Oracle
+from envs.task import load_task, task_names
+from h_dqn.cli import bench, demo, doctor, play
+from h_dqn.cli.errors import UserError
+from h_dqn.cli.plots import write_video
+from h_dqn.cli.policy import Policy, find_policy
+from h_dqn.cli.runs import Plan, Run, new_folder
+from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
+from h_dqn.config import Config
+from h_dqn.evaluate import evaluate
+from h_dqn.options import OptionRunner
+from h_dqn.presets import PRESETS
+from h_dqn.rollout import Rollout
+from h_dqn.seeds import episode_seeds
+from skills_library.library import Library
+
+ABOUT = "h-dqn: an agent that learns skills in Minecraft-like worlds and keeps them. Start with: h-dqn demo"
+Name = tyro.conf.Positional[str]
+out = Console(highlight=False)
+
+
+def emit(result: dict[str, Any], as_json: bool) -> None:
+    """The result for people, or as one JSON object on the last line of standard output."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    table = Table(show_header=False)
+    for key, value in result.items():
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    out.print(table)
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Train:
+    task: Name
+    """a task's name (see: h-dqn tasks list) or the path of a task file"""
+    world: World = "voxel"
+    """which world plays the task"""
+    preset: str = "fast"
+    """settings to start from: fast, paper, smoke, smoke_replay; single ones can be changed by the flags below"""
+    seed: int = 1
+    """decides everything random"""
+    episodes: int = 500
+    """unseen episodes of the evaluation at the end"""
+    name: str | None = None
+    """folder of the run below --runs; must not exist"""
+    runs: Path = Path("runs")
+    """where runs are kept"""
+    library: Path = Path("skills")
+    """where skills are kept"""
+    json: bool = False
+    """print the result as one JSON object"""
+
+    kind = ""
+
+    def run(self) -> None:
+        skills = tuple(getattr(self, "skills", ()))
+        config: Config = self.config  # type: ignore[attr-defined]
+        if self.episodes < 1:
+            raise UserError("--episodes must be at least 1")
+        plan = Plan(
+            self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config
+        )
+        short = load_task(self.task).name
+        folder = new_folder(self.runs, self.name, f"{self.kind}-{short}-s{self.seed}")
+        finish(Run(plan, folder), self.json)
+
+
+def finish(run: Run, as_json: bool) -> None:
+    """Let a run learn to its end; print its result and what to do next."""
+    result = run.learn()
+    emit(result, as_json)
+    what = run.worlds.task.name if run.plan.kind == "skill" else str(run.folder)
+    print(f"evaluate it with: h-dqn evaluate {what} --task {run.plan.task} --video {run.folder}/episode.mp4", file=sys.stderr)
+
+
+@dataclass
+class TrainSkill(_Train):
+    """Train a deep skill network on one task and keep it in the library.
+
+    Example: h-dqn train skill navigation1 --seed 1
+    """
+
+    kind = "skill"
+
+
+@dataclass
+class TrainFlat(_Train):
+    """Train the baseline: the same agent on the same task, with primitive actions only.
+
+    Example: h-dqn train flat two_rooms
+    """
+
+    kind = "flat"
+
+
+@dataclass
+class TrainController(_Train):
+    """Train the H-DRLN controller, which chooses among primitive actions and skills.
+
+    Example: h-dqn train controller two_rooms --skills navigation1
+    """
+
+    skills: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """skills of the library that it may choose"""
+
+    kind = "controller"
+
+
+@dataclass
+class Resume:
+    """Go on with a run that was interrupted, exactly where it stopped.
+
+    Example: h-dqn resume runs/skill-navigation1-s1
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """the run's folder"""
+    json: bool = False
+    """print the result as one JSON object"""
+
+    def run(self) -> None:
+        finish(Run.resume(self.folder), self.json)
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Evaluate:
+    """Measure how often a skill or a run's agent reaches the goal, acting greedily on unseen episodes.
+
+    Examples:
+      h-dqn evaluate navigation1 --task navigation1 --episodes 500 --seed 90001 --json
+      h-dqn evaluate runs/demo/controller --task two_rooms --video episode.mp4
+    """
+
+    what: Name
+    """a skill of the library, or the folder of a run"""
+    task: str | None = None
+    """the task to play; default: the one it was trained on"""
+    world: World = "voxel"
+    """which world plays the task"""
+    episodes: int = 500
+    """how many"""
+    seed: int = 90001
+    """decides which episodes; never those of training, whatever the number"""
+    video: Path | None = None
+    """also write one episode to this mp4 file, with the running option written on each frame"""
+    library: Path = Path("skills")
+    """where skills are kept"""
+    json: bool = False
+    """print the result as one JSON object"""
+
+    def run(self) -> None:
+        if self.episodes < 1:
+            raise UserError("--episodes must be at least 1")
+        policy = find_policy(self.what, Library(self.library))
+        stack, size, _ = policy.source.shape
+        worlds = task_worlds(self.task or policy.trained_on, self.world, size, stack)
+        outcome = evaluate(
+            worlds(min(250, self.episodes)), policy.options(worlds), policy.choose, self.episodes, self.seed
+        )
+        if self.video:
+            film(policy, worlds, self.seed, self.video)
+        result = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
+        emit(result, self.json)
+
+
+def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
+    """Write one greedy episode as an mp4, in sharper pictures than the policy sees."""
+    options = policy.options(worlds)
+    sharp = TaskWorlds(worlds.task, worlds.world, 336, 1)(1)
+    envs = worlds(1)
+    first = episode_seeds("evaluate", seed, 1)
+    rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), policy.choose, first)
+    _, info = sharp.reset(seed=list(first))
+    frames, captions = [info["observation"]["pov"][0]], ["start"]
+    while True:
+        step = rollout.step()
+        *_, info = sharp.step(step.action)
+        frames.append(info["observation"]["pov"][0])
+        option, action = options[step.option[0]].name, worlds.actions[step.action[0]]
+        captions.append(option if option == action else f"{option}: {action}")
+        if step.ended[0]:
+            break
+    captions[-1] += "   reached" if step.terminated[0] else "   time is up"
+    write_video(path, [*frames, *[frames[-1]] * 6], [*captions, *[captions[-1]] * 6])
+    print(f"wrote {path}", file=sys.stderr)
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TasksList:
+    """List the shipped tasks."""
+
+    def run(self) -> None:
+        table = Table("task", "what to do", "steps", "actions")
+        for name in task_names():
+            task = load_task(name)
+            table.add_row(name, task.title, str(task.step_limit), ", ".join(task.actions))
+        out.print(table)
+
+
+@dataclass
+class TasksShow:
+    """Print a task's map and rules, and write pictures of it.
+
+    Example: h-dqn tasks show three_rooms --picture three_rooms.png
+    """
+
+    task: Name
+    """a task's name or the path of a task file"""
+    picture: Path | None = None
+    """where to write the pictures, as PNG; default: <task>.png"""
+    seed: int = 1
+    """which episodes are shown"""
+
+    def run(self) -> None:
+        task = load_task(self.task)
+        print(f"{task.name}: {task.title}\n\n" + "\n".join(task.rows) + "\n")
+        for char, cell in task.legend.items():
+            parts = [" on ".join(reversed(cell.column)) or "open floor"]
+            parts += [f"floor of {cell.floor}"] if cell.floor else []
+            parts += [f"a {cell.item} lies there"] if cell.item else []
+            parts += [f"{cell.choose[0]}..{cell.choose[1]} of them, else '{cell.otherwise}'"] if cell.choose else []
+            print(f"  {char}  {'; '.join(parts)}")
+        goal = ", then ".join(f"{stage.kind} {stage.item} {stage.char}".strip().replace("  ", " ") for stage in task.goal)
+        print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
+              f"a step, {task.reward_success:g} for the last")  # fmt: skip
+        envs = gym.make_vec("envs:Voxel/Task-v0", num_envs=8, task=task, size=168)
+        pov = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))[0]["pov"]
+        sheet = pov.reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
+        path = self.picture or Path(f"{task.name}.png")
+        if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
+            raise UserError(f"{path}: the picture cannot be written there")
+        print(f"pictures: {path}")
+
+
+@dataclass
+class TasksCheck:
+    """Check a task file, and prove with the oracle that it can be solved within its limit.
+
+    Example: h-dqn tasks check my_room.toml
+    """
+
+    file: Name
+    """the task file"""
+    episodes: int = 200
+    """how many drawn episodes the oracle plays"""
+
+    def run(self) -> None:
+        task = load_task(self.file)
+        envs: Any = gym.make_vec("envs:Voxel/Task-v0", num_envs=self.episodes, task=task, size=8).unwrapped
+        lengths = Oracle(envs.worlds).play(envs, seed=1)
+        failed = sum(length is None for length in lengths)
+        if failed:
+            raise UserError(f"{self.file}: step_limit: the oracle cannot solve {failed} of {self.episodes} episodes within {task.step_limit} steps")
+        longest = max(length for length in lengths if length is not None)
+        print(f"{self.file}: good. The oracle solves {self.episodes} of {self.episodes} episodes; the longest takes {longest} "
+              f"of {task.step_limit} steps.")  # fmt: skip
+
+
+@dataclass
+class SkillsList:
+    """List the skills of the library."""
+
+    library: Path = Path("skills")
+    """where skills are kept"""
+
+    def run(self) -> None:
+        library = Library(self.library)
+        if not library.names():
+            print("no skills yet; train one with: h-dqn train skill navigation1")
+            return
+        table = Table("skill", "task", "success", "steps trained", "folder")
+        for name in library.names():
+            card = library.load(name).card
+            success = card["measured"].get("success_rate")
+            table.add_row(name, card["task"].get("name", ""), f"{success:.1%}" if success is not None else "not measured",
+                          f"{card['training'].get('env_steps', 0):,}", str(library.path(name)))  # fmt: skip
+        out.print(table)
+
+
+@dataclass
+class SkillsShow:
+    """Print a skill's card."""
+
+    name: Name
+    """its name"""
+    library: Path = Path("skills")
+    """where skills are kept"""
+
+    def run(self) -> None:
+        library = Library(self.library)
+        library.load(self.name)
+        print((library.path(self.name) / "CARD.md").read_text())
+
+
+# --- the tree of commands --------------------------------------------------------------------------------------------
+
+
+def named_preset(arguments: list[str]) -> str:
+    """The preset that the arguments name, needed before they are parsed: it sets the defaults of all other flags."""
+    for position, argument in enumerate(arguments):
+        name = argument.removeprefix("--preset=") if argument.startswith("--preset=") else None
+        if argument == "--preset" and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        if name is not None:
+            if name not in PRESETS:
+                raise UserError(f"unknown preset '{name}' (known: {', '.join(PRESETS)})")
+            return name
+    return "fast"
+
+
+def all_commands(preset: str) -> Any:
+    """The union of all commands, as tyro reads it, with the settings of ``preset`` as the training commands' defaults."""
+
+    def verb(kind: type, name: str) -> Any:
+        return Annotated[kind, tyro.conf.subcommand(name, description=kind.__doc__)]
+
+    def group(name: str, about: str, kinds: dict[str, type]) -> Any:
+        inner = Union[tuple(verb(kind, word) for word, kind in kinds.items())]  # noqa: UP007
+        made = make_dataclass(name, [("command", tyro.conf.OmitSubcommandPrefixes[inner])])
+        made.run = lambda self: self.command.run()  # type: ignore[attr-defined]
+        made.__doc__ = about
+        return Annotated[tyro.conf.OmitArgPrefixes[made], tyro.conf.subcommand(name, description=about)]
+
+    def training(kind: type) -> type:
+        settings = ("config", tyro.conf.OmitArgPrefixes[Config], field(default_factory=lambda: PRESETS[preset]))
+        made = make_dataclass(kind.__name__, [settings], bases=(kind,))
+        made.__doc__ = kind.__doc__
+        return made
+
+    return Union[
+        verb(demo.Demo, "demo"),
+        group("tasks", "The tasks: list, show or check them.", {"list": TasksList, "show": TasksShow, "check": TasksCheck}),
+        verb(play.Play, "play"),
+        group("train", "Train a skill, the flat baseline or the controller.",
+              {"skill": training(TrainSkill), "flat": training(TrainFlat), "controller": training(TrainController)}),
+        verb(Resume, "resume"),
+        verb(Evaluate, "evaluate"),
+        group("skills", "The library of skills: list or show them.", {"list": SkillsList, "show": SkillsShow}),
+        group("bench", "Speed, as ratios against a peer measured in the same run.", {"world": bench.BenchWorld}),
+        verb(doctor.Doctor, "doctor"),
+    ]  # fmt: skip

@@ -1,0 +1,85 @@
+"""What this machine has and lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+
+GOOD, LACKS, NOTE = "ok", "LACKS", "note"
+
+
+@dataclass
+class Doctor:
+    """Say what this machine has and lacks, and what to do about it."""
+
+    def run(self) -> None:
+        console = Console(highlight=False)
+        for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer):
+            verdict, text = _safely(check)
+            console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")
+
+
+Verdict = tuple[str, str]
+
+
+def _safely(check: Callable[[], Verdict]) -> Verdict:
+    try:
+        return check()
+    except Exception as error:  # a doctor that dies of what it finds is no help
+        return LACKS, f"{check.__name__.strip('_')}: {' '.join(str(error).split())}"
+
+
+def _python() -> Verdict:
+    return GOOD, f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def _processor() -> Verdict:
+    import numba
+
+    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {numba.config.NUMBA_NUM_THREADS} threads"
+
+
+def _torch() -> Verdict:
+    import torch
+
+    if torch.cuda.is_available():
+        return GOOD, f"torch {torch.__version__}, CUDA device {torch.cuda.get_device_name()}"
+    return GOOD, f"torch {torch.__version__}, CPU with {torch.get_num_threads()} threads (no CUDA device found; none is needed)"
+
+
+def _opencv() -> Verdict:
+    try:
+        import cv2
+    except ImportError as error:
+        return LACKS, f"OpenCV cannot be imported ({error}); on Debian: apt-get install libgl1 libglib2.0-0"
+    return GOOD, f"OpenCV {cv2.__version__}"
+
+
+def _display() -> Verdict:
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return GOOD, "a display, so that `h-dqn play` opens a window"
+    return NOTE, "no display: `h-dqn play` uses the terminal; nothing else needs one"
+
+
+def _video() -> Verdict:
+    import imageio_ffmpeg
+
+    imageio_ffmpeg.get_ffmpeg_exe()
+    return GOOD, "ffmpeg for videos"
+
+
+def _disk() -> Verdict:
+    free = shutil.disk_usage(".").free / 2**30
+    return (GOOD if free > 1 else LACKS), f"{free:.1f} GiB free on this disk" + ("" if free > 1 else "; runs need about 1 GiB")
+
+
+def _peer() -> Verdict:
+    if importlib.util.find_spec("miniworld"):
+        return GOOD, "miniworld, the peer of `h-dqn bench world`"
+    return NOTE, "no miniworld, the peer of `h-dqn bench world`; install it with: pip install -e '.[bench]'"

@@ -1,0 +1,61 @@
+"""Greedy policies: a skill, a flat agent or a controller, kept in one format (a skill's folder) and played in one way.
+
+A controller's network has outputs beyond the primitive actions; each is the name of a skill kept beside it in ``skills/``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h_dqn.cli.errors import UserError
+from h_dqn.cli.worlds import TaskWorlds
+from h_dqn.networks import greedy
+from h_dqn.options import Option, Primitive
+from skills_library.library import Library, load_skill
+from skills_library.skill import DeepSkill
+
+AGENT, SKILLS = "agent", "skills"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A network and the options that its outputs stand for."""
+
+    source: DeepSkill
+    skills: tuple[DeepSkill, ...]
+
+    @property
+    def trained_on(self) -> str:
+        return str(self.source.card.get("task", {}).get("name", ""))
+
+    def options(self, worlds: TaskWorlds) -> list[Option]:
+        """The options in the order of the network's outputs. Raises for a world that cannot carry them out."""
+        skills = {skill.name: skill for skill in self.skills}
+        primitive = [name for name in self.source.actions if name not in skills]
+        if missing := [name for name in primitive if name not in worlds.actions]:
+            raise UserError(f"'{self.source.name}' uses the action '{missing[0]}', which task '{worlds.task.name}' does not allow")
+        return [
+            skills[name].on(worlds.actions, worlds.shape) if name in skills else Primitive(name, worlds.actions.index(name))
+            for name in self.source.actions
+        ]
+
+    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The best available option, (N,)."""
+        return greedy(self.source.network, obs, available)
+
+
+def find_policy(what: str, library: Library) -> Policy:
+    """``what`` is a run's folder or a skill's name. Raises for neither."""
+    folder = Path(what)
+    if (folder / AGENT / "skill.json").is_file():
+        source = load_skill(folder / AGENT)
+        names = sorted(path.name for path in (folder / SKILLS).glob("[!.]*"))
+        return Policy(source, tuple(load_skill(folder / SKILLS / name) for name in names))
+    if folder.is_dir() and (folder / "metrics.jsonl").exists():
+        raise UserError(f"{folder}: this run has no finished agent yet")
+    return Policy(library.load(what), ())
+

@@ -1,0 +1,192 @@
+"""A run's folder: settings, metrics, TensorBoard files, learning curve, and what was learned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import h_dqn
+from h_dqn.checkpoint import load_state, save_state, write_text
+from h_dqn.cli.errors import UserError
+from h_dqn.cli.plots import learning_curve
+from h_dqn.cli.policy import AGENT, SKILLS
+from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
+from h_dqn.config import Config
+from h_dqn.evaluate import Evaluation
+from h_dqn.metrics import MetricsLog
+from h_dqn.options import Option, primitives
+from h_dqn.train import Trainer
+from skills_library.library import Library, save_skill
+from skills_library.skill import DeepSkill
+
+say = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a run; written to ``run.json`` and read back to go on with it."""
+
+    kind: str  # skill, flat or controller
+    task: str
+    world: World
+    preset: str
+    seed: int
+    episodes: int
+    skills: tuple[str, ...]
+    library: str
+    config: Config
+
+
+def new_folder(root: Path, name: str | None, default: str) -> Path:
+    """The folder of a new run: the name that the user gave must be free; a default name gets a number where it is taken."""
+    if name is not None:
+        if (root / name).exists():
+            raise UserError(f"{root / name} exists already; give another --name, or remove that folder")
+        return root / name
+    folder, number = root / default, 2
+    while folder.exists():
+        folder, number = root / f"{default}-{number}", number + 1
+    return folder
+
+
+class Run:
+    """One training run: learns with a progress bar, logs, and keeps what was learned, also when it is interrupted."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack)
+        library = Library(Path(plan.library))
+        self.skills = [
+            library.load(name).on(self.worlds.actions, self.worlds.shape, plan.config.option_steps) for name in plan.skills
+        ]
+        self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
+        self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
+
+    @classmethod
+    def resume(cls, folder: Path) -> Run:
+        """A run that was interrupted, as it was when it stopped."""
+        if not (folder / "checkpoint").is_dir():
+            raise UserError(f"{folder}: no checkpoint here (only an interrupted run leaves one)")
+        saved = json.loads((folder / "run.json").read_text())["plan"]
+        run = cls(Plan(**{**saved, "config": Config(**saved["config"]), "skills": tuple(saved["skills"])}), folder)
+        run.trainer.load_state_dict(load_state(folder / "checkpoint"))
+        return run
+
+    def learn(self) -> dict[str, Any]:
+        """Run to the end. Returns the figures of ``result.json``. Ctrl-C saves a checkpoint and raises KeyboardInterrupt."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plan = {**asdict(self.plan), "config": asdict(self.plan.config)}
+        write_text(self.folder / "run.json", json.dumps({"plan": plan, "version": h_dqn.__version__}, indent=2) + "\n")
+        for skill in self.skills:
+            save_skill(skill, self.folder / SKILLS / skill.name)
+        log = MetricsLog(self.folder)
+        try:
+            self._learn(log)
+        except KeyboardInterrupt:
+            say.print("\nstopping: saving what was learned ...")
+            save_state(self.folder / "checkpoint", self.trainer.state_dict())
+            self._save_agent(self.folder / AGENT, None)
+            say.print(f"stopped after {self.trainer.env_steps:,} steps. Go on with: h-dqn resume {self.folder}")
+            raise
+        finally:
+            log.close()
+        trainer = self.trainer
+        trainer.use_best()
+        say.print(f"evaluating on {self.plan.episodes} unseen episodes ...")
+        outcome = trainer.evaluate(self.plan.episodes, self.plan.seed)
+        steps_95, seconds_95 = trainer.reached_95 or (None, None)
+        result = {
+            "success_rate": outcome.success_rate,
+            "ci95": list(outcome.ci95),
+            "episodes": outcome.episodes,
+            "seconds_to_95": seconds_95,
+            "env_steps_to_95": steps_95,
+            "env_steps": trainer.env_steps,
+            "decisions": trainer.agent.decisions,
+            "seconds": trainer.seconds,
+            "seed": self.plan.seed,
+            "run": str(self.folder),
+        }
+        self._keep(outcome)
+        write_text(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")
+        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        return result
+
+    def _learn(self, log: MetricsLog) -> None:
+        trainer, total = self.trainer, self.plan.config.env_steps
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  {task.fields[speed]:,.0f}/s  success {task.fields[success]:.0%}  left"),
+            TimeRemainingColumn(),
+            console=say,
+            disable=not say.is_terminal,
+        )
+        told = began = time.perf_counter()
+        first = trainer.env_steps
+        with bar:
+            name = f"{self.plan.kind} {self.worlds.task.name}"
+            line = bar.add_task(name, total=total, completed=first, speed=0.0, success=0.0)
+            pending = 0
+            for row in trainer.run():
+                now = time.perf_counter()
+                speed = (trainer.env_steps - first) / (now - began)
+                bar.update(line, completed=min(total, trainer.env_steps), speed=speed, success=trainer.tally.success)
+                pending += 1
+                if pending >= 5 or "validation_success" in row or trainer.env_steps >= total:
+                    log.write({**row, **trainer.tally.row()})
+                    pending = 0
+                if not say.is_terminal and now - told > 10:
+                    told = now
+                    print(f"{name}: {trainer.env_steps:,} of {total:,} steps, {speed:,.0f}/s, success "
+                          f"{trainer.tally.success:.0%}", file=sys.stderr, flush=True)  # fmt: skip
+
+    def _agent(self, outcome: Evaluation | None) -> DeepSkill:
+        plan, measured = self.plan, {}
+        if outcome is not None:
+            measured = {
+                "success_rate": outcome.success_rate,
+                "ci95": list(outcome.ci95),
+                "episodes": outcome.episodes,
+                "seed": plan.seed,
+            }
+        task = self.worlds.task
+        card = {
+            "task": {"name": task.name, "hash": task.hash, "world": plan.world},
+            "measured": measured,
+            "training": {
+                "env_steps": self.trainer.env_steps,
+                "decisions": self.trainer.agent.decisions,
+                "seconds": round(self.trainer.seconds, 1),
+                "seed": plan.seed,
+                "preset": plan.preset,
+                "config": asdict(plan.config),
+            },
+        }
+        names = tuple(option.name for option in self.options)
+        return DeepSkill(task.name, self.trainer.agent.network, names, plan.config.option_steps, card)
+
+    def _save_agent(self, folder: Path, outcome: Evaluation | None) -> None:
+        save_skill(self._agent(outcome), folder)
+
+    def _keep(self, outcome: Evaluation) -> None:
+        """Save the agent in the run and, if it is a skill, in the library. A full disk must not lose it."""
+        try:
+            self._save_agent(self.folder / AGENT, outcome)
+            if self.plan.kind == "skill":
+                Library(Path(self.plan.library)).add(self._agent(outcome))
+        except Exception as error:
+            rescue = Path(tempfile.mkdtemp(prefix="h-dqn-")) / self.worlds.task.name
+            self._save_agent(rescue, outcome)
+            raise UserError(f"{self.folder}: cannot be written ({error}); what was learned was saved to {rescue}") from error

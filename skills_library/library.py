@@ -1,0 +1,180 @@
+"""The library: named skills on disk.
+
+A skill is a folder::
+
+    navigation1/
+      skill.json          what it is: schema version, task and hash, observation, actions, network, termination, measurements
+      model.safetensors   the weights
+      CARD.md             the same for people
+
+Nothing in it is executed. A file that does not fit is refused with one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import h_dqn
+from h_dqn.checkpoint import write_folder
+from h_dqn.networks import ARCHITECTURES, QNetwork
+from skills_library.skill import DeepSkill, SkillError
+
+SCHEMA = 1
+PRETRAINED = Path(__file__).parent / "pretrained"
+_PARTS: dict[str, type] = {
+    "name": str,
+    "package_version": str,
+    "task": dict,
+    "observation": dict,
+    "actions": list,
+    "network": dict,
+    "termination": dict,
+    "measured": dict,
+    "training": dict,
+    "model_sha256": str,
+}
+
+
+@dataclass(frozen=True)
+class Library:
+    """Skills in ``folder``; where a name is not there, the skills that come with the package are looked through."""
+
+    folder: Path
+    shipped: Path = PRETRAINED
+
+    def names(self) -> list[str]:
+        found = {path.parent.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*/skill.json")}
+        return sorted(found)
+
+    def path(self, name: str) -> Path:
+        """The folder of a skill. Raises :class:`SkillError` for an unknown one, naming those that there are."""
+        for root in (self.folder, self.shipped):
+            if re.fullmatch(r"[\w-]+", name) and (root / name / "skill.json").is_file():
+                return root / name
+        known = ", ".join(self.names()) or "none yet; train one with: h-dqn train skill navigation1"
+        raise SkillError(f"unknown skill '{name}' (known: {known})")
+
+    def load(self, name: str) -> DeepSkill:
+        return load_skill(self.path(name))
+
+    def add(self, skill: DeepSkill) -> Path:
+        """Keep ``skill`` under its name; an older one of that name is replaced. Returns its folder."""
+        save_skill(skill, self.folder / skill.name)
+        return self.folder / skill.name
+
+
+def save_skill(skill: DeepSkill, folder: Path) -> None:
+    """Write a skill's folder; it appears whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        save_file({name: value.contiguous() for name, value in skill.network.state_dict().items()}, temporary / "model.safetensors")
+        manifest = {
+            "schema": SCHEMA,
+            "name": skill.name,
+            "package_version": h_dqn.__version__,
+            "observation": {"kind": "grey_stack", "shape": list(skill.shape)},
+            "actions": list(skill.actions),
+            "network": skill.network.spec,
+            "termination": {"steps": skill.steps},
+            "task": {},
+            "measured": {},
+            "training": {},
+            **skill.card,
+            "model_sha256": _sha256(temporary / "model.safetensors"),
+        }
+        (temporary / "skill.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        (temporary / "CARD.md").write_text(card_text(manifest))
+
+    write_folder(folder, write)
+
+
+def load_skill(folder: Path) -> DeepSkill:
+    """Read a skill's folder. Raises :class:`SkillError` in one line for anything that is missing or does not fit."""
+
+    def refuse(reason: str) -> SkillError:
+        return SkillError(f"{folder}: {reason}")
+
+    try:
+        manifest = json.loads((folder / "skill.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refuse(f"skill.json cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise refuse("skill.json is not JSON") from error
+    _check_manifest(manifest, refuse)
+    model, spec = folder / "model.safetensors", manifest["network"]
+    try:
+        if _sha256(model) != manifest["model_sha256"]:
+            raise refuse("model.safetensors is not the file that skill.json was written for (its hash differs)")
+        weights = load_file(model)
+    except OSError as error:
+        raise refuse(f"model.safetensors cannot be read: {error.strerror}") from error
+    except SafetensorError as error:
+        raise refuse(f"model.safetensors is damaged: {error}") from error
+    shape = spec["shape"]
+    network = QNetwork(spec["architecture"], (shape[0], shape[1], shape[2]), spec["outputs"])
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if wanted != found:
+        wrong = next(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        raise refuse(f"weights '{wrong}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(False)
+    card = {key: manifest[key] for key in ("task", "measured", "training")}
+    return DeepSkill(manifest["name"], network, tuple(manifest["actions"]), manifest["termination"]["steps"], card)
+
+
+def _check_manifest(manifest: Any, refuse: Any) -> None:
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        version = manifest.get("schema") if isinstance(manifest, dict) else None
+        raise refuse(f"skill.json has schema {version!r}; this version reads schema {SCHEMA}")
+    for part, kind in _PARTS.items():
+        if not isinstance(manifest.get(part), kind):
+            raise refuse(f"skill.json: '{part}' is missing or of the wrong kind")
+    network, actions, steps = manifest["network"], manifest["actions"], manifest["termination"].get("steps")
+    if network.get("architecture") not in ARCHITECTURES:
+        raise refuse(f"skill.json: unknown network '{network.get('architecture')}' (known: {', '.join(ARCHITECTURES)})")
+    shape = network.get("shape")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
+        raise refuse("skill.json: network.shape must be three whole numbers from 1 to 512")
+    if shape != manifest["observation"].get("shape"):
+        raise refuse("skill.json: observation.shape and network.shape differ")
+    if not actions or not all(isinstance(action, str) for action in actions) or network.get("outputs") != len(actions):
+        raise refuse(f"skill.json: {network.get('outputs')} outputs for {len(actions)} actions")
+    if type(steps) is not int or steps < 1:
+        raise refuse("skill.json: termination.steps must be a whole number above 0")
+
+
+def card_text(manifest: dict[str, Any]) -> str:
+    """The skill's card in Markdown."""
+    measured, training, task = manifest["measured"], manifest["training"], manifest["task"]
+    low, high = measured.get("ci95", (float("nan"), float("nan")))
+    shape = manifest["observation"]["shape"]
+    rows: Sequence[tuple[str, Any]] = (
+        ("task", f"{task.get('name')} (sha256 {str(task.get('hash'))[:12]}, world {task.get('world')})"),
+        ("sees", f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first"),
+        ("actions", ", ".join(manifest["actions"])),
+        ("network", f"{manifest['network']['architecture']}"),
+        ("ends", f"after {manifest['termination']['steps']} steps, or with the episode"),
+        (
+            "success",
+            f"{measured.get('success_rate', float('nan')):.1%} of {measured.get('episodes')} unseen episodes "
+            f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured.get('seed')})",
+        ),
+        ("trained", f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}"),
+        ("written by", f"h-dqn {manifest['package_version']}"),
+    )
+    lines = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"# Skill: {manifest['name']}\n\n| | |\n|---|---|\n{lines}\n"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
