@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from h_dqn.config import Config
 from h_dqn.networks import QNetwork, greedy, pick_device
 from h_dqn.replay import Decisions, SMDPReplay
-from h_dqn.targets import double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
+from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
 
 
 class Agent:
@@ -37,7 +37,8 @@ class Agent:
         torch.manual_seed(seed)
         self.config, self.options = config, options
         self.device = pick_device(config.device)
-        self.network = QNetwork(config.network, (config.stack, config.size, config.size), options).to(self.device)
+        shape = (config.stack, config.size, config.size)
+        self.network = QNetwork(config.network, shape, options, config.initial_value).to(self.device)
         keeps_target = config.learner == "replay" and config.target_period > 0
         self.target = deepcopy(self.network) if keeps_target else self.network
         self.optimizer: torch.optim.Optimizer = (
@@ -120,7 +121,8 @@ class Agent:
             else masked_max(q_target, available)
         )
         rewards = self._tensor(batch.rewards) * self.config.reward_scale
-        return smdp_target(rewards, self._tensor(batch.length), bootstrap, self._tensor(batch.terminated), self.config.discount)
+        target = smdp_target(rewards, self._tensor(batch.length), bootstrap, self._tensor(batch.terminated), self.config.discount)
+        return target + self._gap(batch)
 
     @torch.no_grad()
     def lambda_targets(self, batch: Decisions) -> Tensor:
@@ -128,9 +130,14 @@ class Agent:
         c, length = self.config, self._tensor(batch.length)
         bootstrap = masked_max(self.network(self._tensor(batch.end_obs)), self._tensor(batch.available))
         reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
-        return q_lambda(
-            reward, c.discount**length, bootstrap, self._tensor(batch.terminated), self._tensor(batch.following), c.trace
-        )
+        terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
+        return q_lambda(reward, c.discount**length, bootstrap, terminated, following, c.trace) + self._gap(batch)
+
+    def _gap(self, batch: Decisions) -> Tensor:
+        if not self.config.gap:
+            return torch.zeros(len(batch.option), device=self.device)
+        q = self.target(self._tensor(batch.obs))
+        return action_gap(q, self._tensor(batch.option), self._tensor(batch.allowed), self.config.gap)
 
     def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""

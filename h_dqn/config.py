@@ -26,6 +26,9 @@ class Config:
     """gamma, per environment step"""
     reward_scale: float = 0.1
     """rewards are multiplied by this when they are sampled; keeps Q-values near 1"""
+    initial_value: float = -10 / 3
+    """Q-value of every option at the start. At reward_scale * reward / (1 - discount), the value of never arriving, options of
+    all lengths look alike until the first success; above it, the agent shuns long options first, since they disappoint sooner"""
 
     epsilon_start: float = 1.0
     """share of random choices at the start"""
@@ -50,6 +53,11 @@ class Config:
     """gradients are scaled down to this norm"""
     td_clip: float = 0.0
     """gradient of the loss is clipped where the TD error exceeds this (0: squared loss)"""
+
+    intra_option: bool = True
+    """whether each step inside a skill also teaches the value of the primitive action it took"""
+    gap: float = 0.8
+    """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0 is plain Q-learning"""
 
     trace: float = 0.6
     """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""

@@ -36,10 +36,11 @@ class QNetwork(nn.Module):
         architecture: a name in :data:`ARCHITECTURES`.
         shape: (S, H, W) of one stack of frames.
         outputs: number of options O.
+        value: Q-value of every option at the start.
     Raises ValueError if the frames are too small for the convolutions.
     """
 
-    def __init__(self, architecture: str, shape: tuple[int, int, int], outputs: int) -> None:
+    def __init__(self, architecture: str, shape: tuple[int, int, int], outputs: int, value: float = 0.0) -> None:
         super().__init__()
         self.spec: dict[str, Any] = {"architecture": architecture, "shape": list(shape), "outputs": outputs}
         plan = ARCHITECTURES[architecture]
@@ -57,8 +58,8 @@ class QNetwork(nn.Module):
         layers += [*([nn.LayerNorm(plan.hidden)] if plan.norm else []), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Linear(plan.hidden, outputs)
-        nn.init.zeros_(self.head.weight)  # all options start at 0, an optimistic guess where every step costs
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, value)
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
         q_BO: Tensor = self.head(self.trunk(frames_BSHW.float().mul_(1 / 255).sub_(0.5)))

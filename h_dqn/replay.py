@@ -25,6 +25,7 @@ class Decisions:
     rewards: NDArray[np.float32]  # (B, K) raw, 0 from its length on
     length: NDArray[np.int64]  # (B,) environment steps
     end_obs: NDArray[np.uint8]  # (B, S, H, W) where it ended
+    allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
     available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
     following: NDArray[np.int64]  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
@@ -54,14 +55,16 @@ class SMDPReplay:
         self._reward = np.zeros((worlds, self.rows), np.float32)
         self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
         self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
-        # Decisions have ascending numbers; number i lives in slot i % slots. No live ones share a first row, so slots never collide.
-        self.slots = worlds * self.rows
+        # Decisions have ascending numbers; number i lives in slot i % slots. At most two live ones share a first row (an option and
+        # its first step), so slots never collide.
+        self.slots = 2 * worlds * self.rows
         self._decisions = {
             "world": np.zeros(self.slots, np.int32),
             "first": np.zeros(self.slots, np.int64),
             "last": np.zeros(self.slots, np.int64),
             "option": np.zeros(self.slots, np.int32),
             "terminated": np.zeros(self.slots, bool),
+            "allowed": np.zeros((self.slots, options), bool),
             "available": np.zeros((self.slots, options), bool),
             "next": np.full(self.slots, -1, np.int64),
         }
@@ -70,6 +73,7 @@ class SMDPReplay:
         self._fresh = 0  # none below is handed out by ``fresh`` again
         self._begun = np.zeros(worlds, np.int64)  # first row of the decision that is running
         self._option = np.full(worlds, -1)
+        self._allowed = np.zeros((worlds, options), bool)
         self._previous = np.full(worlds, -1)  # number of the decision before it in the same episode, -1 at a start
         self._tree = SumTree(self.slots if priority else 1)
         self._top = 1.0  # largest priority seen: what a new decision gets
@@ -85,10 +89,10 @@ class SMDPReplay:
         self._write(np.flatnonzero(worlds), obs, age=0)
         self._previous[worlds] = -1
 
-    def decide(self, worlds: NDArray[np.bool_], option: NDArray[np.int64]) -> None:
-        """Option ``option[i]`` begins in the i-th world of the mask, at the newest row."""
+    def decide(self, worlds: NDArray[np.bool_], option: NDArray[np.int64], allowed: NDArray[np.bool_]) -> None:
+        """Option ``option[n]``, of those ``allowed[n]`` (N, O), begins in each world n of the mask, at the newest row."""
         self._begun[worlds] = self._written[worlds] - 1
-        self._option[worlds] = option
+        self._option[worlds], self._allowed[worlds] = option[worlds], allowed[worlds]
 
     def step(self, reward: NDArray[Any], obs: NDArray[np.uint8]) -> None:
         """Every world took one step: its reward (N,) and the observation it led to."""
@@ -105,20 +109,48 @@ class SMDPReplay:
         Args: terminated (N,), ended (N,) the episode is over for whatever reason, available (N, O) options there.
         """
         n = np.flatnonzero(worlds)
+        number = self._append(n, self._begun[n], self._option[n], terminated, self._allowed, available)
+        linked = self._previous[n] >= 0
+        self._decisions["next"][self._previous[n][linked] % self.slots] = number[linked]
+        self._previous[n] = np.where(ended[n], -1, number)
+
+    def inside(
+        self,
+        worlds: NDArray[np.bool_],
+        option: NDArray[np.int64],
+        terminated: NDArray[np.bool_],
+        allowed: NDArray[np.bool_],
+        available: NDArray[np.bool_],
+    ) -> None:
+        """The newest step, taken inside a longer option, was also a decision for the one-step ``option[n]`` that agrees with it.
+
+        Intra-option learning (Sutton, Precup and Singh 1998): one frame teaches every option that would have done the same.
+        """
+        n = np.flatnonzero(worlds)
+        self._append(n, self._written[n] - 2, option[n], terminated, allowed, available)
+
+    def _append(
+        self,
+        n: NDArray[np.int64],
+        first: NDArray[np.int64],
+        option: NDArray[np.int64],
+        terminated: NDArray[np.bool_],
+        allowed: NDArray[np.bool_],
+        available: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Store decisions of the worlds ``n`` that end at the newest row; returns their numbers."""
         number = self.made + np.arange(len(n))
         slot = number % self.slots
         store = self._decisions
-        store["world"][slot], store["option"][slot] = n, self._option[n]
-        store["first"][slot], store["last"][slot] = self._begun[n], self._written[n] - 1
-        store["terminated"][slot], store["available"][slot] = terminated[n], available[n]
+        store["world"][slot], store["option"][slot] = n, option
+        store["first"][slot], store["last"][slot] = first, self._written[n] - 1
+        store["terminated"][slot], store["allowed"][slot], store["available"][slot] = terminated[n], allowed[n], available[n]
         store["next"][slot] = -1
-        linked = self._previous[n] >= 0
-        store["next"][self._previous[n][linked] % self.slots] = number[linked]
-        self._previous[n] = np.where(ended[n], -1, number)
         self.made += len(n)
         if self.priority:
             self._tree.set(slot, np.full(len(n), self._top))
         self._forget()
+        return number
 
     def _write(self, worlds: NDArray[np.int64], obs: NDArray[np.uint8], age: int | NDArray[Any]) -> None:
         row = self._written[worlds] % self.rows
@@ -195,6 +227,7 @@ class SMDPReplay:
             rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
             length=length,
             end_obs=self._stacked(world, last),
+            allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             available=store["available"][end],
             following=np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64),

@@ -21,6 +21,7 @@ class Step:
     """One environment step of N worlds. Worlds whose episode ended have been reset already: ``obs`` is where the next step starts."""
 
     due: Bools  # (N,) a decision was made before this step
+    allowed: Bools  # (N, O) options that could be chosen before this step
     option: Ints  # (N,) the option that ran
     action: Ints  # (N,) the primitive action it took
     reward: NDArray[np.float64]  # (N,)
@@ -28,7 +29,7 @@ class Step:
     terminated: Bools  # (N,)
     ended: Bools  # (N,) terminated or truncated
     over: Bools  # (N,) the decision ended with this step
-    available: Bools  # (N, O) options that could be chosen at ``reached``; only where ``over``
+    available: Bools  # (N, O) options that could be chosen at ``reached``
     obs: NDArray[np.uint8]  # (N, S, H, W)
     info: dict[str, Any]
 
@@ -58,17 +59,16 @@ class Rollout:
     def step(self) -> Step:
         runner, obs = self.runner, self.obs
         due = runner.current < 0
+        allowed = runner.available(obs)
         if due.any():
-            runner.begin(due, self.choose(obs[due], runner.available(obs[due])))
+            runner.begin(due, self.choose(obs[due], allowed[due]))
         option, action = runner.current.copy(), runner.act(obs)
         reached, reward, terminated, truncated, info = self.envs.step(action)
         ended = terminated | truncated
         over = runner.advance(reached, ended)
-        available = np.ones((len(due), len(runner.options)), bool)
-        if over.any():
-            available[over] = runner.available(reached[over])
+        available = runner.available(reached)
         self.obs = self._reset(ended) if ended.any() else reached
-        return Step(due, option, action, reward, reached, terminated, ended, over, available, self.obs, info)
+        return Step(due, allowed, option, action, reward, reached, terminated, ended, over, available, self.obs, info)
 
     def _reset(self, ended: Bools) -> NDArray[np.uint8]:
         seeds: list[int | None] = [None] * len(ended)

@@ -48,6 +48,15 @@ def double_q_bootstrap(q_online_BO: Tensor, q_target_BO: Tensor, available_BO: T
     return q_target_BO.gather(1, best_B1).squeeze(1)
 
 
+def action_gap(q_BO: Tensor, option_B: Tensor, allowed_BO: Tensor, alpha: float) -> Tensor:
+    """alpha * (Q(s, o) - max Q(s, .)), never above 0: what advantage learning adds to a target (Bellemare et al. 2016, equation 6).
+
+    It lowers all options but the best, so that the greedy choice survives errors of Q much smaller than Q itself; with a small
+    gap, an agent puts the best option off for ever, since one more turn costs almost nothing. Returns: (B,)
+    """
+    return alpha * (q_BO.gather(1, option_B[:, None]).squeeze(1) - masked_max(q_BO, allowed_BO))
+
+
 def q_lambda(
     reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, trace: float
 ) -> Tensor:

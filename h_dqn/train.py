@@ -14,7 +14,7 @@ from h_dqn.agent import Agent
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation, evaluate
 from h_dqn.metrics import Row, Tally
-from h_dqn.options import Option, OptionRunner
+from h_dqn.options import Option, OptionRunner, Primitive
 from h_dqn.replay import SMDPReplay
 from h_dqn.rollout import Rollout
 from h_dqn.seeds import episode_seeds
@@ -52,6 +52,8 @@ class Trainer:
         runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
         self.rollout = Rollout(self.envs, runner, self.agent.explore, episode_seeds("train", seed, config.worlds))
         self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
+        actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
+        self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
         self.tally = Tally(config.worlds, [option.name for option in options])
         self.env_steps = 0
         self.seconds = 0.0
@@ -79,10 +81,13 @@ class Trainer:
 
     def _step(self) -> None:
         step = self.rollout.step()
-        self.replay.decide(step.due, step.option[step.due])
+        self.replay.decide(step.due, step.option, step.allowed)
         self.replay.step(step.reward, step.reached)
         if step.over.any():
             self.replay.complete(step.over, step.terminated, step.ended, step.available)
+        if self.config.intra_option:
+            inside = ~np.isin(step.option, self._primitive)
+            self.replay.inside(inside, self._primitive[step.action], step.terminated, step.allowed, step.available)
         if step.ended.any():
             self.replay.begin_episode(step.ended, step.obs)
         self.tally.add(step)

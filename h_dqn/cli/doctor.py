@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from envs.voxel.env import has_display
+
 GOOD, LACKS, NOTE = "ok", "LACKS", "note"
 
 
@@ -62,7 +64,7 @@ def _opencv() -> Verdict:
 
 
 def _display() -> Verdict:
-    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    if has_display():
         return GOOD, "a display, so that `h-dqn play` opens a window"
     return NOTE, "no display: `h-dqn play` uses the terminal; nothing else needs one"
 

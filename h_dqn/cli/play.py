@@ -20,6 +20,7 @@ import tyro
 from numpy.typing import NDArray
 
 from envs.task import load_task
+from envs.voxel.env import has_display
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.worlds import IDS, World
 
@@ -45,7 +46,7 @@ class Play:
 
     def run(self) -> None:
         task = load_task(self.task)
-        windowed = not self.terminal and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux")
+        windowed = not self.terminal and has_display()
         if not windowed and not sys.stdin.isatty():
             raise UserError("play needs a display or a terminal to read keys from")
         env = gym.make(IDS[self.world], task=task, size=480 if windowed else 84)

@@ -1,0 +1,86 @@
+"""Toy worlds with known optima, and small helpers that several test modules use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+torch.set_num_threads(2)
+
+
+class Corridor(VectorEnv[Any, Any, Any]):
+    """Cells 0..length-1 shown as a bright column of an 8x8 frame; action 1 goes right, 0 left; the last cell is the goal.
+
+    Reward -1 a step, 0 on the step that reaches the goal. Starts anywhere but at the goal. ``limit`` steps truncate.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(self, num_envs: int, length: int = 6, limit: int = 20, actions: int = 2) -> None:
+        self.num_envs, self.length, self.limit = num_envs, length, limit
+        self.single_observation_space = gym.spaces.Box(0, 255, (1, 8, 8), np.uint8)
+        self.single_action_space = gym.spaces.Discrete(actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.cell = np.zeros(num_envs, np.int64)
+        self.steps = np.zeros(num_envs, np.int64)
+        self._generators = [np.random.default_rng(n) for n in range(num_envs)]
+
+    def _obs(self) -> NDArray[np.uint8]:
+        obs = np.zeros((self.num_envs, 1, 8, 8), np.uint8)
+        obs[np.arange(self.num_envs), 0, :, self.cell] = 255
+        return obs
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        for n in np.flatnonzero(mask):
+            if seed is not None and seed[n] is not None:
+                self._generators[n] = np.random.default_rng(seed[n])
+            self.cell[n] = self._generators[n].integers(self.length - 1)
+            self.steps[n] = 0
+        return self._obs(), {}
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self.cell = np.clip(self.cell + np.where(np.asarray(actions) == 1, 1, -1), 0, self.length - 1)
+        self.steps += 1
+        reached = self.cell == self.length - 1
+        return self._obs(), np.where(reached, 0.0, -1.0), reached, (self.steps >= self.limit) & ~reached, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        generators = [generator.bit_generator.state for generator in self._generators]
+        return {"cell": self.cell.copy(), "steps": self.steps.copy(), "generators": generators}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.cell, self.steps = state["cell"].copy(), state["steps"].copy()
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+
+
+class Walk:
+    """An option that takes one action for a fixed number of steps; ``where`` tells on which cells it may start."""
+
+    def __init__(self, name: str, action: int, steps: int, where: tuple[int, ...] = tuple(range(8))) -> None:
+        self.name, self.action, self.steps, self.where = name, action, steps, where
+
+    def initiate(self, obs: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.isin(obs[:, -1, 0].argmax(1), self.where)
+
+    def act(self, obs: NDArray[Any]) -> NDArray[np.int64]:
+        return np.full(len(obs), self.action)
+
+    def terminate(self, obs: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        return (steps >= self.steps).astype(float)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,187 @@
+"""The agent on a corridor whose optimum is known, its masks, its determinism, and going on from a saved state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from h_dqn.agent import Agent
+from h_dqn.checkpoint import load_state, save_state
+from h_dqn.config import Config
+from h_dqn.networks import ARCHITECTURES, QNetwork
+from h_dqn.options import Option, primitives
+from h_dqn.presets import PRESETS
+from h_dqn.replay import Decisions
+from h_dqn.train import Trainer
+from tests.conftest import Corridor, Walk
+
+TINY = Config(
+    env_steps=4096, worlds=16, size=8, stack=1, network="tiny", round_steps=8, batch_size=32, discount=0.9, reward_scale=1.0,
+    initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9, validation_episodes=32, gap=0.0,
+)  # fmt: skip
+REPLAY = replace(TINY, learner="replay", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200,
+                 learning_rate=3e-3)  # fmt: skip
+VARIANTS = {
+    "rollout": TINY,
+    "rollout, wide gap": replace(TINY, gap=0.5),
+    "replay": REPLAY,
+    "replay, three steps, prioritised": replace(REPLAY, n_step=3, priority=0.5),
+    "replay, no target network": replace(REPLAY, target_period=0),
+}
+
+
+@pytest.fixture(autouse=True)
+def _tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    from h_dqn.networks import Architecture
+
+    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((8, 8, 8),), hidden=32, norm=True))
+
+
+def options() -> list[Option]:
+    return [*primitives(["left", "right"]), Walk("right3", 1, 3)]
+
+
+def learned(config: Config, seed: int = 1, which: list[Option] | None = None) -> Trainer:
+    trainer = Trainer(lambda n: Corridor(n), which or options(), config, seed)
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_learns_the_corridor(name: str) -> None:
+    """The optimum walks right from every cell: (5 - cell) steps on average 3, so a mean return of -2."""
+    trainer = learned(VARIANTS[name])
+    outcome = trainer.evaluate(200, seed=1)
+    assert outcome.success_rate == 1.0
+    assert outcome.env_steps == pytest.approx(200 * 3, rel=0.1)
+    assert outcome.mean_return == pytest.approx(1 - outcome.env_steps / 200)
+
+
+@pytest.mark.parametrize("config", [TINY, REPLAY], ids=["rollout", "replay"])
+def test_values_are_those_of_the_corridor(config: Config) -> None:
+    """Q of 'right' and of 'right3' in cell s, from d = 5 - s steps to the goal: -(1 - gamma^(d-1)) / (1 - gamma)."""
+    agent = learned(replace(config, env_steps=12_000, final_learning_rate=0.05)).agent
+    envs = Corridor(5)
+    envs.cell = np.arange(5)
+    with torch.no_grad():
+        q = agent.network(torch.from_numpy(envs._obs())).numpy()
+    steps = 5 - np.arange(5)
+    worked = -(1 - 0.9 ** (steps - 1)) / (1 - 0.9)
+    assert q[:, 1] == pytest.approx(worked, abs=0.35)
+    assert q[:, 2] == pytest.approx(worked, abs=0.35)
+
+
+def test_same_seed_same_weights() -> None:
+    for config in (TINY, REPLAY):
+        short = replace(config, env_steps=1024)
+        a, b, c = (learned(short, seed).agent.network.state_dict() for seed in (1, 1, 2))
+        assert all(torch.equal(a[name], b[name]) for name in a)
+        assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    config = replace(VARIANTS[name], env_steps=1536, evaluate_every=512)
+    whole = Trainer(lambda n: Corridor(n), options(), config, 1)
+    part = Trainer(lambda n: Corridor(n), options(), config, 1)
+    rows = [row for row in whole.run()]
+    running = part.run()
+    for _ in range(5):
+        next(running)
+    save_state(tmp_path / "checkpoint", part.state_dict())
+    other = Trainer(lambda n: Corridor(n), options(), config, 99)
+    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    rest = [row for row in other.run()]
+    assert [{**row, "seconds": 0} for row in rows[5:]] == [{**row, "seconds": 0} for row in rest]
+    a, b = whole.agent.network.state_dict(), other.agent.network.state_dict()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def agent_with(q: list[float], config: Config = TINY) -> Agent:
+    """An agent whose Q-values are these everywhere."""
+    agent = Agent(config, len(q), seed=1)
+    with torch.no_grad():
+        agent.network.head.weight.zero_()
+        agent.network.head.bias.copy_(torch.tensor(q))
+    return agent
+
+
+def batch_of(**changes: Any) -> Decisions:
+    obs = np.zeros((1, 1, 8, 8), np.uint8)
+    every = np.ones((1, 3), bool)
+    plain: dict[str, Any] = {
+        "obs": obs, "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]), "end_obs": obs,
+        "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
+        "weight": np.ones(1, np.float32), "id": np.array([0]),
+    }  # fmt: skip
+    return Decisions(**{**plain, **changes})
+
+
+OBS, NO_SECOND = np.zeros((400, 1, 8, 8), np.uint8), np.tile([True, False, True], (400, 1))
+
+
+def test_mask_in_the_greedy_choice() -> None:
+    assert set(agent_with([1.0, 3.0, 2.0]).choose(OBS, NO_SECOND)) == {2}
+    assert set(agent_with([1.0, 3.0, 2.0]).choose(OBS, np.ones_like(NO_SECOND))) == {1}
+
+
+def test_mask_while_exploring() -> None:
+    agent = agent_with([1.0, 3.0, 2.0], replace(TINY, epsilon_start=1.0, epsilon_end=1.0))
+    drawn = np.bincount(agent.explore(OBS, NO_SECOND), minlength=3)
+    assert drawn[1] == 0
+    assert drawn[0] == pytest.approx(200, abs=50)
+
+
+def test_mask_in_the_bootstrap() -> None:
+    batch = batch_of(available=NO_SECOND[:1])
+    assert agent_with([1.0, 3.0, 2.0]).lambda_targets(batch).item() == pytest.approx(-1 + 0.9 * 2)
+    assert agent_with([1.0, 3.0, 2.0], REPLAY).n_step_targets(batch_of(available=NO_SECOND[:1])).item() == pytest.approx(-1.0)
+    agent = agent_with([1.0, 3.0, 2.0], REPLAY)
+    agent.target.load_state_dict(agent.network.state_dict())
+    assert agent.n_step_targets(batch).item() == pytest.approx(-1 + 0.9 * 2)
+
+
+def test_truncation_bootstraps_and_termination_does_not() -> None:
+    for agent in (agent_with([1.0, 3.0, 2.0]), agent_with([1.0, 3.0, 2.0], replace(REPLAY, target_period=0))):
+        targets = agent.lambda_targets if agent.config.learner == "rollout" else agent.n_step_targets
+        assert targets(batch_of()).item() == pytest.approx(-1 + 0.9 * 3)
+        assert targets(batch_of(terminated=np.array([True]))).item() == pytest.approx(-1.0)
+
+
+def test_each_world_draws_its_own_exploration() -> None:
+    agent = agent_with([0.0, 1.0, 0.0], replace(TINY, epsilon_start=0.5, epsilon_end=0.5))
+    chosen = agent.explore(OBS, np.ones_like(NO_SECOND))
+    assert 0.25 < (chosen != 1).mean() < 0.42  # two thirds of one half
+
+
+def test_epsilon_falls_linearly() -> None:
+    agent = Agent(replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000), 2, seed=1)
+    for decisions, epsilon in ((0, 1.0), (500, 0.55), (1000, 0.1), (5000, 0.1)):
+        agent.decisions = decisions
+        assert agent.epsilon == pytest.approx(epsilon)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_and_acts(name: str) -> None:
+    config = PRESETS[name]
+    agent = Agent(config, 4, seed=1)
+    obs = np.zeros((2, config.stack, config.size, config.size), np.uint8)
+    assert agent.explore(obs, np.ones((2, 4), bool)).shape == (2,)
+    assert agent.network.spec["architecture"] == config.network
+
+
+def test_nature_network_is_that_of_the_paper() -> None:
+    """1,688,745 weights with nine outputs, as counted in the paper's code."""
+    network = QNetwork("nature", (4, 84, 84), 9)
+    assert sum(weight.numel() for weight in network.parameters()) == 1_688_745
+
+
+def test_frames_too_small_are_refused() -> None:
+    with pytest.raises(ValueError, match="too small"):
+        QNetwork("nature", (4, 16, 16), 3)

@@ -1,0 +1,183 @@
+"""Every registered environment, tested the same way: a new task file is covered the moment it is there."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import envs  # noqa: F401
+from envs.oracle import Oracle, distances
+from envs.task import load_task, task_names
+from envs.wrappers import GreyStack, grey, grey_stack
+
+IDS = sorted(name for name in gym.registry if name.startswith("Voxel/"))
+
+
+def vector(task: str, n: int, **kwargs: Any) -> Any:
+    return gym.make_vec("envs:Voxel/Task-v0", num_envs=n, task=task, **kwargs)
+
+
+def same(a: Any, b: Any) -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            same(a[key], b[key])
+    elif isinstance(a, tuple):
+        for one, other in zip(a, b, strict=True):
+            same(one, other)
+    else:
+        np.testing.assert_array_equal(a, b)
+
+
+def test_each_task_file_has_an_id() -> None:
+    assert len(IDS) == len(task_names()) + 1
+    assert "Voxel/TwoRooms-v0" in IDS
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_check_env_is_clean(id: str) -> None:
+    env = gym.make(f"envs:{id}").unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*not passed through gym.make.*|.*render modes but.*")
+        check_env(env)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_two_copies_stay_identical(id: str) -> None:
+    a, b = gym.make(f"envs:{id}", size=20), gym.make(f"envs:{id}", size=20)
+    same(a.reset(seed=7), b.reset(seed=7))
+    rng = np.random.default_rng(7)
+    for _ in range(1000):
+        action = rng.integers(a.action_space.n)  # type: ignore[attr-defined]
+        outcome = a.step(action)
+        for one, other in zip(outcome, b.step(action), strict=True):
+            same(one, other)
+        assert a.observation_space.contains(outcome[0])
+        if outcome[2] or outcome[3]:
+            same(a.reset(), b.reset())
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_the_vector_is_many_single_worlds(task: str) -> None:
+    many, singles = vector(task, 3, size=20), [gym.make("envs:Voxel/Task-v0", task=task, size=20) for _ in range(3)]
+    obs, _ = many.reset(seed=5)
+    own = [env.reset(seed=5 + n)[0] for n, env in enumerate(singles)]
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        for n in range(3):
+            same(own[n]["pov"], obs["pov"][n])
+            assert own[n]["inventory"] == {item: counts[n] for item, counts in obs["inventory"].items()}
+        actions = rng.integers(many.single_action_space.n, size=3)
+        obs, reward, terminated, truncated, info = many.step(actions)
+        outcomes = [env.step(action) for env, action in zip(singles, actions, strict=True)]
+        assert reward.tolist() == [outcome[1] for outcome in outcomes]
+        assert terminated.tolist() == [outcome[2] for outcome in outcomes]
+        assert truncated.tolist() == [outcome[3] for outcome in outcomes]
+        assert info["invalid_action"].tolist() == [bool(outcome[4]["invalid_action"]) for outcome in outcomes]
+        own = [outcome[0] for outcome in outcomes]
+        if (ended := terminated | truncated).any():
+            before = obs["pov"].copy()
+            obs, _ = many.reset(options={"reset_mask": ended})
+            same(obs["pov"][~ended], before[~ended])
+            for n in np.flatnonzero(ended):
+                own[n] = singles[n].reset()[0]
+
+
+def test_what_was_handed_out_stays() -> None:
+    many = vector("navigation1", 2, size=20)
+    first, _ = many.reset(seed=1)
+    kept = first["pov"].copy()
+    for _ in range(3):
+        many.step(np.array([1, 2]))
+    same(first["pov"], kept)
+
+
+def test_a_saved_world_goes_on() -> None:
+    a, b = vector("three_rooms", 4, size=16), vector("three_rooms", 4, size=16)
+    a.reset(seed=1), b.reset(seed=9)
+    rng = np.random.default_rng(1)
+    play = [rng.integers(6, size=4) for _ in range(400)]
+    for actions in play[:200]:
+        _, _, te, tr, _ = a.step(actions)
+        a.reset(options={"reset_mask": te | tr})
+    b.load_state_dict(a.state_dict())
+    for actions in play[200:]:
+        for one, other in zip(a.step(actions), b.step(actions), strict=True):
+            same(one, other)
+        ended = a.worlds.steps >= 100
+        same(a.reset(options={"reset_mask": ended})[0], b.reset(options={"reset_mask": ended})[0])
+
+
+def test_misuse_is_told() -> None:
+    many = vector("navigation1", 2)
+    with pytest.raises(gym.error.ResetNeeded):
+        many.step(np.array([0, 0]))
+    with pytest.raises(ValueError, match="reset_mask"):
+        many.reset(options={"reset_mask": np.ones(3, bool)})
+    many.reset(seed=1)
+    with pytest.raises(ValueError, match="actions must be"):
+        many.step(np.array([0, 3]))
+
+
+def test_render_gives_the_picture() -> None:
+    env = gym.make("envs:Voxel/Pickup-v0", render_mode="rgb_array", size=(40, 60))
+    obs, _ = env.reset(seed=1)
+    picture: Any = env.render()
+    assert picture.shape == (40, 60, 3)
+    same(picture, obs["pov"])
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_the_oracle_solves_every_draw_from_its_worst_start(task: str) -> None:
+    """1,000 seeds; in each, the start (of all that the draw allows) that is farthest from completing the first stage."""
+    n = 1000
+    many = vector(task, n, size=4).unwrapped
+    many.reset(seed=0)
+    worlds, spec = many.worlds, load_task(task)
+    open_starts = [spec.legend[char] for char in spec.start if char in spec.legend]
+    assert open_starts
+    for i in range(n):
+        away = distances(worlds, i)[0]
+        first = worlds.pose[i].copy()
+        # Starts lie in the region that the drawn start can walk to without opening anything, on the same side of any curtain.
+        free = (worlds.blocks[i, :, :, 0] == 0) & (away[:, :, 0] < 1000)
+        if task in ("two_rooms", "three_rooms"):
+            free[:, 8:] = False
+            free[9:] = False
+        far = np.where(free[..., None], away, -1)
+        z, x, heading = np.unravel_index(far.argmax(), far.shape)
+        assert far[z, x, heading] >= away[first[1], first[0], first[2]]
+        worlds.pose[i] = x, z, heading
+    oracle, over = Oracle(worlds), np.zeros(n, bool)
+    while not over.all():
+        _, reward, terminated, truncated, _ = many.step(oracle.act())
+        assert not (truncated & ~over).any()
+        assert (reward[terminated] == spec.reward_success).all()
+        over |= terminated
+
+
+def test_grey_stack_is_the_same_for_one_and_many() -> None:
+    many = GreyStack(vector("navigation2", 2, size=24), stack=4)
+    single = grey_stack(gym.make("envs:Voxel/Navigation2-v0", size=24), stack=4)
+    obs, info = many.reset(seed=3)
+    own, _ = single.reset(seed=3)
+    assert not obs[:, :3].any()
+    same(obs[:, 3], grey(info["observation"]["pov"]))
+    same(obs[0], own)
+    for action in (1, 0, 2, 0, 1):
+        obs, *_ = many.step(np.array([action, action]))
+        own, *_ = single.step(action)
+        same(obs[0], own)
+    before = obs.copy()
+    obs, _ = many.reset(options={"reset_mask": np.array([False, True])})
+    same(obs[0], before[0])
+    assert not obs[1, :3].any()
+    assert obs[1, 3].any()
+    assert single.observation_space.contains(own)
+    assert many.observation_space.contains(obs)

@@ -1,0 +1,211 @@
+"""The replay and its sum tree against naive twins that keep everything in lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from h_dqn.replay import SMDPReplay
+from h_dqn.sum_tree import SumTree
+
+SHAPE, OPTIONS = (3, 2, 2), 3
+
+
+class NaiveReplay:
+    """Whole observations and reward lists, one dict a decision, never forgets."""
+
+    def __init__(self, worlds: int) -> None:
+        self.decisions: list[dict[str, Any]] = []
+        self.running: list[dict[str, Any]] = [{} for _ in range(worlds)]
+        self.previous: list[int] = [-1] * worlds
+
+
+class Film:
+    """Plays random episodes with random option lengths into both replays."""
+
+    def __init__(self, worlds: int, capacity: int, seed: int, priority: float = 0.0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.replay = SMDPReplay(worlds, capacity, SHAPE, OPTIONS, priority, np.random.default_rng(seed))
+        self.naive = NaiveReplay(worlds)
+        self.worlds = worlds
+        self.obs = np.zeros((worlds, *SHAPE), np.uint8)
+        self.left = np.zeros(worlds, int)
+        self._begin(np.ones(worlds, bool))
+
+    def _frame(self, mask: np.ndarray) -> np.ndarray:
+        return self.rng.integers(1, 255, (int(mask.sum()), *SHAPE[1:])).astype(np.uint8)
+
+    def _begin(self, mask: np.ndarray) -> None:
+        self.obs = self.obs.copy()
+        self.obs[mask] = 0
+        self.obs[mask, -1] = self._frame(mask)
+        self.replay.begin_episode(mask, self.obs)
+        for n in np.flatnonzero(mask):
+            self.naive.previous[n] = -1
+
+    def step(self) -> None:
+        due = self.left == 0
+        options = self.rng.integers(0, OPTIONS, self.worlds)
+        allowed = self.rng.random((self.worlds, OPTIONS)) < 0.8
+        self.left[due] = self.rng.integers(1, 6, int(due.sum()))
+        self.replay.decide(due, options, allowed)
+        for n in np.flatnonzero(due):
+            self.naive.running[n] = {"obs": self.obs[n], "option": options[n], "allowed": allowed[n], "rewards": [], "next": -1}
+        everyone = np.ones(self.worlds, bool)
+        reward = self.rng.normal(size=self.worlds).astype(np.float32)
+        self.obs = np.concatenate([self.obs[:, 1:], self._frame(everyone)[:, None]], 1)
+        self.replay.step(reward, self.obs)
+        self.left -= 1
+        terminated = self.rng.random(self.worlds) < 0.05
+        ended = terminated | (self.rng.random(self.worlds) < 0.05)
+        over = ended | (self.left == 0)
+        self.left[over] = 0
+        available = self.rng.random((self.worlds, OPTIONS)) < 0.8
+        self.replay.complete(over, terminated, ended, available)
+        for n in range(self.worlds):
+            self.naive.running[n]["rewards"].append(reward[n])
+        for n in np.flatnonzero(over):
+            decision = self.naive.running[n]
+            decision |= {"end_obs": self.obs[n], "terminated": terminated[n], "available": available[n]}
+            number = len(self.naive.decisions)
+            self.naive.decisions.append(decision)
+            if self.naive.previous[n] >= 0:
+                self.naive.decisions[self.naive.previous[n]]["next"] = number
+            self.naive.previous[n] = -1 if ended[n] else number
+        if ended.any():
+            self._begin(ended)
+
+
+def check(film: Film, batch: Any, n_step: int = 1) -> None:
+    for i, number in enumerate(batch.id):
+        first = last = film.naive.decisions[number]
+        rewards = list(first["rewards"])
+        for _ in range(n_step - 1):
+            if last["next"] < 0:
+                break
+            last = film.naive.decisions[last["next"]]
+            rewards += last["rewards"]
+        assert batch.length[i] == len(rewards)
+        np.testing.assert_array_equal(batch.rewards[i, : len(rewards)], rewards)
+        assert not batch.rewards[i, len(rewards) :].any()
+        assert batch.option[i] == first["option"]
+        assert batch.terminated[i] == last["terminated"]
+        for name, source in (("obs", first), ("allowed", first), ("end_obs", last), ("available", last)):
+            np.testing.assert_array_equal(getattr(batch, name)[i], source[name], err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("priority", [0.0, 0.6])
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_samples_are_what_was_written(seed: int, priority: float, n_step: int) -> None:
+    film = Film(worlds=1 + seed, capacity=40 * (1 + seed), seed=seed, priority=priority)
+    for turn in range(160):
+        film.step()
+        if turn > 20 and turn % 7 == 0:
+            batch = film.replay.sample(16, n_step)
+            check(film, batch, n_step)
+            if priority:
+                film.replay.set_priority(batch.id, film.rng.normal(size=16))
+
+
+@given(seed=st.integers(0, 2**32), worlds=st.integers(1, 5), rows=st.integers(12, 40), every=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: int, every: int) -> None:
+    film = Film(worlds, worlds * rows, seed)
+    seen: list[int] = []
+    for turn in range(60):
+        film.step()
+        if turn % every == 0:
+            batch = film.replay.fresh()
+            check(film, batch)
+            for i, following in enumerate(batch.following):
+                number = film.naive.decisions[batch.id[i]]["next"]
+                assert (batch.id[following] if following >= 0 else -1) == (number if number in batch.id else -1)
+            seen += batch.id.tolist()
+    seen += film.replay.fresh().id.tolist()
+    assert seen == list(range(len(film.naive.decisions)))
+
+
+def test_a_decision_is_drawn_as_often_whatever_its_length() -> None:
+    film = Film(worlds=4, capacity=4 * 300, seed=1)
+    for _ in range(250):
+        film.step()
+    lengths = np.array([len(decision["rewards"]) for decision in film.naive.decisions])
+    batch = film.replay.sample(40_000)
+    for length in range(1, 6):
+        share, drawn = (lengths == length).mean(), (batch.length == length).mean()
+        assert drawn == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 40_000))
+
+
+def test_old_decisions_are_forgotten_and_recent_ones_kept() -> None:
+    film = Film(worlds=3, capacity=3 * 30, seed=2)
+    for _ in range(500):
+        film.step()
+    drawn = film.replay.sample(2000).id
+    made = len(film.naive.decisions)
+    assert drawn.min() > made - 3 * 30
+    assert set(range(made - 10, made)) <= set(drawn.tolist())
+
+
+def test_new_decisions_get_the_largest_priority_and_weights_stay_below_one() -> None:
+    film = Film(worlds=2, capacity=200, seed=3, priority=1.0)
+    for _ in range(40):
+        film.step()
+    old = film.replay.sample(64)
+    film.replay.set_priority(old.id, np.full(64, 5.0))
+    made = film.replay.made
+    while film.replay.made == made:
+        film.step()
+    slots = np.arange(made, film.replay.made) % film.replay.slots
+    assert film.replay._tree.weights[slots] == pytest.approx(5.0, rel=1e-4)
+    assert film.replay.sample(64).weight.max() == 1.0
+
+
+def test_state_goes_on_bit_for_bit() -> None:
+    film, other = Film(2, 80, seed=4, priority=0.5), Film(2, 80, seed=5, priority=0.5)
+    for _ in range(50):
+        film.step()
+    other.replay.load_state_dict(film.replay.state_dict())
+    for _ in range(3):
+        a, b = film.replay.sample(8), other.replay.sample(8)
+        for name in vars(a):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+class NaiveSumTree:
+    def __init__(self, size: int) -> None:
+        self.weights = [0.0] * size
+
+    def find(self, at: float) -> int:
+        for index, weight in enumerate(self.weights):
+            if at < weight:
+                return index
+            at -= weight
+        return max(i for i, weight in enumerate(self.weights) if weight > 0)
+
+
+@given(data=st.data(), size=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_sum_tree_against_a_loop(data: st.DataObject, size: int) -> None:
+    tree, naive = SumTree(size), NaiveSumTree(size)
+    for _ in range(data.draw(st.integers(1, 6))):
+        index = data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=size, unique=True))
+        weight = data.draw(st.lists(st.integers(0, 9), min_size=len(index), max_size=len(index)))
+        tree.set(np.array(index), np.array(weight, float))
+        for i, w in zip(index, weight, strict=True):
+            naive.weights[i] = float(w)
+        np.testing.assert_array_equal(tree.weights, naive.weights)
+        assert tree.total == sum(naive.weights)
+        if tree.total:
+            points = np.array([data.draw(st.floats(0, 1, exclude_max=True)) * tree.total for _ in range(5)])
+            assert tree.find(points).tolist() == [naive.find(point) for point in points]
+
+
+def test_sum_tree_refuses_bad_weights() -> None:
+    for index, weight in ((3, 1.0), (0, -1.0), (0, np.nan), (-1, 1.0)):
+        with pytest.raises(ValueError, match="weights must be"):
+            SumTree(3).set(np.array([index]), np.array([weight]))
