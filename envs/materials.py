@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -76,7 +76,7 @@ def _bricks() -> NDArray[np.float64]:
     return np.where(mortar, 1.0, -0.3)
 
 
-PATTERNS = {
+PATTERNS: dict[str, Callable[[], NDArray[np.float64]]] = {
     "noise": lambda: np.zeros((TEXTURE_SIZE, TEXTURE_SIZE)),
     "bricks": _bricks,
     "planks": lambda: np.where(_V % 4 == 3, -1.0, 0.2 * np.sin(_U * 0.9 + 5 * (_V // 4))),
@@ -95,4 +95,5 @@ def texture(material: Material) -> NDArray[np.uint8]:
     field = PATTERNS[material.pattern]()
     field = field + (0.15 if material.pattern != "noise" else 1.0) * grain
     bright = 1.0 + material.contrast * field
-    return np.clip(np.array(material.color) * bright[..., None], 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(np.array(material.color) * bright[..., None], 0, 255).astype(np.uint8)
+    return picture

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, HEADINGS
 from envs.voxel.world import (
-    BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, REACH, TURN_LEFT, TURN_RIGHT, Worlds, cell_ahead,
+    BREAK,
+    BROKEN,
+    FORWARD,
+    HOLD,
+    PICK_UP,
+    PLACE,
+    REACH,
+    TURN_LEFT,
+    TURN_RIGHT,
+    Worlds,
+    cell_ahead,
 )  # fmt: skip
 
 UNREACHABLE = 1 << 20
@@ -72,7 +82,7 @@ def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _distances(kind, item, bit, blocks, items, marks, solid, breakable, drops, allowed):  # type: ignore[no-untyped-def]
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
@@ -103,9 +113,11 @@ def _distances(kind, item, bit, blocks, items, marks, solid, breakable, drops, a
                     elif kind == BROKEN:
                         if marked and shut and can_break and best > 1:
                             best, code = 1, BREAK
-                    elif marked and column[0] == AIR and column[1] == AIR and items[ahead_z, ahead_x] == AIR:
-                        if allowed[PLACE] and best > 1:
-                            best, code = 1, PLACE
+                    elif (
+                        allowed[PLACE] and marked and best > 1
+                        and column[0] == AIR and column[1] == AIR and items[ahead_z, ahead_x] == AIR
+                    ):  # fmt: skip
+                        best, code = 1, PLACE
                     # One action nearer: turn, walk, or break what stands in the way and then walk.
                     for turn in (TURN_LEFT, TURN_RIGHT):
                         to = (heading + (1 if turn == TURN_RIGHT else -1)) % HEADINGS

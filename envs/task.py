@@ -181,16 +181,13 @@ class _Tables:
         solid = np.array([False, *(material.solid for material in spec.materials.values())])
         breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
         body = self.column[:, :2]
-        self.closed = solid[body].any(1)
+        self.closed: NDArray[np.bool_] = np.asarray(solid[body].any(1))
         # A cell can be made free when every solid block at the level of feet and head can be broken.
         self.passable = ~self.closed
         if "break" in spec.actions:
             self.passable |= (~solid[body] | breakable[body]).all(1)
-        self.drops = np.array(
-            [
-                [name in spec.materials and spec.materials[name].drops == item for item in spec.items]
-                for name in spec.material_names
-            ]
+        self.drops: NDArray[np.bool_] = np.array(
+            [[name in spec.materials and spec.materials[name].drops == item for item in spec.items] for name in spec.material_names]
         ).reshape(len(spec.material_names), len(spec.items))
         self.starts = np.array([char in spec.start and not shut for char, shut in zip(chars, self.closed, strict=False)] + [False])
         self.choices = [
@@ -228,7 +225,7 @@ def _choose(grid: NDArray[np.uint8], tables: _Tables, rng: np.random.Generator) 
     return grid
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def flood(passable: NDArray[np.bool_], z: int, x: int) -> NDArray[np.bool_]:
     """The cells that can be walked to from (z, x) in four directions, (D, W) bool."""
     region = np.zeros_like(passable)
@@ -256,12 +253,14 @@ def beside(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
     """Whether each stage of the goal has a place that can be walked to from (z, x); the oracle proves the rest."""
-    region = flood(tables.passable[codes], z, x)
+    region: NDArray[np.bool_] = flood(tables.passable[codes], z, x)
     near = beside(region)
 
     def obtainable(item: str) -> bool:
         lies = tables.item[codes] == spec.number(item)
-        drops = tables.drops[tables.column[codes][..., :2], spec.items.index(item)].any(-1) & ("break" in spec.actions)
+        drops: NDArray[np.bool_] = tables.drops[tables.column[codes][..., :2], spec.items.index(item)].any(-1) & (
+            "break" in spec.actions
+        )
         return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & near).any()))
 
     def possible(stage: Stage) -> bool:
@@ -455,7 +454,7 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
     _check_keys(
         f"{where}.",
         entry,
-        {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str},  # type: ignore[dict-item]
+        {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str},
     )
     column = tuple(known(f"{where}.column", block) for block in entry.get("column", []))
     if len(column) > height:

@@ -88,7 +88,7 @@ class Agent:
         losses = []
         for _ in range(self.config.epochs):
             order = self._tensor(self._rng.permutation(len(target_D)))
-            for rows in order.split(self.config.batch_size):
+            for rows in torch.split(order, self.config.batch_size):
                 loss, _ = self._regress(obs[rows], option[rows], target_D[rows], torch.ones(()))
                 losses.append(loss)
         return losses
@@ -147,7 +147,7 @@ class Agent:
         loss_B = nn.functional.huber_loss(q, target, "none", clip) if clip else 0.5 * (target - q) ** 2
         loss = (weight * loss_B).mean()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         return loss.detach(), error

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
+
+
+class ConfigError(ValueError):
+    """A setting cannot be; the message names it."""
+
+
+_FROM_ZERO = {"reward_scale", "epsilon_decisions", "td_clip", "gap", "trace", "learn_start", "target_period", "priority"}
+_SHARES = {"discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class Config:
     intra_option: bool = True
     """whether each step inside a skill also teaches the value of the primitive action it took"""
     gap: float = 0.8
-    """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0 is plain Q-learning"""
+    """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0: off"""
 
     trace: float = 0.6
     """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""
@@ -85,3 +93,17 @@ class Config:
     """greedy episodes of a validation"""
     device: str = "auto"
     """auto, cpu or cuda"""
+
+    def check(self) -> None:
+        """Raises ConfigError for a setting that cannot be."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, (bool, str)) or entry.name == "initial_value":
+                continue
+            flag = "--" + entry.name.replace("_", "-")
+            if entry.name in _SHARES and not 0 <= value <= 1:
+                raise ConfigError(f"{flag} must be from 0 to 1, not {value}")
+            if value < 0 or (value == 0 and entry.name not in _FROM_ZERO | _SHARES):
+                raise ConfigError(f"{flag} must be above 0, not {value}")
+        if self.gap >= 1:
+            raise ConfigError(f"--gap must be below 1, not {self.gap}")

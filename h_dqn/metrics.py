@@ -19,18 +19,18 @@ class MetricsLog:
     """Appends rows to ``folder/metrics.jsonl`` and to TensorBoard files in ``folder/tensorboard``."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, row: Row) -> None:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         for name, value in row.items():
-            self._board.add_scalar(name, value, int(row["env_steps"]))  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, int(row["env_steps"]))
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
 
 def read_metrics(folder: Path) -> list[Row]:

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from h_dqn.config import ConfigError
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -37,12 +39,14 @@ class QNetwork(nn.Module):
         shape: (S, H, W) of one stack of frames.
         outputs: number of options O.
         value: Q-value of every option at the start.
-    Raises ValueError if the frames are too small for the convolutions.
+    Raises ConfigError for an unknown architecture, and if the frames are too small for the convolutions.
     """
 
     def __init__(self, architecture: str, shape: tuple[int, int, int], outputs: int, value: float = 0.0) -> None:
         super().__init__()
         self.spec: dict[str, Any] = {"architecture": architecture, "shape": list(shape), "outputs": outputs}
+        if architecture not in ARCHITECTURES:
+            raise ConfigError(f"unknown network '{architecture}' (known: {', '.join(ARCHITECTURES)})")
         plan = ARCHITECTURES[architecture]
         layers: list[nn.Module] = []
         channels, side_h, side_w = shape
@@ -52,7 +56,7 @@ class QNetwork(nn.Module):
             channels = out
             side_h, side_w = ((side + 2 * padding - kernel) // stride + 1 for side in (side_h, side_w))
         if min(side_h, side_w) < 1:
-            raise ValueError(f"frames of {shape[1]}x{shape[2]} pixels are too small for the network '{architecture}'")
+            raise ConfigError(f"frames of {shape[1]}x{shape[2]} pixels are too small for the network '{architecture}'")
         features = channels * side_h * side_w
         layers += [nn.Flatten(), *([nn.LayerNorm(features)] if plan.norm else []), nn.Linear(features, plan.hidden)]
         layers += [*([nn.LayerNorm(plan.hidden)] if plan.norm else []), nn.ReLU()]

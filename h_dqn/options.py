@@ -19,7 +19,9 @@ Ints = NDArray[np.int64]
 class Option(Protocol):
     """One choice of the controller. Skills are frozen: none of these methods changes anything."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in tables and logs."""
 
     def initiate(self, obs: NDArray[Any]) -> Bools:
         """(N,) bool: where it may be chosen."""

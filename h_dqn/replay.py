@@ -1,8 +1,8 @@
 """Replay for a semi-MDP: decisions of any length, over frames that are stored once.
 
 Each world writes its own film: one row for each observation, with the reward of the step that left it. An episode's last
-observation has a row like any other, and the next episode's first row follows it. A decision points into the film (first row, last
-row), so its raw rewards, its length and both of its observations are all there, and the discount is applied only when it is sampled.
+observation has a row like any other, and the next episode's first row follows it. A decision points into the film (first row,
+last row), so its raw rewards, its length and both of its observations are there, and discounting waits until it is sampled.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SMDPReplay:
         # Decisions have ascending numbers; number i lives in slot i % slots. At most two live ones share a first row (an option and
         # its first step), so slots never collide.
         self.slots = 2 * worlds * self.rows
-        self._decisions = {
+        self._decisions: dict[str, NDArray[Any]] = {
             "world": np.zeros(self.slots, np.int32),
             "first": np.zeros(self.slots, np.int64),
             "last": np.zeros(self.slots, np.int64),

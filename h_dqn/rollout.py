@@ -18,7 +18,7 @@ Choose = Callable[[NDArray[np.uint8], Bools], Ints]
 
 @dataclass(frozen=True)
 class Step:
-    """One environment step of N worlds. Worlds whose episode ended have been reset already: ``obs`` is where the next step starts."""
+    """One environment step of N worlds. Where an episode ended, ``obs`` is already the first observation of the next."""
 
     due: Bools  # (N,) a decision was made before this step
     allowed: Bools  # (N, O) options that could be chosen before this step
@@ -54,7 +54,7 @@ class Rollout:
         next_seed: Iterator[int] | None = None,
     ) -> None:
         self.envs, self.runner, self.choose, self._next_seed = envs, runner, choose, next_seed
-        self.obs: NDArray[np.uint8] = envs.reset(seed=list(seeds))[0]
+        self.obs: NDArray[np.uint8] = envs.reset(seed=list(seeds))[0]  # type: ignore[arg-type]
 
     def step(self) -> Step:
         runner, obs = self.runner, self.obs
@@ -75,7 +75,7 @@ class Rollout:
         if self._next_seed is not None:
             for n in np.flatnonzero(ended):
                 seeds[n] = next(self._next_seed, None)
-        obs: NDArray[np.uint8] = self.envs.reset(seed=seeds, options={"reset_mask": ended.copy()})[0]
+        obs: NDArray[np.uint8] = self.envs.reset(seed=seeds, options={"reset_mask": ended.copy()})[0]  # type: ignore[arg-type]
         return obs
 
     def state_dict(self) -> dict[str, Any]:

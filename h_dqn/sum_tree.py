@@ -25,7 +25,9 @@ class SumTree:
 
     def set(self, index: NDArray[np.int64], weight: NDArray[np.float64]) -> None:
         """Set the weights at ``index`` (B,); of an index that comes twice, the last weight counts."""
-        if len(index) and (np.min(index) < 0 or np.max(index) >= self.size or not np.all(np.isfinite(weight)) or np.min(weight) < 0):
+        if len(index) and (
+            np.min(index) < 0 or np.max(index) >= self.size or not np.all(np.isfinite(weight)) or np.min(weight) < 0
+        ):
             raise ValueError("weights must be finite and not negative, at an index below the tree's size")
         node = np.asarray(index) + self._leaves
         self._sums[node] = weight

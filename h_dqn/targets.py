@@ -74,9 +74,7 @@ def q_lambda(
         trace: lambda, 0 (one decision) .. 1 (as far as the decisions reach).
     Returns: (D,)
     """
-    reward, discount, bootstrap, end, following = (
-        x.tolist() for x in (reward_D, discount_D, bootstrap_D, terminated_D, next_D)
-    )
+    reward, discount, bootstrap, end, following = (x.tolist() for x in (reward_D, discount_D, bootstrap_D, terminated_D, next_D))
     target = [0.0] * len(reward)
     for i in range(len(reward) - 1, -1, -1):
         tail = bootstrap[i]

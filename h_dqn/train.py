@@ -1,4 +1,4 @@
-"""Training: worlds, options, agent and replay put together. A skill, the flat baseline and the controller differ in their options."""
+"""Training: worlds, options, agent and replay put together. Skill, flat baseline and controller differ in their options alone."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ class Trainer:
         if self._validation_envs is None:
             self._validation_envs = self.make_envs(min(250, self.config.validation_episodes))
         episodes = self.config.validation_episodes
-        success = evaluate(
-            self._validation_envs, self.options, self.agent.choose, episodes, self.seed, "validate"
-        ).success_rate
+        success = evaluate(self._validation_envs, self.options, self.agent.choose, episodes, self.seed, "validate").success_rate
         if self.best is None or success >= self.best[0]:
             self.best = (success, deepcopy(self.agent.network.state_dict()))
         if success >= 0.95 and self.reached_95 is None:

@@ -50,7 +50,9 @@ class DeepSkill:
         if missing := [action for action in self.actions if action not in actions]:
             raise SkillError(f"skill '{self.name}' uses the action '{missing[0]}', which this task does not allow")
         if tuple(shape) != self.shape:
-            raise SkillError(f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset")
+            raise SkillError(
+                f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset"
+            )
         numbers = np.array([list(actions).index(action) for action in self.actions])
         network = self.network.to(pick_device()).eval().requires_grad_(False)
         return replace(self, network=network, _numbers=numbers, steps=self.steps if steps is None else steps)

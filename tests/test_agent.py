@@ -90,14 +90,14 @@ def test_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     config = replace(VARIANTS[name], env_steps=1536, evaluate_every=512)
     whole = Trainer(lambda n: Corridor(n), options(), config, 1)
     part = Trainer(lambda n: Corridor(n), options(), config, 1)
-    rows = [row for row in whole.run()]
+    rows = list(whole.run())
     running = part.run()
     for _ in range(5):
         next(running)
     save_state(tmp_path / "checkpoint", part.state_dict())
     other = Trainer(lambda n: Corridor(n), options(), config, 99)
     other.load_state_dict(load_state(tmp_path / "checkpoint"))
-    rest = [row for row in other.run()]
+    rest = list(other.run())
     assert [{**row, "seconds": 0} for row in rows[5:]] == [{**row, "seconds": 0} for row in rest]
     a, b = whole.agent.network.state_dict(), other.agent.network.state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a)

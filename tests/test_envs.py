@@ -85,7 +85,7 @@ def test_the_vector_is_many_single_worlds(task: str) -> None:
             before = obs["pov"].copy()
             obs, _ = many.reset(options={"reset_mask": ended})
             same(obs["pov"][~ended], before[~ended])
-            for n in np.flatnonzero(ended):
+            for n in np.flatnonzero(ended).tolist():
                 own[n] = singles[n].reset()[0]
 
 

@@ -85,7 +85,10 @@ def test_q_lambda_is_the_mixture_of_n_step_returns(trace: float) -> None:
     following = np.full((worlds, n), -1)
     index = np.arange(worlds * n).reshape(n, worlds).T  # worlds interleaved, as they end
     following[:, :-1] = np.where(ends[:, :-1], -1, index[:, 1:])
-    flat = lambda x: torch.tensor(x.T.reshape(-1))  # noqa: E731
+
+    def flat(x: np.ndarray) -> torch.Tensor:
+        return torch.tensor(x.T.reshape(-1))
+
     got = q_lambda(flat(reward), flat(discount), flat(bootstrap), flat(terminated), flat(following), trace)
     for w in range(worlds):
         for i in range(n):
@@ -105,7 +108,9 @@ def test_tabular_fixed_point_is_value_iteration() -> None:
     """A corridor of 8 cells, actions left and right and the option 'right for 3 steps': Q* from SMDP targets against V* from
     plain value iteration over primitive actions (Q* of the option: walk it and add gamma^k V*)."""
     cells, gamma, goal = 8, 0.9, 7
-    step = lambda s, a: min(max(s + (1 if a else -1), 0), goal)  # noqa: E731
+
+    def step(s: int, a: bool) -> int:
+        return min(max(s + (1 if a else -1), 0), goal)
 
     def outcome(s: int, option: int) -> tuple[list[float], int, bool]:
         rewards = []
@@ -130,7 +135,10 @@ def test_tabular_fixed_point_is_value_iteration() -> None:
     value = np.zeros(cells)
     for _ in range(200):
         for s in range(goal):
-            value[s] = max((0.0 if step(s, a) == goal else -1.0) + gamma * value[step(s, a)] * (step(s, a) != goal) for a in (0, 1))
+            value[s] = max(
+                (0.0 if step(s, bool(a)) == goal else -1.0) + gamma * value[step(s, bool(a))] * (step(s, bool(a)) != goal)
+                for a in (0, 1)
+            )
     assert table[:goal].max(1).values.numpy() == pytest.approx(value[:goal], abs=1e-5)
     for s, o, r, e, d in rows:
         worked = sum(gamma**j * x for j, x in enumerate(r)) + (0 if d else gamma ** len(r) * value[e])

@@ -169,7 +169,15 @@ def test_rewards_of_the_file() -> None:
 
 def test_the_compass_points_to_the_target() -> None:
     envs = room(compass="p")
-    for x, z, heading, angle in ((3, 2, 6, 0), (3, 2, 0, -180), (3, 2, 3, 90), (3, 2, 9, -90), (4, 3, 9, 0), (4, 2, 6, 45), (3, 3, 5, 0)):
+    for x, z, heading, angle in (
+        (3, 2, 6, 0),
+        (3, 2, 0, -180),
+        (3, 2, 3, 90),
+        (3, 2, 9, -90),
+        (4, 3, 9, 0),
+        (4, 2, 6, 45),
+        (3, 3, 5, 0),
+    ):
         stand(envs, x, z, heading)
         assert envs.worlds.compass()[0] == pytest.approx(angle)
 

@@ -62,7 +62,7 @@ class VoxelEnv(gym.Env[Observation, np.int64]):
             self.render()
         return _first(observation)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The picture as last drawn, (H, W, 3) uint8; in mode "human" it is shown in a window instead."""
         picture: NDArray[np.uint8] = self.vector._pov[0]
         if self.render_mode != "human":

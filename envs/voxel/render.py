@@ -67,13 +67,13 @@ def hand(size: tuple[int, int]) -> NDArray[np.int16]:
         if shade == 100:
             s, t = s + 0.5, t + 0.5
         inside = (s >= 0) & (s < 1) & (t >= 0) & (t < 1)
-        picture[inside] = np.stack(
-            [np.full(inside.sum(), shade), t[inside] * TEXTURE_SIZE, s[inside] * TEXTURE_SIZE], 1
-        ).astype(np.int16)
+        picture[inside] = np.stack([np.full(inside.sum(), shade), t[inside] * TEXTURE_SIZE, s[inside] * TEXTURE_SIZE], 1).astype(
+            np.int16
+        )
     return picture
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=FAST, error_model="numpy", inline="always")
 def hit_item(ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """Where a ray from o (relative to the middle of the item's cell floor) meets the little cube that lies there.
 
@@ -96,7 +96,7 @@ def hit_item(ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
     return near, SHADE_Z, px / size, py / size
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=FAST, error_model="numpy")
 def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, items, pose, held, look, tint):  # type: ignore[no-untyped-def]
     """Draw row ``i`` of one world's picture into ``out`` (W, 3) uint8."""
     height, width = hand.shape[0], hand.shape[1]
@@ -157,9 +157,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                     break
                 if what != FULL:
                     if items[z, x] != AIR:
-                        hit, light, u, v = hit_item(
-                            eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz
-                        )
+                        hit, light, u, v = hit_item(eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz)
                         if hit < FAR:
                             t, material, v = hit, items[z, x], -v
                             break
@@ -167,7 +165,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                     y_out = EYE + min(next_x, next_z, far) * dy
                     here = int(y)
                     if dy < 0:
-                        lowest = max(int(math.floor(y_out)), 0)
+                        lowest = max(int(math.floor(y_out)), 0)  # noqa: RUF046 (Numba's floor is a float)
                         while here > lowest and blocks[z, x, here - 1] == AIR:
                             here -= 1
                         if here > lowest:
@@ -196,9 +194,10 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
             out[j, c] = np.uint8(min(textures[picture, row, column, c] * light * tint[material, c], np.float32(255)))
 
 
-@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def step_and_draw(actions, pov, invalid, success, stage, steps, inventory, blocks, kind, floor, items, marks, pose, look, tint,
-                  action_codes, solid, breakable, drops, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # type: ignore[no-untyped-def]  # fmt: skip
+@njit(cache=True, parallel=True)
+def step_and_draw(  # type: ignore[no-untyped-def]
+                  actions, pov, invalid, success, stage, steps, inventory, blocks, kind, floor, items, marks, pose, look, tint,
+                  action_codes, solid, breakable, drops, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # fmt: skip
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
 
     Writes pov (N, H, W, 3), invalid (N,) and success (N,), and changes the state arrays in place.

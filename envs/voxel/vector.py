@@ -30,7 +30,7 @@ def spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.
     return gym.spaces.Dict(parts), gym.spaces.Discrete(len(spec.actions))
 
 
-class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.uint8]]):
+class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """N worlds of one task.
 
     Observations, actions and rewards are those of :class:`envs.voxel.env.VoxelEnv`, with the world as first axis. Worlds are
@@ -77,16 +77,14 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.uint8]
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
-        for n in np.flatnonzero(mask):
+        for n in np.flatnonzero(mask).tolist():
             if (own := seeds[n]) is not None:
                 self._generators[n] = np.random.default_rng(own)
             self.worlds.reset(n, self._generators[n])
         self._ready |= mask
         return self._advance(np.where(mask, DRAW, SKIP))
 
-    def step(
-        self, actions: NDArray[np.int64]
-    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
         actions = np.asarray(actions)
         if not self._ready.all():

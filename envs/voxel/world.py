@@ -90,7 +90,7 @@ class Worlds:
             getattr(self, name)[...] = state[name]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def sort_columns(blocks, items, kind):  # type: ignore[no-untyped-def]
     """Fill ``kind`` (D, W) from ``blocks`` (D, W, height) and ``items`` (D, W)."""
     for z in range(blocks.shape[0]):
@@ -98,7 +98,7 @@ def sort_columns(blocks, items, kind):  # type: ignore[no-untyped-def]
             kind[z, x] = column_kind(blocks[z, x], items[z, x])
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def column_kind(column, item):  # type: ignore[no-untyped-def]
     filled = 0
     for block in column:
@@ -108,14 +108,14 @@ def column_kind(column, item):  # type: ignore[no-untyped-def]
     return MIXED if filled or item != AIR else CLEAR
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def cell_ahead(x, z, heading):  # type: ignore[no-untyped-def]
     """The (x, z) that the level line of sight enters first."""
     side = (heading + 1) // 3 % 4
     return x + (side == 1) - (side == 3), z + (side == 2) - (side == 0)
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def held_item(inventory):  # type: ignore[no-untyped-def]
     """The material in the hand: the first that the inventory holds, 0 for an empty hand."""
     for material in range(len(inventory)):
@@ -124,7 +124,7 @@ def held_item(inventory):  # type: ignore[no-untyped-def]
     return AIR
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops):  # type: ignore[no-untyped-def]
     """Carry out one action in one world; returns whether it had an effect."""
     x, z, heading = pose
@@ -170,7 +170,7 @@ def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops): 
     return True
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def holds(goal_kind, goal_item, bit, blocks, marks, pose, inventory, solid):  # type: ignore[no-untyped-def]
     """Whether one predicate of the goal is true in one world now; its places are the cells with ``bit`` in ``marks``."""
     if goal_kind == REACH:

@@ -14,6 +14,7 @@ from envs.task import TaskError
 from h_dqn.checkpoint import CheckpointError
 from h_dqn.cli import commands
 from h_dqn.cli.errors import UserError
+from h_dqn.config import ConfigError
 from skills_library.skill import SkillError
 
 
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except (UserError, TaskError, MaterialError, SkillError, CheckpointError) as error:
+    except (UserError, TaskError, MaterialError, SkillError, CheckpointError, ConfigError) as error:
         return _refuse(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):

@@ -7,31 +7,32 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numba
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from h_dqn.cli.errors import UserError
-from h_dqn.cli.worlds import World
 
 PEER = "MiniWorld-OneRoom-v0"
 SECONDS = 2.0
 
 
 @dataclass
-class BenchWorld:
-    """Frames per second of the world, against MiniWorld in the same run, and how the speed scales.
+class Bench:
+    """Speed, as a ratio to a peer measured in the same run.
 
+    world: frames per second of the world, against MiniWorld in the same run, and how the speed scales.
     A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench`
     and OpenGL (libgl1, libegl1).
     """
 
-    world: World = "voxel"
-    """which world"""
+    what: tyro.conf.Positional[Literal["world"]]
+    """what to measure"""
     json: bool = False
     """print the result as one JSON object"""
 
@@ -101,7 +102,9 @@ def _peer() -> Callable[[], None]:
         env: gym.Env[Any, Any] = gym.make(PEER, obs_width=84, obs_height=84)
         env.reset(seed=1)
     except Exception as error:
-        raise UserError(f"MiniWorld cannot draw here ({error}); it needs OpenGL, on Debian: apt-get install libgl1 libegl1") from error
+        raise UserError(
+            f"MiniWorld cannot draw here ({error}); it needs OpenGL, on Debian: apt-get install libgl1 libegl1"
+        ) from error
     env.action_space.seed(1)
 
     def step() -> None:
@@ -133,7 +136,7 @@ def ray_bound() -> float:
     return frames * 84 * 84 / (time.perf_counter() - began)
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath=True)
 def _shade(out, textures, frames):  # type: ignore[no-untyped-def]
     height, width = out.shape[0], out.shape[1]
     for frame in range(frames):

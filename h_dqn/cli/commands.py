@@ -76,11 +76,10 @@ class _Train:
     def run(self) -> None:
         skills = tuple(getattr(self, "skills", ()))
         config: Config = self.config  # type: ignore[attr-defined]
+        config.check()
         if self.episodes < 1:
             raise UserError("--episodes must be at least 1")
-        plan = Plan(
-            self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config
-        )
+        plan = Plan(self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config)
         short = load_task(self.task).name
         folder = new_folder(self.runs, self.name, f"{self.kind}-{short}-s{self.seed}")
         finish(Run(plan, folder), self.json)
@@ -178,9 +177,7 @@ class Evaluate:
         policy = find_policy(self.what, Library(self.library))
         stack, size, _ = policy.source.shape
         worlds = task_worlds(self.task or policy.trained_on, self.world, size, stack)
-        outcome = evaluate(
-            worlds(min(250, self.episodes)), policy.options(worlds), policy.choose, self.episodes, self.seed
-        )
+        outcome = evaluate(worlds(min(250, self.episodes)), policy.options(worlds), policy.choose, self.episodes, self.seed)
         if self.video:
             film(policy, worlds, self.seed, self.video)
         result = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
@@ -194,7 +191,7 @@ def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
     rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), policy.choose, first)
-    _, info = sharp.reset(seed=list(first))
+    _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
     frames, captions = [info["observation"]["pov"][0]], ["start"]
     while True:
         step = rollout.step()
@@ -251,8 +248,8 @@ class TasksShow:
         print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
               f"a step, {task.reward_success:g} for the last")  # fmt: skip
         envs = gym.make_vec("envs:Voxel/Task-v0", num_envs=8, task=task, size=168)
-        pov = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))[0]["pov"]
-        sheet = pov.reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
+        obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]
+        sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
         path = self.picture or Path(f"{task.name}.png")
         if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
             raise UserError(f"{path}: the picture cannot be written there")
@@ -277,7 +274,9 @@ class TasksCheck:
         lengths = Oracle(envs.worlds).play(envs, seed=1)
         failed = sum(length is None for length in lengths)
         if failed:
-            raise UserError(f"{self.file}: step_limit: the oracle cannot solve {failed} of {self.episodes} episodes within {task.step_limit} steps")
+            raise UserError(
+                f"{self.file}: step_limit: the oracle cannot solve {failed} of {self.episodes} episodes in {task.step_limit} steps"
+            )
         longest = max(length for length in lengths if length is not None)
         print(f"{self.file}: good. The oracle solves {self.episodes} of {self.episodes} episodes; the longest takes {longest} "
               f"of {task.step_limit} steps.")  # fmt: skip
@@ -342,11 +341,11 @@ def all_commands(preset: str) -> Any:
         return Annotated[kind, tyro.conf.subcommand(name, description=kind.__doc__)]
 
     def group(name: str, about: str, kinds: dict[str, type]) -> Any:
-        inner = Union[tuple(verb(kind, word) for word, kind in kinds.items())]  # noqa: UP007
-        made = make_dataclass(name, [("command", tyro.conf.OmitSubcommandPrefixes[inner])])
-        made.run = lambda self: self.command.run()  # type: ignore[attr-defined]
+        inner: Any = Union[tuple(verb(kind, word) for word, kind in kinds.items())]  # noqa: UP007
+        made: Any = make_dataclass(name, [("command", Annotated[inner, tyro.conf.OmitSubcommandPrefixes])])
+        made.run = lambda self: self.command.run()
         made.__doc__ = about
-        return Annotated[tyro.conf.OmitArgPrefixes[made], tyro.conf.subcommand(name, description=about)]
+        return Annotated[made, tyro.conf.OmitArgPrefixes, tyro.conf.subcommand(name, description=about)]
 
     def training(kind: type) -> type:
         settings = ("config", tyro.conf.OmitArgPrefixes[Config], field(default_factory=lambda: PRESETS[preset]))
@@ -354,7 +353,7 @@ def all_commands(preset: str) -> Any:
         made.__doc__ = kind.__doc__
         return made
 
-    return Union[
+    return Union[  # noqa: UP007
         verb(demo.Demo, "demo"),
         group("tasks", "The tasks: list, show or check them.", {"list": TasksList, "show": TasksShow, "check": TasksCheck}),
         verb(play.Play, "play"),
@@ -363,6 +362,6 @@ def all_commands(preset: str) -> Any:
         verb(Resume, "resume"),
         verb(Evaluate, "evaluate"),
         group("skills", "The library of skills: list or show them.", {"list": SkillsList, "show": SkillsShow}),
-        group("bench", "Speed, as ratios against a peer measured in the same run.", {"world": bench.BenchWorld}),
+        verb(bench.Bench, "bench"),
         verb(doctor.Doctor, "doctor"),
     ]  # fmt: skip

@@ -70,7 +70,11 @@ class Demo:
         self._tell(folder, results)
 
     def _tell(self, folder: Path, results: dict[str, dict[str, float]]) -> None:
-        labels = {SKILL: f"{SKILL}: the skill", "controller": f"{TASK}: controller with the skill", "flat": f"{TASK}: flat, without"}
+        labels = {
+            SKILL: f"{SKILL}: the skill",
+            "controller": f"{TASK}: controller with the skill",
+            "flat": f"{TASK}: flat, without",
+        }
         if self.json:
             print(json.dumps(results))
             return

@@ -118,9 +118,7 @@ def _terminal() -> Iterator[tuple[Show, Callable[[], str]]]:
         small = np.asarray(cv2.resize(picture, (side, side // 2 * 2), interpolation=cv2.INTER_AREA))
         rows = []
         for top, bottom in zip(small[::2], small[1::2], strict=True):
-            cells = [
-                f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(top, bottom, strict=True)
-            ]
+            cells = [f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(top, bottom, strict=True)]
             rows.append("".join(cells) + "\x1b[0m")
         sys.stdout.write("\x1b[H\x1b[J" + "\r\n".join(rows) + f"\r\n{text}\r\n")
         sys.stdout.flush()

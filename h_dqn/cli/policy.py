@@ -58,4 +58,3 @@ def find_policy(what: str, library: Library) -> Policy:
     if folder.is_dir() and (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder}: this run has no finished agent yet")
     return Policy(library.load(what), ())
-

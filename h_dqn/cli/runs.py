@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +62,24 @@ def new_folder(root: Path, name: str | None, default: str) -> Path:
     return folder
 
 
+@contextmanager
+def interrupted() -> Iterator[threading.Event]:
+    """Within this, Ctrl-C (or SIGTERM) sets the event, so that work can stop where its state is whole; a second one ends it."""
+    stop = threading.Event()
+
+    def handle(number: int, _: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Run:
     """One training run: learns with a progress bar, logs, and keeps what was learned, also when it is interrupted."""
 
@@ -90,7 +112,8 @@ class Run:
             save_skill(skill, self.folder / SKILLS / skill.name)
         log = MetricsLog(self.folder)
         try:
-            self._learn(log)
+            with interrupted() as stop:
+                self._learn(log, stop)
         except KeyboardInterrupt:
             say.print("\nstopping: saving what was learned ...")
             save_state(self.folder / "checkpoint", self.trainer.state_dict())
@@ -122,7 +145,7 @@ class Run:
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
         return result
 
-    def _learn(self, log: MetricsLog) -> None:
+    def _learn(self, log: MetricsLog, stop: threading.Event) -> None:
         trainer, total = self.trainer, self.plan.config.env_steps
         bar = Progress(
             TextColumn("{task.description}"),
@@ -147,6 +170,8 @@ class Run:
                 if pending >= 5 or "validation_success" in row or trainer.env_steps >= total:
                     log.write({**row, **trainer.tally.row()})
                     pending = 0
+                if stop.is_set():
+                    raise KeyboardInterrupt
                 if not say.is_terminal and now - told > 10:
                     told = now
                     print(f"{name}: {trainer.env_steps:,} of {total:,} steps, {speed:,.0f}/s, success "

@@ -1,0 +1,254 @@
+"""The command line as a person meets it: tiny runs from end to end, and every bad input in one line with exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from h_dqn.cli import run
+from tests.test_task import GOOD
+
+Capture = pytest.CaptureFixture[str]
+
+
+def h_dqn(line: str) -> int:
+    return run(line.split())
+
+
+def last_json(capsys: Capture) -> dict[str, Any]:
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(result, dict)
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a smoke skill and a smoke controller were trained."""
+    folder, here = tmp_path_factory.mktemp("trained"), Path.cwd()
+    os.chdir(folder)
+    try:
+        assert h_dqn("train skill navigation1 --preset smoke --episodes 16 --json") == 0
+        assert h_dqn("train controller two_rooms --preset smoke --episodes 8 --skills navigation1 --json --name ctl") == 0
+    finally:
+        os.chdir(here)
+    return folder
+
+
+@pytest.fixture
+def there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def refused(capsys: Capture, line: str, *parts: str) -> None:
+    """The line ends with exit code 2 and one line on standard error that holds all parts."""
+    capsys.readouterr()
+    before = sorted(Path.cwd().rglob("*"))
+    assert h_dqn(line) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("h-dqn: error: ")
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.out == ""
+    for part in parts:
+        assert part in captured.err
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_training_leaves_a_run_and_a_skill(there: Path) -> None:
+    folder = there / "runs" / "skill-navigation1-s1"
+    found = {path.name for path in folder.iterdir()}
+    assert found == {"agent", "curve.png", "metrics.jsonl", "result.json", "run.json", "tensorboard"}
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["env_steps"] == rows[-1]["decisions"] == 512
+    assert {"loss", "epsilon", "train_success", "validation_success", "decisions/forward", "frames/forward"} <= rows[-1].keys()
+    assert {path.name for path in (there / "skills" / "navigation1").iterdir()} == {"CARD.md", "model.safetensors", "skill.json"}
+    controller = [json.loads(line) for line in (there / "runs" / "ctl" / "metrics.jsonl").read_text().splitlines()]
+    assert controller[-1]["decisions"] < controller[-1]["env_steps"] == 512
+    assert sum(controller[-1][f"frames/{name}"] for name in ("forward", "turn_left", "turn_right", "navigation1")) == pytest.approx(
+        1
+    )
+
+
+def test_train_prints_the_promised_figures(in_tmp: Path, capsys: Capture) -> None:
+    assert h_dqn("train flat pickup --preset smoke_replay --episodes 8 --seed 3 --json --env-steps 256") == 0
+    result = last_json(capsys)
+    assert {"success_rate", "seconds_to_95", "env_steps_to_95", "env_steps", "seconds"} <= result.keys()
+    assert result["env_steps"] == 256
+    assert not Path("skills").exists()
+
+
+def test_evaluate_prints_the_promised_figures_and_repeats(there: Path, capsys: Capture) -> None:
+    line = "evaluate navigation1 --task navigation1 --episodes 20 --seed 90001 --json"
+    assert h_dqn(line) == 0
+    first = last_json(capsys)
+    assert {"success_rate", "ci95", "episodes", "env_steps", "mean_return"} <= first.keys()
+    assert first["episodes"] == 20
+    assert h_dqn(line) == 0
+    assert last_json(capsys) == first
+
+
+def test_a_controller_is_evaluated_and_filmed(there: Path, capsys: Capture, tmp_path: Path) -> None:
+    assert h_dqn(f"evaluate runs/ctl --episodes 4 --json --video {tmp_path / 'episode.mp4'}") == 0
+    assert last_json(capsys)["task"] == "two_rooms"
+    import imageio.v2 as imageio
+
+    reader: Any = imageio.get_reader(tmp_path / "episode.mp4")
+    frames = np.stack([*reader.iter_data()])
+    reader.close()
+    assert frames.shape[0] > 10
+    assert frames.shape[3] == 3
+    # The caption's bar is black with white letters.
+    assert frames[3, -32:].max() > 200
+
+
+def test_skills_and_tasks_can_be_looked_at(there: Path, capsys: Capture, tmp_path: Path) -> None:
+    for line, part in (
+        ("skills list", "navigation1"),
+        ("skills show navigation1", "# Skill: navigation1"),
+        ("tasks list", "three_rooms"),
+        (f"tasks show placement --picture {tmp_path / 'p.png'}", "placed_at crate p"),
+        ("doctor", "torch"),
+    ):
+        assert h_dqn(line) == 0
+        assert part in capsys.readouterr().out
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_a_task_file_serves_wherever_a_name_does(there: Path, capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "room.toml"
+    path.write_text(toml_of(GOOD))
+    assert h_dqn(f"tasks check {path} --episodes 20") == 0
+    assert h_dqn(f"evaluate navigation1 --task {path} --episodes 4 --json") == 0
+    assert last_json(capsys)["task"] == "room"
+
+
+def toml_of(doc: dict[str, Any]) -> str:
+    legend = "\n".join(f'"{key}" = {toml_value(value)}' for key, value in doc["legend"].items())
+    goal = "\n".join(f'{key} = "{value}"' for key, value in doc["goal"].items())
+    return f'step_limit = {doc["step_limit"]}\nmap = """\n{doc["map"]}\n"""\n[legend]\n{legend}\n[goal]\n{goal}\n'
+
+
+def toml_value(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else "{ " + ", ".join(f'{k} = "{v}"' for k, v in value.items()) + " }"
+
+
+BAD = {
+    "unknown task": ("train skill navigation9", ["unknown task 'navigation9'", "navigation1"]),
+    "unknown skill": ("train controller two_rooms --skills fly", ["unknown skill 'fly'"]),
+    "unknown agent": ("evaluate nothing --task navigation1", ["unknown skill 'nothing'"]),
+    "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, paper"]),
+    "unknown preset, other form": ("train skill navigation1 --preset=quick", ["unknown preset 'quick'"]),
+    "existing run": ("train skill navigation1 --name ctl", ["runs/ctl exists already"]),
+    "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be at least 1"]),
+    "no checkpoint": ("resume runs/ctl", ["no checkpoint here"]),
+    "another size": ("train controller two_rooms --preset fast --skills navigation1", ["sees 2 frames of 32x32"]),
+    "no such file": ("tasks check nowhere.toml", ["nowhere.toml: cannot be read"]),
+    "action the task lacks": ("evaluate runs/pick --task navigation1", ["pick_up"]),
+    "unsolvable limit": ("tasks check short.toml", ["short.toml: step_limit: the oracle cannot solve"]),
+    "bad setting": ("train skill navigation1 --worlds 0", ["--worlds"]),
+    "tiny frames": ("train skill navigation1 --size 8", ["too small"]),
+    "unknown network": ("train skill navigation1 --network huge", ["huge"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line(name: str, there: Path, capsys: Capture) -> None:
+    if name == "action the task lacks" and not (there / "runs" / "pick").exists():
+        assert h_dqn("train flat pickup --preset smoke --episodes 1 --name pick") == 0
+    if name == "unsolvable limit":
+        (there / "short.toml").write_text(toml_of({**GOOD, "step_limit": 1}))
+    line, parts = BAD[name]
+    refused(capsys, line, *parts)
+
+
+def test_a_damaged_skill_is_refused(there: Path, capsys: Capture, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(there / "skills", tmp_path / "skills")
+    model = tmp_path / "skills" / "navigation1" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:100])
+    refused(capsys, f"evaluate navigation1 --library {tmp_path / 'skills'} --episodes 4", "its hash differs")
+
+
+def test_a_full_disk_loses_nothing(in_tmp: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up while the result is written: the skill is saved elsewhere, and the message says where."""
+    from safetensors.torch import save_file as real
+
+    def full(weights: Any, path: Path) -> None:
+        if in_tmp in path.resolve().parents:
+            raise OSError(28, "No space left on device", str(path))
+        real(weights, path)
+
+    rescue = in_tmp.parent / "rescue"
+    rescue.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(rescue))
+    monkeypatch.setattr("skills_library.library.save_file", full)
+    assert h_dqn("train skill navigation1 --preset smoke --episodes 4") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in error
+    assert "saved to" in error
+    assert (Path(error.split("saved to ")[1]) / "model.safetensors").is_file()
+
+
+def test_a_missing_peer_names_the_extra(in_tmp: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyglet", None)
+    refused(capsys, "bench world --json", "pip install -e '.[bench]'")
+
+
+def test_a_name_is_counted_on(in_tmp: Path) -> None:
+    for _ in range(2):
+        assert h_dqn("train flat navigation1 --preset smoke --episodes 2 --env-steps 64") == 0
+    assert {path.name for path in Path("runs").iterdir()} == {"flat-navigation1-s1", "flat-navigation1-s1-2"}
+
+
+def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path) -> None:
+    """A run that is interrupted and resumed ends with the very weights of one that was not."""
+    command = [sys.executable, "-c", "import sys; from h_dqn.cli import run; sys.exit(run(sys.argv[1:]))"]
+    settings = ["train", "flat", "navigation1", "--preset", "smoke", "--env-steps", "20000", "--episodes", "4"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen([*command, *settings, "--name", "cut"], stderr=subprocess.PIPE, text=True, env=environment)
+    while not Path("runs/cut/metrics.jsonl").exists() or Path("runs/cut/metrics.jsonl").stat().st_size < 2000:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "h-dqn resume runs/cut" in error
+    assert Path("runs/cut/agent/model.safetensors").is_file()
+    subprocess.run([*command, "resume", "runs/cut"], check=True, env=environment, capture_output=True)
+    subprocess.run([*command, *settings, "--name", "whole"], check=True, env=environment, capture_output=True)
+    assert not Path("runs/cut/checkpoint").exists()
+    cut, whole = (Path("runs") / name / "agent/model.safetensors" for name in ("cut", "whole"))
+    assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_demo_from_end_to_end(in_tmp: Path, capsys: Capture) -> None:
+    assert h_dqn("demo --preset smoke --episodes 8") == 0
+    said = capsys.readouterr().out
+    assert "two_rooms: controller with the skill" in said
+    found = {path.name for path in Path("runs/demo").iterdir()}
+    assert {"metrics.jsonl", "curve.png", "controller.mp4", "result.json", "navigation1", "controller", "flat"} <= found
+    results = json.loads(Path("runs/demo/result.json").read_text())
+    assert results["controller"]["env_steps"] == results["flat"]["env_steps"]
+    assert {json.loads(line)["run"] for line in Path("runs/demo/metrics.jsonl").read_text().splitlines()} == set(results)
+
+
+HELP = ["", "demo", "tasks", "tasks show", "play", "train", "train skill", "train flat", "train controller", "resume", "evaluate",
+        "skills", "skills list", "bench", "bench world", "doctor"]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", HELP)
+def test_help(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        h_dqn(f"{verb} --help")
+    assert end.value.code == 0
+    assert "usage: h-dqn" in capsys.readouterr().out
