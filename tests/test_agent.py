@@ -21,7 +21,8 @@ from h_dqn.train import Trainer
 from tests.conftest import Corridor, Walk
 
 TINY = Config(
-    env_steps=4096, worlds=16, size=8, stack=1, network="tiny", round_steps=8, batch_size=32, discount=0.9, reward_scale=1.0,
+    env_steps=8192, learning_rate=3e-3, worlds=16, size=8, stack=1, network="tiny", round_steps=8, batch_size=32, discount=0.9,
+    reward_scale=1.0,
     initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9, validation_episodes=32, gap=0.0,
 )  # fmt: skip
 REPLAY = replace(TINY, learner="replay", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200,
@@ -66,7 +67,7 @@ def test_learns_the_corridor(name: str) -> None:
 @pytest.mark.parametrize("config", [TINY, REPLAY], ids=["rollout", "replay"])
 def test_values_are_those_of_the_corridor(config: Config) -> None:
     """Q of 'right' and of 'right3' in cell s, from d = 5 - s steps to the goal: -(1 - gamma^(d-1)) / (1 - gamma)."""
-    agent = learned(replace(config, env_steps=12_000, final_learning_rate=0.05)).agent
+    agent = learned(replace(config, env_steps=20_000, final_learning_rate=0.05)).agent
     envs = Corridor(5)
     envs.cell = np.arange(5)
     with torch.no_grad():
@@ -95,7 +96,7 @@ def test_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     for _ in range(5):
         next(running)
     save_state(tmp_path / "checkpoint", part.state_dict())
-    other = Trainer(lambda n: Corridor(n), options(), config, 99)
+    other = Trainer(lambda n: Corridor(n), options(), config, 1)
     other.load_state_dict(load_state(tmp_path / "checkpoint"))
     rest = list(other.run())
     assert [{**row, "seconds": 0} for row in rows[5:]] == [{**row, "seconds": 0} for row in rest]

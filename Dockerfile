@@ -1,0 +1,19 @@
+# The embedded world and the learner. Build: docker build --target embedded -t h-dqn .   Run: docker run --rm -it h-dqn demo
+FROM python:3.11-slim-bookworm AS embedded
+# opencv-python needs libGL and glib at import.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --create-home --uid 1000 app
+WORKDIR /opt/h-dqn
+# Torch first: it is the largest layer and changes least. CUDA is not needed here, so the CPU build is asked for.
+RUN pip install --no-cache-dir "torch>=2.9,<=2.13.0" --extra-index-url https://download.pytorch.org/whl/cpu
+COPY pyproject.toml README.md ./
+COPY envs envs
+COPY h_dqn h_dqn
+COPY skills_library skills_library
+RUN pip install --no-cache-dir -e . && chown -R app:app /opt/h-dqn
+USER app
+WORKDIR /home/app
+ENTRYPOINT ["h-dqn"]
+CMD ["--help"]
