@@ -6,8 +6,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 app
 WORKDIR /opt/h-dqn
-# Torch first: it is the largest layer and changes least. CUDA is not needed here, so the CPU build is asked for.
-RUN pip install --no-cache-dir "torch>=2.9,<=2.13.0" --extra-index-url https://download.pytorch.org/whl/cpu
+# Torch first: it is the largest layer and changes least.
+RUN pip install --no-cache-dir "torch>=2.9,<=2.13.0"
 COPY pyproject.toml README.md ./
 COPY envs envs
 COPY h_dqn h_dqn
