@@ -53,20 +53,28 @@ class Agent:
         self._rng = np.random.default_rng([seed, 1])
 
     @property
-    def epsilon(self) -> float:
-        """Share of random choices now; falls linearly with the decisions made."""
+    def epsilon(self) -> NDArray[np.float64]:
+        """Share of random choices in each world now, (N,); falls linearly with the decisions made.
+
+        The worlds form a ladder from epsilon down to epsilon ** (1 + ladder) (Horgan et al. 2018, section 4): the first go on
+        exploring, the last act almost greedily, so that the loops a greedy agent would be caught in are seen and unlearned.
+        """
         c = self.config
         share = min(1.0, self.decisions / max(1, c.epsilon_decisions))
-        return c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
+        epsilon = c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
+        rungs: NDArray[np.float64] = epsilon ** (1 + np.linspace(0, c.epsilon_ladder, c.worlds))
+        return rungs
 
-    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The best available option of each row, (B,)."""
+    def choose(
+        self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """The best available option of each row, (B,), in whatever world."""
         return greedy(self.network, obs, available)
 
-    def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """As :meth:`choose`, but each row, by its own draw, takes with chance epsilon a random available option."""
+    def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""
         chosen = self.choose(obs, available)
-        random = self._rng.random(len(chosen)) < self.epsilon
+        random = self._rng.random(len(chosen)) < self.epsilon[worlds]
         chosen[random] = (self._rng.random(available.shape) * available).argmax(1)[random]
         self.decisions += len(chosen)
         return chosen

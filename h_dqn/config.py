@@ -10,7 +10,17 @@ class ConfigError(ValueError):
     """A setting cannot be; the message names it."""
 
 
-_FROM_ZERO = {"reward_scale", "epsilon_decisions", "td_clip", "gap", "trace", "learn_start", "target_period", "priority"}
+_FROM_ZERO = {
+    "reward_scale",
+    "epsilon_ladder",
+    "epsilon_decisions",
+    "td_clip",
+    "gap",
+    "trace",
+    "learn_start",
+    "target_period",
+    "priority",
+}
 _SHARES = {"discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
 
@@ -18,7 +28,7 @@ _SHARES = {"discount", "epsilon_start", "epsilon_end", "final_learning_rate", "t
 class Config:
     """How to learn. Decisions are choices of an option; environment steps are primitive actions."""
 
-    env_steps: int = 300_000
+    env_steps: int = 400_000
     """length of the run, in environment steps over all worlds together"""
     worlds: int = 64
     """worlds that run at once"""
@@ -40,9 +50,11 @@ class Config:
 
     epsilon_start: float = 1.0
     """share of random choices at the start"""
-    epsilon_end: float = 0.05
+    epsilon_end: float = 0.4
     """share of random choices from epsilon_decisions on"""
-    epsilon_decisions: int = 20_000
+    epsilon_ladder: float = 7.0
+    """spreads the worlds: the first explores with epsilon, the last with epsilon ** (1 + ladder); 0: all alike"""
+    epsilon_decisions: int = 60_000
     """decisions over which epsilon falls"""
 
     learner: Literal["rollout", "replay"] = "rollout"

@@ -18,6 +18,7 @@ PRESETS = {
         gap=0.0,
         intra_option=False,
         epsilon_end=0.1,
+        epsilon_ladder=0.0,
         epsilon_decisions=100_000,
         learner="replay",
         round_steps=1,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from h_dqn.options import Bools, Ints, OptionRunner
 
-# (obs, available) of the worlds where a decision is due -> option for each.
-Choose = Callable[[NDArray[np.uint8], Bools], Ints]
+# (obs, available, indices) of the worlds where a decision is due -> option for each.
+Choose = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Rollout:
         due = runner.current < 0
         allowed = runner.available(obs)
         if due.any():
-            runner.begin(due, self.choose(obs[due], allowed[due]))
+            runner.begin(due, self.choose(obs[due], allowed[due], np.flatnonzero(due)))
         option, action = runner.current.copy(), runner.act(obs)
         reached, reward, terminated, truncated, info = self.envs.step(action)
         ended = terminated | truncated

@@ -77,7 +77,7 @@ class Trainer:
                 row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
             counters = {"env_steps": self.env_steps, "decisions": self.agent.decisions, "seconds": self.seconds}
-            yield {**counters, "epsilon": self.agent.epsilon, **row}
+            yield {**counters, "epsilon": float(self.agent.epsilon.mean()), **row}
 
     def _step(self) -> None:
         step = self.rollout.step()

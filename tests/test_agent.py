@@ -134,7 +134,7 @@ def test_mask_in_the_greedy_choice() -> None:
 
 def test_mask_while_exploring() -> None:
     agent = agent_with([1.0, 3.0, 2.0], replace(TINY, epsilon_start=1.0, epsilon_end=1.0))
-    drawn = np.bincount(agent.explore(OBS, NO_SECOND), minlength=3)
+    drawn = np.bincount(agent.explore(OBS, NO_SECOND, np.zeros(len(OBS), int)), minlength=3)
     assert drawn[1] == 0
     assert drawn[0] == pytest.approx(200, abs=50)
 
@@ -156,13 +156,14 @@ def test_truncation_bootstraps_and_termination_does_not() -> None:
 
 
 def test_each_world_draws_its_own_exploration() -> None:
-    agent = agent_with([0.0, 1.0, 0.0], replace(TINY, epsilon_start=0.5, epsilon_end=0.5))
-    chosen = agent.explore(OBS, np.ones_like(NO_SECOND))
-    assert 0.25 < (chosen != 1).mean() < 0.42  # two thirds of one half
+    agent = agent_with([0.0, 1.0, 0.0], replace(TINY, worlds=2, epsilon_start=0.5, epsilon_end=0.5, epsilon_ladder=3.0))
+    for world, low, high in ((0, 0.25, 0.42), (1, 0.01, 0.09)):  # two thirds of 1/2, and of 1/16
+        chosen = agent.explore(OBS, np.ones_like(NO_SECOND), np.full(len(OBS), world))
+        assert low < (chosen != 1).mean() < high
 
 
 def test_epsilon_falls_linearly() -> None:
-    agent = Agent(replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000), 2, seed=1)
+    agent = Agent(replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000, epsilon_ladder=0.0), 2, seed=1)
     for decisions, epsilon in ((0, 1.0), (500, 0.55), (1000, 0.1), (5000, 0.1)):
         agent.decisions = decisions
         assert agent.epsilon == pytest.approx(epsilon)
@@ -173,7 +174,7 @@ def test_every_preset_builds_and_acts(name: str) -> None:
     config = PRESETS[name]
     agent = Agent(config, 4, seed=1)
     obs = np.zeros((2, config.stack, config.size, config.size), np.uint8)
-    assert agent.explore(obs, np.ones((2, 4), bool)).shape == (2,)
+    assert agent.explore(obs, np.ones((2, 4), bool), np.arange(2)).shape == (2,)
     assert agent.network.spec["architecture"] == config.network
 
 

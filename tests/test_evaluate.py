@@ -37,7 +37,7 @@ def test_wilson_by_hand() -> None:
 def test_the_outcome_does_not_depend_on_the_number_of_worlds(episodes: int) -> None:
     """A policy that walks right from cells 0 and 1 only: exactly the episodes that start there (or step in) succeed."""
 
-    def choose(obs: np.ndarray, available: np.ndarray) -> np.ndarray:
+    def choose(obs: np.ndarray, available: np.ndarray, worlds: np.ndarray) -> np.ndarray:
         return np.asarray(obs[:, 0, 0].argmax(1) != 3, np.int64)
 
     outcomes = {

@@ -50,7 +50,7 @@ def test_the_loop_reports_what_happened() -> None:
     envs = Corridor(2, length=6)
     options = [*primitives(["left", "right"]), Walk("right3", 1, 3)]
     runner = OptionRunner(options, 2, rng())
-    rollout = Rollout(envs, runner, lambda obs, available: np.full(len(obs), 2), [1, 2])
+    rollout = Rollout(envs, runner, lambda obs, available, worlds: np.full(len(obs), 2), [1, 2])
     envs.cell[:] = [0, 3]
     rollout.obs = envs._obs()
     steps = [rollout.step() for _ in range(3)]
@@ -69,7 +69,7 @@ def test_the_mask_reaches_the_choice() -> None:
     envs = Corridor(4, length=6)
     seen = []
 
-    def choose(obs: np.ndarray, available: np.ndarray) -> np.ndarray:
+    def choose(obs: np.ndarray, available: np.ndarray, worlds: np.ndarray) -> np.ndarray:
         seen.append((obs[:, 0, 0].argmax(1), available))
         return np.zeros(len(obs), int)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from h_dqn.metrics import read_metrics
 from h_dqn.presets import PRESETS
 
 SKILL, TASK = "navigation1", "two_rooms"
+SKILL_STEPS = 250_000  # enough for one room
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Demo:
         results = {}
         for part, (kind, task, skills) in parts.items():
             config = PRESETS[self.preset]
+            if kind == "skill":
+                config = replace(config, env_steps=min(SKILL_STEPS, config.env_steps))
             plan = Plan(kind, task, "voxel", self.preset, self.seed, self.episodes, skills, str(self.library), config)
             run = Run(plan, folder / part)
             results[part] = run.learn()

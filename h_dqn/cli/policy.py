@@ -43,7 +43,7 @@ class Policy:
             for name in self.source.actions
         ]
 
-    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """The best available option, (N,)."""
         return greedy(self.source.network, obs, available)
 
