@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import Config
-from h_dqn.networks import QNetwork, greedy, pick_device
+from h_dqn.networks import QNetwork, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
 
@@ -69,7 +69,7 @@ class Agent:
         self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
         """The best available option of each row, (B,), in whatever world."""
-        return greedy(self.network, obs, available)
+        return greedy(values(self.network, obs), available)
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""

@@ -28,6 +28,8 @@ ARCHITECTURES = {
     "nature": Architecture(((32, 8, 4), (64, 4, 2), (64, 3, 1)), hidden=512, norm=False, padding=1),
     # Small enough for two cores at 48x48; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
     "compact": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=128, norm=True),
+    # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
+    "slim": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=96, norm=True),
 }
 
 
@@ -71,9 +73,14 @@ class QNetwork(nn.Module):
 
 
 @torch.no_grad()
-def greedy(network: nn.Module, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The best available option of each row: obs (B, S, H, W), available (B, O) -> (B,)."""
-    q_BO = network(torch.from_numpy(obs).to(next(network.parameters()).device)).cpu()
+def values(network: nn.Module, obs: NDArray[np.uint8]) -> Tensor:
+    """Q-values without gradients, on the CPU: obs (B, S, H, W) -> (B, O)."""
+    q_BO: Tensor = network(torch.from_numpy(obs).to(next(network.parameters()).device)).cpu()
+    return q_BO
+
+
+def greedy(q_BO: Tensor, available: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The best available option of each row: (B, O), (B, O) -> (B,)."""
     best: NDArray[np.int64] = q_BO.masked_fill(~torch.from_numpy(available), -torch.inf).argmax(1).numpy()
     return best
 

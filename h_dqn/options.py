@@ -7,7 +7,7 @@ over N worlds; ``obs`` is what the vector environment gives, with the world as f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,18 @@ class Option(Protocol):
 
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         """(N,) probability that it ends at ``obs``, after ``steps`` (N,) steps of it."""
+
+
+@runtime_checkable
+class SharesNetwork(Option, Protocol):
+    """An option that is one head of a network: options of the same ``network`` act together, in one pass of it."""
+
+    @property
+    def network(self) -> object:
+        """What they share."""
+
+    def act_together(self, options: Sequence[Any], which: Ints, obs: NDArray[Any]) -> Ints:
+        """(N,) int: the primitive action of row i by ``options[which[i]]``."""
 
 
 class Primitive:
@@ -65,6 +77,8 @@ class OptionRunner:
         self.current = np.full(worlds, -1)
         self.steps = np.zeros(worlds, np.int64)
         self._rng = rng
+        owner = [id(option.network if isinstance(option, SharesNetwork) else option) for option in self.options]
+        self._group = np.array([owner.index(one) for one in owner])  # the first option that acts together with this one
 
     def available(self, obs: NDArray[Any]) -> Bools:
         """Which options may start, (N, O); never an empty row, as every set of options holds the primitives."""
@@ -77,9 +91,15 @@ class OptionRunner:
     def act(self, obs: NDArray[Any]) -> Ints:
         """The primitive action of each world's option, (N,)."""
         actions = np.zeros(len(obs), np.int64)
-        for index in np.unique(self.current):
-            here = self.current == index
-            actions[here] = self.options[index].act(obs if here.all() else obs[here])
+        group = self._group[self.current]
+        for index in np.unique(group):
+            here = group == index
+            seen, first = obs if here.all() else obs[here], self.options[index]
+            if isinstance(first, SharesNetwork):
+                members, which = np.unique(self.current[here], return_inverse=True)
+                actions[here] = first.act_together([self.options[member] for member in members], which, seen)
+            else:
+                actions[here] = first.act(seen)
         return actions
 
     def advance(self, obs: NDArray[Any], ended: Bools) -> Bools:

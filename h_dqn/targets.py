@@ -7,7 +7,7 @@ A *decision* is the choice of one option and what followed until it ended: k raw
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def skill_reward(rewards_BK: Tensor, lengths_B: Tensor, discount: float | Tensor) -> Tensor:
@@ -82,3 +82,27 @@ def q_lambda(
             tail = (1 - trace) * tail + trace * target[following[i]]
         target[i] = reward[i] + (0.0 if end[i] else discount[i] * tail)
     return torch.tensor(target, dtype=reward_D.dtype, device=reward_D.device)
+
+
+def distil_kl(teacher_BA: Tensor, student_BA: Tensor, tau: float) -> Tensor:
+    """KL(softmax(q_T / tau) || softmax(q_S)), mean over the batch (Rusu et al. 2016, equation 3)."""
+    target_BA = (teacher_BA / tau).softmax(1)
+    return nn.functional.kl_div(student_BA.log_softmax(1), target_BA, reduction="batchmean")
+
+
+def distil_softmax(teacher_BA: Tensor, student_BA: Tensor, tau: float) -> Tensor:
+    """|| softmax(q_T / tau) - q_S ||^2, mean over the batch (Tessler et al. 2017, "skill distillation")."""
+    return ((teacher_BA / tau).softmax(1) - student_BA).square().sum(1).mean()
+
+
+def distil_nll(teacher_BA: Tensor, student_BA: Tensor, tau: float) -> Tensor:
+    """-log P_S(the teacher's best action), mean over the batch (Rusu et al. 2016, equation 1); tau plays no part."""
+    return nn.functional.cross_entropy(student_BA, teacher_BA.argmax(1))
+
+
+def distil_mse(teacher_BA: Tensor, student_BA: Tensor, tau: float) -> Tensor:
+    """|| q_T - q_S ||^2, mean over the batch (Rusu et al. 2016, equation 2); tau plays no part."""
+    return (teacher_BA - student_BA).square().sum(1).mean()
+
+
+DISTILLATION_LOSSES = {"kl": distil_kl, "softmax": distil_softmax, "nll": distil_nll, "mse": distil_mse}

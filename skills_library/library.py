@@ -7,6 +7,7 @@ A skill is a folder::
       model.safetensors   the weights
       CARD.md             the same for people
 
+A distilled network is such a folder too, with its ``heads`` in ``skill.json``: each is a skill, named ``FOLDER/HEAD``.
 Nothing in it is executed. A file that does not fit is refused with one line.
 """
 
@@ -64,7 +65,14 @@ class Library:
         raise SkillError(f"unknown skill '{name}' (known: {known})")
 
     def load(self, name: str) -> DeepSkill:
-        return load_skill(self.path(name))
+        """A skill, a distilled network (``NAME``) or one of its heads (``NAME/HEAD``)."""
+        return _part(load_skill(self.path(name.partition("/")[0])), name)
+
+    def skills(self, names: Sequence[str]) -> list[DeepSkill]:
+        """The skills of these names; a distilled network stands for all its heads. Heads of one network share it."""
+        folders = {folder: load_skill(self.path(folder)) for folder in dict.fromkeys(name.partition("/")[0] for name in names)}
+        loaded = [_part(folders[name.partition("/")[0]], name) for name in names]
+        return [skill for whole in loaded for skill in (whole.heads or (whole,))]
 
     def add(self, skill: DeepSkill) -> Path:
         """Keep ``skill`` under its name; an older one of that name is replaced. Returns its folder."""
@@ -89,12 +97,30 @@ def save_skill(skill: DeepSkill, folder: Path) -> None:
             "measured": {},
             "training": {},
             **skill.card,
+            **({"heads": [_head_entry(skill, head) for head in skill.heads]} if skill.heads else {}),
             "model_sha256": _sha256(temporary / "model.safetensors"),
         }
         (temporary / "skill.json").write_text(json.dumps(manifest, indent=2) + "\n")
         (temporary / "CARD.md").write_text(card_text(manifest))
 
     write_folder(folder, write)
+
+
+def _part(whole: DeepSkill, name: str) -> DeepSkill:
+    """``whole`` itself or its head, as the name asks."""
+    if "/" not in name:
+        return whole
+    found = next((head for head in whole.heads if head.name == name), None)
+    if found is None:
+        known = ", ".join(head.name for head in whole.heads) or whole.name
+        raise SkillError(f"unknown skill '{name}' (known: {known})")
+    return found
+
+
+def _head_entry(whole: DeepSkill, head: DeepSkill) -> dict[str, Any]:
+    card = {"task": {}, "measured": {}, **head.card}
+    name = head.name.removeprefix(f"{whole.name}/")
+    return {"name": name, "first": head.first, "outputs": len(head.actions), "termination": {"steps": head.steps}, **card}
 
 
 def load_skill(folder: Path) -> DeepSkill:
@@ -129,7 +155,19 @@ def load_skill(folder: Path) -> DeepSkill:
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     card = {key: manifest[key] for key in ("task", "measured", "training")}
-    return DeepSkill(manifest["name"], network, tuple(manifest["actions"]), manifest["termination"]["steps"], card)
+    name, actions = manifest["name"], tuple(manifest["actions"])
+    heads = tuple(
+        DeepSkill(
+            f"{name}/{entry['name']}",
+            network,
+            actions[entry["first"] : entry["first"] + entry["outputs"]],
+            entry["termination"]["steps"],
+            {**card, "task": entry["task"], "measured": entry["measured"]},
+            entry["first"],
+        )
+        for entry in manifest.get("heads", [])
+    )
+    return DeepSkill(name, network, actions, manifest["termination"]["steps"], card, heads=heads)
 
 
 def _check_manifest(manifest: Any, refuse: Any) -> None:
@@ -151,12 +189,27 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
         raise refuse(f"skill.json: {network.get('outputs')} outputs for {len(actions)} actions")
     if type(steps) is not int or steps < 1:
         raise refuse("skill.json: termination.steps must be a whole number above 0")
+    _check_heads(manifest.get("heads", []), len(actions), refuse)
+
+
+def _check_heads(heads: Any, outputs: int, refuse: Any) -> None:
+    """Heads must cover the network's outputs, one after the other."""
+    kinds = {"name": str, "first": int, "outputs": int, "termination": dict, "task": dict, "measured": dict}
+    at = 0
+    for entry in heads if isinstance(heads, list) else [None]:
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(key), kind) for key, kind in kinds.items()):
+            raise refuse(f"skill.json: each of 'heads' must have {', '.join(kinds)}")
+        steps = entry["termination"].get("steps")
+        if entry["first"] != at or entry["outputs"] < 1 or type(steps) is not int or steps < 1:
+            raise refuse(f"skill.json: head '{entry['name']}' does not fit the outputs before it")
+        at += entry["outputs"]
+    if heads and at != outputs:
+        raise refuse(f"skill.json: the heads have {at} outputs, the network {outputs}")
 
 
 def card_text(manifest: dict[str, Any]) -> str:
     """The skill's card in Markdown."""
     measured, training, task = manifest["measured"], manifest["training"], manifest["task"]
-    low, high = measured.get("ci95", (float("nan"), float("nan")))
     shape = manifest["observation"]["shape"]
     rows: Sequence[tuple[str, Any]] = (
         ("task", f"{task.get('name')} (sha256 {str(task.get('hash'))[:12]}, world {task.get('world')})"),
@@ -164,16 +217,28 @@ def card_text(manifest: dict[str, Any]) -> str:
         ("actions", ", ".join(manifest["actions"])),
         ("network", f"{manifest['network']['architecture']}"),
         ("ends", f"after {manifest['termination']['steps']} steps, or with the episode"),
-        (
-            "success",
-            f"{measured.get('success_rate', float('nan')):.1%} of {measured.get('episodes')} unseen episodes "
-            f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured.get('seed')})",
-        ),
+        ("success", _success(measured)),
         ("trained", f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}"),
         ("written by", f"h-dqn {manifest['package_version']}"),
     )
+    if manifest.get("heads"):
+        rows = [row for row in rows if row[0] not in ("task", "actions", "success")]
     lines = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"# Skill: {manifest['name']}\n\n| | |\n|---|---|\n{lines}\n"
+    table = "".join(
+        f"| {head['name']} | {head['task'].get('name')} | {_success(head['measured'])} |\n" for head in manifest.get("heads", [])
+    )
+    parts = f"\n| head | task | success |\n|---|---|---|\n{table}" if table else ""
+    return f"# Skill: {manifest['name']}\n\n| | |\n|---|---|\n{lines}\n{parts}"
+
+
+def _success(measured: dict[str, Any]) -> str:
+    if "success_rate" not in measured:
+        return "not measured"
+    low, high = measured["ci95"]
+    return (
+        f"{measured['success_rate']:.1%} of {measured['episodes']} unseen episodes "
+        f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured['seed']})"
+    )
 
 
 def _sha256(path: Path) -> str:

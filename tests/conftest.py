@@ -16,16 +16,16 @@ torch.set_num_threads(2)
 
 
 class Corridor(VectorEnv[Any, Any, Any]):
-    """Cells 0..length-1 shown as a bright column of an 8x8 frame; action 1 goes right, 0 left; the last cell is the goal.
+    """Cells 0..length-1 shown as a bright column of a small frame; action 1 goes right, 0 left; the last cell is the goal.
 
     Reward -1 a step, 0 on the step that reaches the goal. Starts anywhere but at the goal. ``limit`` steps truncate.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
 
-    def __init__(self, num_envs: int, length: int = 6, limit: int = 20, actions: int = 2) -> None:
-        self.num_envs, self.length, self.limit = num_envs, length, limit
-        self.single_observation_space = gym.spaces.Box(0, 255, (1, 8, 8), np.uint8)
+    def __init__(self, num_envs: int, length: int = 6, limit: int = 20, actions: int = 2, size: int = 8) -> None:
+        self.num_envs, self.length, self.limit, self.size = num_envs, length, limit, size
+        self.single_observation_space = gym.spaces.Box(0, 255, (1, size, size), np.uint8)
         self.single_action_space = gym.spaces.Discrete(actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -34,7 +34,7 @@ class Corridor(VectorEnv[Any, Any, Any]):
         self._generators = [np.random.default_rng(n) for n in range(num_envs)]
 
     def _obs(self) -> NDArray[np.uint8]:
-        obs = np.zeros((self.num_envs, 1, 8, 8), np.uint8)
+        obs = np.zeros((self.num_envs, 1, self.size, self.size), np.uint8)
         obs[np.arange(self.num_envs), 0, :, self.cell] = 255
         return obs
 

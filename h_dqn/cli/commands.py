@@ -17,7 +17,7 @@ from rich.table import Table
 
 from envs.oracle import Oracle
 from envs.task import load_task, task_names
-from h_dqn.cli import bench, demo, doctor, play
+from h_dqn.cli import bench, demo, distill, doctor, play
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import write_video
 from h_dqn.cli.policy import Policy, find_policy
@@ -120,7 +120,7 @@ class TrainController(_Train):
     Example: h-dqn train controller two_rooms --skills navigation1
     """
 
-    skills: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    skills: tuple[str, ...] = ()
     """skills of the library that it may choose"""
 
     kind = "controller"
@@ -295,11 +295,14 @@ class SkillsList:
             print("no skills yet; train one with: h-dqn train skill navigation1")
             return
         table = Table("skill", "task", "success", "steps trained", "folder")
-        for name in library.names():
-            card = library.load(name).card
-            success = card["measured"].get("success_rate")
-            table.add_row(name, card["task"].get("name", ""), f"{success:.1%}" if success is not None else "not measured",
-                          f"{card['training'].get('env_steps', 0):,}", str(library.path(name)))  # fmt: skip
+        for skill in library.skills(library.names()):
+            task, training, success = (
+                skill.card["task"].get("name", ""),
+                skill.card["training"].get("env_steps", 0),
+                skill.card["measured"].get("success_rate"),
+            )
+            measured = f"{success:.1%}" if success is not None else "not measured"
+            table.add_row(skill.name, task, measured, f"{training:,}", str(library.path(skill.name.partition("/")[0])))
         out.print(table)
 
 
@@ -359,6 +362,7 @@ def all_commands(preset: str) -> Any:
         verb(play.Play, "play"),
         group("train", "Train a skill, the flat baseline or the controller.",
               {"skill": training(TrainSkill), "flat": training(TrainFlat), "controller": training(TrainController)}),
+        verb(distill.Distill, "distill"),
         verb(Resume, "resume"),
         verb(Evaluate, "evaluate"),
         group("skills", "The library of skills: list or show them.", {"list": SkillsList, "show": SkillsShow}),

@@ -45,7 +45,7 @@ class Policy:
 
     def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """The best available option, (N,)."""
-        return greedy(self.source.network, obs, available)
+        return greedy(self.source.values(obs), available)
 
 
 def find_policy(what: str, library: Library) -> Policy:
@@ -53,8 +53,11 @@ def find_policy(what: str, library: Library) -> Policy:
     folder = Path(what)
     if (folder / AGENT / "skill.json").is_file():
         source = load_skill(folder / AGENT)
-        names = sorted(path.name for path in (folder / SKILLS).glob("[!.]*"))
-        return Policy(source, tuple(load_skill(folder / SKILLS / name) for name in names))
+        kept = Library(folder / SKILLS)
+        return Policy(source, tuple(kept.skills([path.name for path in sorted((folder / SKILLS).glob("[!.]*"))])))
     if folder.is_dir() and (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder}: this run has no finished agent yet")
-    return Policy(library.load(what), ())
+    source = library.load(what)
+    if source.heads:
+        raise UserError(f"'{what}' holds several skills; name one: {', '.join(head.name for head in source.heads)}")
+    return Policy(source, ())

@@ -87,8 +87,9 @@ class Run:
         self.plan, self.folder = plan, folder
         self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack)
         library = Library(Path(plan.library))
+        self.networks = [library.load(name.partition("/")[0]) for name in plan.skills]
         self.skills = [
-            library.load(name).on(self.worlds.actions, self.worlds.shape, plan.config.option_steps) for name in plan.skills
+            skill.on(self.worlds.actions, self.worlds.shape, plan.config.option_steps) for skill in library.skills(plan.skills)
         ]
         self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
         self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
@@ -108,8 +109,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         plan = {**asdict(self.plan), "config": asdict(self.plan.config)}
         write_text(self.folder / "run.json", json.dumps({"plan": plan, "version": h_dqn.__version__}, indent=2) + "\n")
-        for skill in self.skills:
-            save_skill(skill, self.folder / SKILLS / skill.name)
+        for network in self.networks:
+            save_skill(network, self.folder / SKILLS / network.name)
         log = MetricsLog(self.folder)
         try:
             with interrupted() as stop:
