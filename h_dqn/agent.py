@@ -42,8 +42,8 @@ class Agent:
         keeps_target = config.learner == "replay" and config.target_period > 0
         self.target = deepcopy(self.network) if keeps_target else self.network
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate, eps=1e-5)
-            if config.optimizer == "radam"
+            torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+            if config.optimizer == "adam"
             # The DQN papers put the 0.01 inside the root; torch adds it outside, so its root stands here.
             else torch.optim.RMSprop(self.network.parameters(), lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
         )

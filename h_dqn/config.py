@@ -63,8 +63,8 @@ class Config:
     """steps of every world between two rounds of learning"""
     batch_size: int = 256
     """decisions in a minibatch"""
-    optimizer: Literal["radam", "rmsprop"] = "radam"
-    """radam, or the centred RMSProp of the DQN papers"""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """adam, or the centred RMSProp of the DQN papers"""
     learning_rate: float = 1e-3
     """step size of the optimiser"""
     final_learning_rate: float = 0.05

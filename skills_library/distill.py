@@ -127,7 +127,7 @@ class Distiller:
         self.config, self._rng = config, np.random.default_rng([seed, 5])
         self.first = np.cumsum([0, *(len(teacher.actions) for teacher in teachers)]).tolist()
         self.network = QNetwork(config.network, shape, self.first[-1]).to(pick_device())
-        self.optimizer = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.classes = [
             _Class(teacher, make(config.worlds), actions, self._driver(head, teacher), seed, config.memory)
             for head, (teacher, make, actions) in enumerate(zip(teachers, make_envs, options, strict=True))

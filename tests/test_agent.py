@@ -40,7 +40,7 @@ VARIANTS = {
 def _tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
     from h_dqn.networks import Architecture
 
-    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((8, 8, 8),), hidden=32, norm=True))
+    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
 
 
 def options() -> list[Option]:

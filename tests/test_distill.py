@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.conftest import Corridor
 
 from h_dqn.networks import QNetwork
 from h_dqn.options import OptionRunner, primitives
@@ -17,6 +16,7 @@ from h_dqn.targets import DISTILLATION_LOSSES
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library
 from skills_library.skill import DeepSkill, SkillError
+from tests.conftest import Corridor
 
 Q_T, Q_S = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.5, 0.5], [0.0, 1.0]])
 
@@ -69,7 +69,7 @@ def distiller(config: DistillConfig = SMALL) -> Distiller:
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_each_head_does_as_its_teacher(share: float) -> None:
     student = distiller(replace(SMALL, student_share=share))
-    losses = [row for row in student.run()]
+    losses = list(student.run())
     assert losses[-1]["loss/to"] < losses[0]["loss/to"] / 2
     envs = wide(16)
     obs, _ = envs.reset(seed=list(range(16)))
