@@ -3,7 +3,7 @@ PYTHON ?= python3
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo test test-slow lint bench results clean
 
 setup: .venv/.done
 
@@ -32,6 +32,9 @@ lint: setup
 bench: setup
 	$(BIN)/pip install --quiet -e ".[bench]"
 	$(BIN)/h-dqn bench world
+
+results: setup
+	$(BIN)/python benchmarks/tables.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

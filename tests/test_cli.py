@@ -231,6 +231,26 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path) -> None:
     assert cut.read_bytes() == whole.read_bytes()
 
 
+def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
+    assert h_dqn("train skill break --preset smoke --episodes 4 --json") == 0
+    tiny = "--env-steps 512 --worlds 8 --memory 500 --updates 2 --episodes 4"
+    assert h_dqn(f"distill --skills navigation1 break --name multi {tiny} --json") == 0
+    result = last_json(capsys)
+    assert set(result["heads"]) == {"navigation1", "break"}
+    assert result["weights"] < result["teacher_weights"]
+    assert h_dqn("skills list") == 0
+    assert "multi/break" in capsys.readouterr().out
+    assert h_dqn("evaluate multi/break --episodes 4 --json") == 0
+    assert last_json(capsys)["task"] == "break"
+    assert h_dqn("train controller two_rooms --preset smoke --episodes 4 --skills multi/navigation1 --name heads --json") == 0
+    assert h_dqn("evaluate runs/heads --episodes 4 --json") == 0
+    refused(capsys, "evaluate multi --task break", "holds several skills; name one: multi/navigation1, multi/break")
+    refused(capsys, "train controller two_rooms --preset smoke --skills multi", "uses the action 'break'")
+    refused(capsys, "distill --skills navigation1 --name navigation1", "--name navigation1")
+    refused(capsys, "distill --skills navigation1 fly", "unknown skill 'fly'")
+    refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be above 0")
+
+
 def test_demo_from_end_to_end(in_tmp: Path, capsys: Capture) -> None:
     assert h_dqn("demo --preset smoke --episodes 8") == 0
     said = capsys.readouterr().out
@@ -242,8 +262,8 @@ def test_demo_from_end_to_end(in_tmp: Path, capsys: Capture) -> None:
     assert {json.loads(line)["run"] for line in Path("runs/demo/metrics.jsonl").read_text().splitlines()} == set(results)
 
 
-HELP = ["", "demo", "tasks", "tasks show", "play", "train", "train skill", "train flat", "train controller", "resume", "evaluate",
-        "skills", "skills list", "bench", "bench world", "doctor"]  # fmt: skip
+HELP = ["", "demo", "tasks", "tasks show", "play", "train", "train skill", "train flat", "train controller", "distill", "resume",
+        "evaluate", "skills", "skills list", "bench", "bench world", "doctor"]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", HELP)

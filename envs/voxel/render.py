@@ -22,6 +22,7 @@ ITEM = np.float32(0.25)  # half the edge of an item on the floor
 FOG = np.float32(0.07)  # how fast light falls with distance: 1 / (1 + FOG * distance)
 OUTLINE = np.float32(0.05)  # width of the line round the target, in blocks
 SHADE_X, SHADE_Z, SHADE_UP, SHADE_DOWN = np.float32(0.75), np.float32(0.9), np.float32(1.0), np.float32(0.6)
+BACK = np.uint64(2**64 - 1)  # added to an unsigned number, it takes 1 away; unsigned, since a signed index is checked for its sign
 FAR = np.float32(1e9)
 DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # not "ninf": a ray along an axis divides by zero
@@ -120,10 +121,10 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
             a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
             dx, dz = row_x + a * cos_yaw, row_z + a * sin_yaw
             far = (-EYE if dy < 0 else top - EYE) / dy  # where the ray leaves the room through floor or ceiling
-            step_x, step_z = (1 if dx > 0 else -1), (1 if dz > 0 else -1)
+            step_x, step_z = (np.uint64(1) if dx > 0 else BACK), (np.uint64(1) if dz > 0 else BACK)
             delta_x, delta_z = abs(1 / dx), abs(1 / dz)
             next_x, next_z = np.float32(0.5) * delta_x, np.float32(0.5) * delta_z
-            x, z = x0, z0
+            x, z = np.uint64(x0), np.uint64(z0)
             while True:
                 if next_x < next_z:
                     t, across = next_x, True
@@ -149,7 +150,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                 y = EYE + t * dy
                 material = blocks[z, x, min(int(y), blocks.shape[2] - 1)]
                 if material != AIR:  # the side of a block
-                    v = -y
+                    v = top - y
                     if across:
                         light, u = SHADE_X, eye_z + t * dz
                     else:
@@ -159,7 +160,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                     if items[z, x] != AIR:
                         hit, light, u, v = hit_item(eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz)
                         if hit < FAR:
-                            t, material, v = hit, items[z, x], -v
+                            t, material, v = hit, items[z, x], 1 - v
                             break
                     # A block's top or underside, between where the ray enters this cell and where it leaves it.
                     y_out = EYE + min(next_x, next_z, far) * dy
@@ -180,18 +181,17 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                             t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
                             u, v = eye_x + t * dx, eye_z + t * dz
                             break
-            u -= math.floor(u)
-            v -= math.floor(v)
             if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
-                edge = min(min(u, 1 - u), min(v, 1 - v))
+                edge_u, edge_v = u - math.floor(u), v - math.floor(v)
+                edge = min(min(edge_u, 1 - edge_u), min(edge_v, 1 - edge_v))
                 if edge < OUTLINE:
                     light *= np.float32(0.35)
             light /= 1 + FOG * t * np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
-            row = min(int(v * TEXTURE_SIZE), TEXTURE_SIZE - 1)
-            column = min(int(u * TEXTURE_SIZE), TEXTURE_SIZE - 1)
-        picture = look[material]
+            # u and v are never negative here, so that the part below the point needs no floor.
+            row, column = int(v * TEXTURE_SIZE) & (TEXTURE_SIZE - 1), int(u * TEXTURE_SIZE) & (TEXTURE_SIZE - 1)
+        texel, gain = textures[look[material], row, column], tint[material]
         for c in range(3):
-            out[j, c] = np.uint8(min(textures[picture, row, column, c] * light * tint[material, c], np.float32(255)))
+            out[j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
 
 
 @njit(cache=True, parallel=True)

@@ -1,0 +1,47 @@
+"""Measure what the README reports: runs the commands below, one after the other, and keeps each result as it comes.
+
+    python benchmarks/measure.py demo skill world
+
+A result that is in benchmarks/results/ already is not measured again; delete it there to do so. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+COMMANDS = {
+    "demo": "h-dqn demo --seed {seed} --json",
+    "skill": "h-dqn train skill navigation1 --preset fast --seed {seed} --json",
+    "world": "h-dqn bench world --json",
+}
+SEEDS = ("1", "2", "3", "4", "5")
+
+
+def measure(name: str) -> None:
+    """Fill benchmarks/results/NAME.json: {"command", "runs": {seed: result of the command}}."""
+    path, command = RESULTS / f"{name}.json", COMMANDS[name]
+    table = json.loads(path.read_text()) if path.exists() else {"command": command, "runs": {}}
+    for seed in SEEDS if "{seed}" in command else SEEDS[:1]:
+        if seed in table["runs"]:
+            continue
+        line = command.format(seed=seed)
+        print(line, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            program, *arguments = line.split()
+            where = [] if name == "world" else ["--runs", f"{folder}/runs", "--library", f"{folder}/skills"]
+            binary = Path(sys.executable).with_name(program)
+            done = subprocess.run([binary, *arguments, *where], stdout=subprocess.PIPE, text=True, check=True)
+        table["runs"][seed] = json.loads(done.stdout.splitlines()[-1])
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(table, indent=1) + "\n")
+        temporary.replace(path)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or COMMANDS:
+        measure(name)

@@ -1,0 +1,88 @@
+"""Write the README's tables from the result files: ``python benchmarks/tables.py`` (``--check`` only compares)."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262}  # quantile of Student's t by degrees of freedom
+
+
+def results(name: str) -> list[dict[str, Any]]:
+    """The runs of one command, by seed."""
+    runs: dict[str, dict[str, Any]] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["runs"]
+    return [runs[seed] for seed in sorted(runs, key=int)]
+
+
+def mean_ci(values: list[float]) -> tuple[float, float]:
+    """Mean over seeds and half of its 95 % interval (Student's t)."""
+    half = T_975[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.mean(values), half
+
+
+def demo() -> str:
+    runs = results("demo")
+    lines = [
+        f"`make demo`, seeds 1 to {len(runs)}; greedy success on 500 unseen episodes each, mean ± 95 % interval over seeds.",
+        "",
+        "| | success | worst seed | environment steps | seconds (median) |",
+        "|---|---|---|---|---|",
+    ]
+    for part, label in (
+        ("navigation1", "navigation1, the skill"),
+        ("controller", "two_rooms, controller with the skill"),
+        ("flat", "two_rooms, the same learner without skills"),
+    ):
+        rates = [run[part]["success_rate"] for run in runs]
+        mean, half = mean_ci(rates)
+        seconds = statistics.median(run[part]["seconds"] for run in runs)
+        lines.append(f"| {label} | {mean:.1%} ± {half:.1%} | {min(rates):.1%} | {runs[0][part]['env_steps']:,} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    skill, world = results("skill"), results("world")[0]
+    seconds = [run["seconds_to_95"] for run in skill]
+    steps = [run["env_steps_to_95"] for run in skill]
+    return "\n".join(
+        [
+            "| | | |",
+            "|---|---|---|",
+            f"| navigation1 to 95 % of 500 episodes | median of {len(skill)} seeds {statistics.median(seconds):.0f} s "
+            f"(worst {max(seconds):.0f} s) | {statistics.median(steps):,.0f} environment steps |",
+            f"| frames of 84x84 RGB, 64 worlds | {world['frames_per_second']:,.0f} a second | {world['ratio']:.1f} times "
+            "MiniWorld, stepped in the same run |",
+        ]
+    )
+
+
+TABLES = {"demo": demo, "speed": speed}
+
+
+def render(text: str) -> str:
+    """``text`` with each table between its markers written anew."""
+    for name, table in TABLES.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text, found = re.subn(pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.DOTALL)
+        if found != 1:
+            raise SystemExit(f"README.md: the markers of the table '{name}' must be there once")
+    return text
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    written = render(path.read_text())
+    if "--check" in sys.argv:
+        if written != path.read_text():
+            raise SystemExit("README.md differs from benchmarks/results; run: make results")
+    else:
+        path.write_text(written)
+
+
+if __name__ == "__main__":
+    main()
