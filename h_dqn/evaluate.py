@@ -61,4 +61,5 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
     rate = successes / trials
     middle = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At 0 and 1 the two terms are equal, but for rounding.
+    return max(0.0, middle - half) if successes else 0.0, min(1.0, middle + half) if successes < trials else 1.0

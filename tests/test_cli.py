@@ -155,6 +155,7 @@ BAD = {
     "action the task lacks": ("evaluate runs/pick --task navigation1", ["pick_up"]),
     "unsolvable limit": ("tasks check short.toml", ["short.toml: step_limit: the oracle cannot solve"]),
     "bad setting": ("train skill navigation1 --worlds 0", ["--worlds"]),
+    "no picture": ("tasks show navigation1 --picture map.xyz", ["must end in .png or .jpg"]),
     "tiny frames": ("train skill navigation1 --size 8", ["too small"]),
     "unknown network": ("train skill navigation1 --network huge", ["huge"]),
 }

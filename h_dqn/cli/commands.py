@@ -251,6 +251,8 @@ class TasksShow:
         obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]
         sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
         path = self.picture or Path(f"{task.name}.png")
+        if path.suffix.lower() not in (".png", ".jpg"):
+            raise UserError(f"--picture {path}: must end in .png or .jpg")
         if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
             raise UserError(f"{path}: the picture cannot be written there")
         print(f"pictures: {path}")
