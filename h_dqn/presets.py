@@ -1,6 +1,20 @@
 """Settings that belong together, by name."""
 
+from dataclasses import replace
+
 from h_dqn.config import Config
+
+# Everything tiny, to see in seconds that the parts work together.
+SMOKE = Config(
+    env_steps=512,
+    worlds=8,
+    size=32,
+    round_steps=4,
+    batch_size=16,
+    epsilon_decisions=256,
+    evaluate_every=256,
+    validation_episodes=16,
+)
 
 PRESETS = {
     # Whatever learns soonest on two cores.
@@ -28,24 +42,9 @@ PRESETS = {
         final_learning_rate=1.0,
         td_clip=1.0,
     ),
-    # Everything tiny, to see in seconds that the parts work together.
-    "smoke": Config(
-        env_steps=512,
-        worlds=8,
-        size=32,
-        round_steps=4,
-        batch_size=16,
-        epsilon_decisions=256,
-        evaluate_every=256,
-        validation_episodes=16,
-    ),
-    "smoke_replay": Config(
-        env_steps=512,
-        worlds=8,
-        size=32,
-        round_steps=4,
-        batch_size=16,
-        epsilon_decisions=256,
+    "smoke": SMOKE,
+    "smoke_replay": replace(
+        SMOKE,
         learner="replay",
         capacity=400,
         learn_start=64,
@@ -53,7 +52,5 @@ PRESETS = {
         n_step=3,
         target_period=100,
         priority=0.5,
-        evaluate_every=256,
-        validation_episodes=16,
     ),
 }

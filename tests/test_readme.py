@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from h_dqn.options import primitives
+from h_dqn.presets import PRESETS
+from h_dqn.train import Trainer
+from tests.conftest import Corridor
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +34,21 @@ def test_the_tables_are_those_of_the_result_files() -> None:
 def test_a_changed_figure_would_show() -> None:
     text = (ROOT / "README.md").read_text()
     assert tables().render(text.replace("%", "%%")) != text.replace("%", "%%")  # type: ignore[attr-defined]
+
+
+def test_every_logged_metric_is_explained(tmp_path: Path) -> None:
+    trainer = Trainer(lambda n: Corridor(n, size=32), primitives(["left", "right"]), replace(PRESETS["smoke"], stack=1), seed=1)
+    logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.tally.row()}}
+    rows = (ROOT / "h_dqn" / "README.md").read_text().split("## What a run logs")[1].splitlines()
+    assert {row.split("`")[1].split("/")[0] for row in rows if row.startswith("| `")} == logged
+
+
+@pytest.mark.parametrize("row", [row for row in (ROOT / "h_dqn" / "README.md").read_text().splitlines() if row.endswith("` |")])
+def test_every_equation_has_its_function(row: str) -> None:
+    module, *names = row.split("`")[-2].split(".")
+    found: object = importlib.import_module(f"h_dqn.{module}")
+    for name in names:
+        found = getattr(found, name)
 
 
 def test_interval_by_hand() -> None:

@@ -237,6 +237,9 @@ class TasksShow:
 
     def run(self) -> None:
         task = load_task(self.task)
+        path = self.picture or Path(f"{task.name}.png")
+        if path.suffix.lower() not in (".png", ".jpg"):
+            raise UserError(f"--picture {path}: must end in .png or .jpg")
         print(f"{task.name}: {task.title}\n\n" + "\n".join(task.rows) + "\n")
         for char, cell in task.legend.items():
             parts = [" on ".join(reversed(cell.column)) or "open floor"]
@@ -250,9 +253,6 @@ class TasksShow:
         envs = gym.make_vec("envs:Voxel/Task-v0", num_envs=8, task=task, size=168)
         obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]
         sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
-        path = self.picture or Path(f"{task.name}.png")
-        if path.suffix.lower() not in (".png", ".jpg"):
-            raise UserError(f"--picture {path}: must end in .png or .jpg")
         if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
             raise UserError(f"{path}: the picture cannot be written there")
         print(f"pictures: {path}")
