@@ -87,6 +87,7 @@ class _Class:
         self.rollout = Rollout(envs, runner, drive, episode_seeds("train", seed, envs.num_envs))
         self.obs = np.zeros((memory, *teacher.shape), np.uint8)
         self.q = torch.zeros(memory, len(teacher.actions))
+        self.label = self.q[:0]  # the teacher's values of what the worlds show now
         self.seen = 0
 
     def step(self) -> None:
@@ -94,7 +95,7 @@ class _Class:
         obs = self.rollout.obs
         rows = (self.seen + np.arange(len(obs))) % len(self.obs)
         self.obs[rows] = obs
-        self.q[rows] = self.teacher.values(obs)
+        self.q[rows] = self.label = self.teacher.values(obs)
         self.seen += len(obs)
         self.rollout.step()
 
@@ -129,7 +130,7 @@ class Distiller:
         self.network = QNetwork(config.network, shape, self.first[-1]).to(pick_device())
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.classes = [
-            _Class(teacher, make(config.worlds), actions, self._driver(head, teacher), seed, config.memory)
+            _Class(teacher, make(config.worlds), actions, self._driver(head), seed, config.memory)
             for head, (teacher, make, actions) in enumerate(zip(teachers, make_envs, options, strict=True))
         ]
         self.env_steps = 0  # in each task
@@ -166,14 +167,15 @@ class Distiller:
         self.optimizer.step()
         return losses.detach()
 
-    def _driver(self, head: int, teacher: DeepSkill) -> Callable[..., NDArray[np.int64]]:
+    def _driver(self, head: int) -> Callable[..., NDArray[np.int64]]:
         def drive(obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
-            action = teacher.values(obs).argmax(1).numpy()
+            label = self.classes[head].label[worlds]
+            action = label.argmax(1).numpy()
             own = worlds < self.config.student_share * self.config.worlds
             if own.any():
                 action[own] = values(self.network, obs[own])[:, self._outputs(head)].argmax(1).numpy()
             random = self._rng.random(len(obs)) < self.config.epsilon
-            action[random] = self._rng.integers(0, len(teacher.actions), int(random.sum()))
+            action[random] = self._rng.integers(0, label.shape[1], int(random.sum()))
             return np.asarray(action, np.int64)
 
         return drive

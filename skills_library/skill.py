@@ -46,13 +46,17 @@ class DeepSkill:
         s, h, w = self.network.spec["shape"]
         return s, h, w
 
+    def check_single(self) -> None:
+        """Raises :class:`SkillError` for a distilled network, which is several skills and none itself."""
+        if self.heads:
+            raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
+
     def on(self, actions: Sequence[str], shape: tuple[int, ...], steps: int | None = None) -> DeepSkill:
         """This skill for a world with these actions and (S, H, W) observations; k can be set anew.
 
         Raises :class:`SkillError` where the world lacks an action of the skill or shows other pictures.
         """
-        if self.heads:
-            raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
+        self.check_single()
         if missing := [action for action in self.actions if action not in actions]:
             raise SkillError(f"skill '{self.name}' uses the action '{missing[0]}', which this task does not allow")
         if tuple(shape) != self.shape:

@@ -58,6 +58,5 @@ def find_policy(what: str, library: Library) -> Policy:
     if folder.is_dir() and (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder}: this run has no finished agent yet")
     source = library.load(what)
-    if source.heads:
-        raise UserError(f"'{what}' holds several skills; name one: {', '.join(head.name for head in source.heads)}")
+    source.check_single()
     return Policy(source, ())

@@ -87,7 +87,7 @@ class Run:
         self.plan, self.folder = plan, folder
         self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack)
         library = Library(Path(plan.library))
-        self.networks = [library.load(name.partition("/")[0]) for name in plan.skills]
+        self.networks = [library.load(folder) for folder in dict.fromkeys(name.partition("/")[0] for name in plan.skills)]
         self.skills = [
             skill.on(self.worlds.actions, self.worlds.shape, plan.config.option_steps) for skill in library.skills(plan.skills)
         ]
