@@ -136,7 +136,7 @@ class Agent:
     def lambda_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the rollout learner."""
         c, length = self.config, self._tensor(batch.length)
-        bootstrap = masked_max(self.network(self._tensor(batch.end_obs)), self._tensor(batch.available))
+        bootstrap = masked_max(self._values(self.network, batch.end_obs), self._tensor(batch.available))
         reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
         return q_lambda(reward, c.discount**length, bootstrap, terminated, following, c.trace) + self._gap(batch)
@@ -144,8 +144,12 @@ class Agent:
     def _gap(self, batch: Decisions) -> Tensor:
         if not self.config.gap:
             return torch.zeros(len(batch.option), device=self.device)
-        q = self.target(self._tensor(batch.obs))
+        q = self._values(self.target, batch.obs)
         return action_gap(q, self._tensor(batch.option), self._tensor(batch.allowed), self.config.gap)
+
+    def _values(self, network: QNetwork, obs: NDArray[np.uint8]) -> Tensor:
+        """Q-values (B, O), a minibatch at a time: activations of a whole round would outgrow the caches."""
+        return torch.cat([network(rows) for rows in torch.split(self._tensor(obs), self.config.batch_size)])
 
     def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""

@@ -14,6 +14,7 @@ from envs.task import TaskError
 from h_dqn.checkpoint import CheckpointError
 from h_dqn.cli import commands
 from h_dqn.cli.errors import UserError
+from h_dqn.cli.memory import keep_freed_memory
 from h_dqn.config import ConfigError
 from skills_library.skill import SkillError
 
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         preset = commands.named_preset(arguments)
