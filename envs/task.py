@@ -456,7 +456,7 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
         entry,
         {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str},
     )
-    column = tuple(known(f"{where}.column", block) for block in entry.get("column", []))
+    column = tuple(block if block == "air" else known(f"{where}.column", block) for block in entry.get("column", []))
     if len(column) > height:
         raise TaskError(f"{where}.column: {len(column)} blocks, but the room is {height} high")
     choose = entry.get("choose")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from h_dqn.config import Config
 from h_dqn.networks import QNetwork, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
-from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
+from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
 
 class Agent:
@@ -39,8 +39,7 @@ class Agent:
         self.device = pick_device(config.device)
         shape = (config.stack, config.size, config.size)
         self.network = QNetwork(config.network, shape, options, config.initial_value).to(self.device)
-        keeps_target = config.learner == "replay" and config.target_period > 0
-        self.target = deepcopy(self.network) if keeps_target else self.network
+        self.target = deepcopy(self.network) if config.target_period else self.network
         self.optimizer: torch.optim.Optimizer = (
             torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
             if config.optimizer == "adam"
@@ -49,7 +48,7 @@ class Agent:
         )
         self.decisions = 0  # made while training
         self._updates = 0  # minibatches of the replay learner
-        self._copied = 0  # of them, those made before the last copy into the target network
+        self._copied = 0  # decisions made before the last copy into the target network
         self._rng = np.random.default_rng([seed, 1])
 
     @property
@@ -85,10 +84,13 @@ class Agent:
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
+        if c.target_period and self.decisions - self._copied >= c.target_period:
+            self.target.load_state_dict(self.network.state_dict())
+            self._copied = self.decisions
         return {"loss": float(torch.stack(losses).mean())} if losses else {}
 
     def _learn_rollout(self, replay: SMDPReplay) -> list[Tensor]:
-        batch = replay.fresh()
+        batch = replay.fresh(self.config.success_memory)
         if not len(batch.option):
             return []
         target_D = self.lambda_targets(batch)
@@ -106,40 +108,45 @@ class Agent:
         losses = []
         while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
             self._updates += 1
-            batch = replay.sample(c.batch_size, c.n_step)
+            batch = replay.sample(c.batch_size, c.n_step, success=c.success_memory)
             loss, error = self._regress(
                 self._tensor(batch.obs), self._tensor(batch.option), self.n_step_targets(batch), self._tensor(batch.weight)
             )
             losses.append(loss)
             if c.priority:
                 replay.set_priority(batch.id, error.cpu().numpy())
-        if c.target_period and self.decisions - self._copied >= c.target_period:
-            self.target.load_state_dict(self.network.state_dict())
-            self._copied = self.decisions
         return losses
 
     @torch.no_grad()
     def n_step_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the replay learner."""
-        end_obs, available = self._tensor(batch.end_obs), self._tensor(batch.available)
-        q_target = self.target(end_obs)
-        bootstrap = (
-            double_q_bootstrap(self.network(end_obs), q_target, available)
-            if self.config.double and self.target is not self.network
-            else masked_max(q_target, available)
-        )
-        rewards = self._tensor(batch.rewards) * self.config.reward_scale
-        target = smdp_target(rewards, self._tensor(batch.length), bootstrap, self._tensor(batch.terminated), self.config.discount)
+        rewards, length = self._tensor(batch.rewards) * self.config.reward_scale, self._tensor(batch.length)
+        terminated = self._tensor(batch.terminated)
+        target = smdp_target(rewards, length, self._bootstrap(batch), terminated, self.config.discount, self._exponent(length))
         return target + self._gap(batch)
 
     @torch.no_grad()
     def lambda_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the rollout learner."""
         c, length = self.config, self._tensor(batch.length)
-        bootstrap = masked_max(self._values(self.network, batch.end_obs), self._tensor(batch.available))
         reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
-        return q_lambda(reward, c.discount**length, bootstrap, terminated, following, c.trace) + self._gap(batch)
+        discount = c.discount ** self._exponent(length)
+        return q_lambda(reward, discount, self._bootstrap(batch), terminated, following, c.trace) + self._gap(batch)
+
+    def _exponent(self, length: Tensor) -> Tensor:
+        return length if self.config.discount_by == "step" else torch.ones_like(length)
+
+    def _bootstrap(self, batch: Decisions) -> Tensor:
+        """What is expected from the end of each decision on, (B,)."""
+        available = self._tensor(batch.available)
+        q = self._values(self.target, batch.end_obs)
+        best = (
+            double_q_bootstrap(self._values(self.network, batch.end_obs), q, available)
+            if self.config.double and self.target is not self.network
+            else masked_max(q, available)
+        )
+        return option_bootstrap(q, best, self._tensor(batch.option), self._tensor(batch.persists))
 
     def _gap(self, batch: Decisions) -> Tensor:
         if not self.config.gap:

@@ -20,8 +20,9 @@ _FROM_ZERO = {
     "learn_start",
     "target_period",
     "priority",
+    "success_memory",
 }
-_SHARES = {"discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
+_SHARES = {"success_memory", "discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ class Config:
     network: str = "compact"
     """a name in networks.ARCHITECTURES"""
     option_steps: int = 5
-    """k: steps that the controller lets a skill run"""
+    """k: most steps that the controller lets a skill run"""
+    stop_at_goal: bool = True
+    """whether a skill also ends where it expects to have reached its goal"""
+    interrupt: bool = False
+    """whether a skill also ends where another option is worth more (Sutton, Precup and Singh 1999, section 4)"""
+    discount_by: Literal["step", "decision"] = "step"
+    """step: gamma^k after k steps, as the semi-MDP has it; decision: gamma, however long it was, as in Tessler et al.'s code"""
+    success_memory: float = 0.0
+    """share of what is learned that is drawn from the newest successful episodes, once there are any"""
     discount: float = 0.97
     """gamma, per environment step"""
     reward_scale: float = 0.1
@@ -74,10 +83,16 @@ class Config:
     td_clip: float = 0.0
     """gradient of the loss is clipped where the TD error exceeds this (0: squared loss)"""
 
-    intra_option: bool = True
-    """whether each step inside a skill also teaches the value of the primitive action it took"""
+    intra_option: Literal["no", "primitives", "all"] = "primitives"
+    """what a step teaches beside the option that took it: nothing, the primitive action that it was, or every option that
+    would have done the same (Sutton, Precup and Singh 1998)"""
     gap: float = 0.8
     """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0: off"""
+
+    target_period: int = 0
+    """decisions between two copies into a target network (0: there is none)"""
+    double: bool = True
+    """the online network picks the option that the target network values"""
 
     trace: float = 0.6
     """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""
@@ -85,17 +100,13 @@ class Config:
     """rollout only. passes over the decisions of a round"""
 
     capacity: int = 100_000
-    """replay only. environment steps that are kept"""
+    """replay, or with a success memory. environment steps that are kept"""
     learn_start: int = 20_000
     """replay only. decisions before the first update"""
     updates_per_decision: float = 4.0
     """replay only. minibatches learned for each decision made"""
     n_step: int = 1
     """replay only. consecutive decisions in one target: more brings reward back faster, with more variance"""
-    double: bool = True
-    """replay only. the online network picks the option that the target network values"""
-    target_period: int = 10_000
-    """replay only. decisions between two copies into the target network (0: no target network)"""
     priority: float = 0.0
     """replay only. exponent of prioritised replay (0: uniform)"""
 
@@ -117,5 +128,6 @@ class Config:
                 raise ConfigError(f"{flag} must be from 0 to 1, not {value}")
             if value < 0 or (value == 0 and entry.name not in _FROM_ZERO | _SHARES):
                 raise ConfigError(f"{flag} must be above 0, not {value}")
-        if self.gap >= 1:
-            raise ConfigError(f"--gap must be below 1, not {self.gap}")
+        for name in ("gap", "success_memory"):
+            if (value := getattr(self, name)) >= 1:
+                raise ConfigError(f"--{name.replace('_', '-')} must be below 1, not {value}")

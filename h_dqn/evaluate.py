@@ -34,13 +34,18 @@ def evaluate(
     episodes: int,
     seed: int,
     split: Split = "evaluate",
+    interrupt: bool = False,
 ) -> Evaluation:
-    """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of worlds."""
+    """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of worlds.
+
+    ``interrupt``: an option ends where ``choose`` would pick another.
+    """
     seeds = episode_seeds(split, seed, max(episodes, envs.num_envs))
     # Episodes are dealt out in order; what a world plays after the last one does not count.
     counted = np.arange(envs.num_envs) < episodes
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
     rollout = Rollout(envs, runner, choose, seeds[: envs.num_envs], iter(seeds[envs.num_envs :]))
+    rollout.interrupt = choose if interrupt else None
     given, done, successes, steps, decisions = min(envs.num_envs, episodes), 0, 0, 0, 0
     total = 0.0
     while done < episodes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Acts = tuple[Ints, Bools]
 
 
 class Option(Protocol):
@@ -26,8 +27,8 @@ class Option(Protocol):
     def initiate(self, obs: NDArray[Any]) -> Bools:
         """(N,) bool: where it may be chosen."""
 
-    def act(self, obs: NDArray[Any]) -> Ints:
-        """(N,) int: the primitive action it takes."""
+    def act(self, obs: NDArray[Any]) -> Acts:
+        """(N,) int: the primitive action it takes; (N,) bool: whether it expects to have reached its goal with it."""
 
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         """(N,) probability that it ends at ``obs``, after ``steps`` (N,) steps of it."""
@@ -41,8 +42,8 @@ class SharesNetwork(Option, Protocol):
     def network(self) -> object:
         """What they share."""
 
-    def act_together(self, options: Sequence[Any], which: Ints, obs: NDArray[Any]) -> Ints:
-        """(N,) int: the primitive action of row i by ``options[which[i]]``."""
+    def act_together(self, options: Sequence[Any], which: Ints, obs: NDArray[Any]) -> Acts:
+        """As ``act``: row i by ``options[which[i]]``."""
 
 
 class Primitive:
@@ -54,8 +55,8 @@ class Primitive:
     def initiate(self, obs: NDArray[Any]) -> Bools:
         return np.ones(len(obs), bool)
 
-    def act(self, obs: NDArray[Any]) -> Ints:
-        return np.full(len(obs), self.action)
+    def act(self, obs: NDArray[Any]) -> Acts:
+        return np.full(len(obs), self.action), np.ones(len(obs), bool)
 
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         return np.ones(len(obs))
@@ -76,6 +77,7 @@ class OptionRunner:
         self.options = list(options)
         self.current = np.full(worlds, -1)
         self.steps = np.zeros(worlds, np.int64)
+        self._done = np.zeros(worlds, bool)  # by the running option's own account, once its last action is carried out
         self._rng = rng
         owner = [id(option.network if isinstance(option, SharesNetwork) else option) for option in self.options]
         self._group = np.array([owner.index(one) for one in owner])  # the first option that acts together with this one
@@ -86,26 +88,27 @@ class OptionRunner:
 
     def begin(self, due: Bools, chosen: Ints) -> None:
         """Start option ``chosen[i]`` in the i-th world of ``due``."""
-        self.current[due], self.steps[due] = chosen, 0
+        self.current[due], self.steps[due], self._done[due] = chosen, 0, False
 
     def act(self, obs: NDArray[Any]) -> Ints:
         """The primitive action of each world's option, (N,)."""
         actions = np.zeros(len(obs), np.int64)
+        done = self._done
         group = self._group[self.current]
         for index in np.unique(group):
             here = group == index
             seen, first = obs if here.all() else obs[here], self.options[index]
             if isinstance(first, SharesNetwork):
                 members, which = np.unique(self.current[here], return_inverse=True)
-                actions[here] = first.act_together([self.options[member] for member in members], which, seen)
+                actions[here], done[here] = first.act_together([self.options[member] for member in members], which, seen)
             else:
-                actions[here] = first.act(seen)
+                actions[here], done[here] = first.act(seen)
         return actions
 
     def advance(self, obs: NDArray[Any], ended: Bools) -> Bools:
         """Count one step that led to ``obs``; returns where the decision is over, by the option's own rule or the episode's."""
         self.steps += 1
-        over = ended.copy()
+        over = ended | self._done
         for index in np.unique(self.current):
             here = self.current == index
             chance = self.options[index].terminate(obs if here.all() else obs[here], self.steps[here])
@@ -115,8 +118,9 @@ class OptionRunner:
         return over
 
     def state_dict(self) -> dict[str, Any]:
-        return {"current": self.current.copy(), "steps": self.steps.copy(), "rng": self._rng.bit_generator.state}
+        arrays = {"current": self.current.copy(), "steps": self.steps.copy(), "done": self._done.copy()}
+        return {**arrays, "rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.current, self.steps = state["current"].copy(), state["steps"].copy()
+        self.current, self.steps, self._done = state["current"].copy(), state["steps"].copy(), state["done"].copy()
         self._rng.bit_generator.state = state["rng"]

@@ -7,6 +7,7 @@ last row), so its raw rewards, its length and both of its observations are there
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Decisions:
     allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
     available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
+    persists: NDArray[np.float32]  # (B,) chance that the option went on there, if it was only seen for a part (intra-option)
     following: NDArray[np.int64]  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
     weight: NDArray[np.float32]  # (B,) importance weight, 1 where sampling is uniform
     id: NDArray[np.int64]  # (B,) its number, for ``set_priority``
@@ -41,12 +43,22 @@ class SMDPReplay:
         capacity: environment steps over all worlds; each world's film has ``capacity / N`` rows.
         shape: (S, H, W) of an observation; only its newest frame is stored.
         options: number of options O.
+        twins: most decisions that are stored by ``inside`` for one step.
+        successes: keeps apart the decisions of the newest episodes that reached the goal, of so many in all (0: does not).
         priority: exponent of prioritised replay (Schaul et al. 2016); 0 samples uniformly over *decisions*, so that how often a
             decision is drawn does not depend on how long it was.
     """
 
     def __init__(
-        self, worlds: int, capacity: int, shape: tuple[int, int, int], options: int, priority: float, rng: np.random.Generator
+        self,
+        worlds: int,
+        capacity: int,
+        shape: tuple[int, int, int],
+        options: int,
+        priority: float,
+        rng: np.random.Generator,
+        twins: int = 1,
+        successes: int = 0,
     ) -> None:
         self.worlds, self.priority, self._rng = worlds, priority, rng
         self.rows = -(-capacity // worlds)
@@ -55,9 +67,9 @@ class SMDPReplay:
         self._reward = np.zeros((worlds, self.rows), np.float32)
         self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
         self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
-        # Decisions have ascending numbers; number i lives in slot i % slots. At most two live ones share a first row (an option and
-        # its first step), so slots never collide.
-        self.slots = 2 * worlds * self.rows
+        # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
+        # that its first step also was), so slots never collide.
+        self.slots = (1 + twins) * worlds * self.rows
         self._decisions: dict[str, NDArray[Any]] = {
             "world": np.zeros(self.slots, np.int32),
             "first": np.zeros(self.slots, np.int64),
@@ -66,6 +78,7 @@ class SMDPReplay:
             "terminated": np.zeros(self.slots, bool),
             "allowed": np.zeros((self.slots, options), bool),
             "available": np.zeros((self.slots, options), bool),
+            "persists": np.zeros(self.slots, np.float32),
             "next": np.full(self.slots, -1, np.int64),
         }
         self.made = 0  # decisions ever stored
@@ -75,6 +88,8 @@ class SMDPReplay:
         self._option = np.full(worlds, -1)
         self._allowed = np.zeros((worlds, options), bool)
         self._previous = np.full(worlds, -1)  # number of the decision before it in the same episode, -1 at a start
+        self._episode: list[list[int]] = [[] for _ in range(worlds)]  # numbers of the decisions of the running episode
+        self._successes, self._keep = deque[list[int]](), successes
         self._tree = SumTree(self.slots if priority else 1)
         self._top = 1.0  # largest priority seen: what a new decision gets
 
@@ -88,6 +103,8 @@ class SMDPReplay:
         """Store the first observation of a new episode in each world of the mask (N,)."""
         self._write(np.flatnonzero(worlds), obs, age=0)
         self._previous[worlds] = -1
+        for n in np.flatnonzero(worlds):
+            self._episode[n] = []
 
     def decide(self, worlds: NDArray[np.bool_], option: NDArray[np.int64], allowed: NDArray[np.bool_]) -> None:
         """Option ``option[n]``, of those ``allowed[n]`` (N, O), begins in each world n of the mask, at the newest row."""
@@ -109,10 +126,15 @@ class SMDPReplay:
         Args: terminated (N,), ended (N,) the episode is over for whatever reason, available (N, O) options there.
         """
         n = np.flatnonzero(worlds)
-        number = self._append(n, self._begun[n], self._option[n], terminated, self._allowed, available)
+        number = self._append(n, self._begun[n], self._option[n], terminated, self._allowed, available, np.zeros(len(n)))
         linked = self._previous[n] >= 0
         self._decisions["next"][self._previous[n][linked] % self.slots] = number[linked]
         self._previous[n] = np.where(ended[n], -1, number)
+        if self._keep:
+            for world in n[terminated[n]]:
+                self._successes.append(self._episode[world])
+            while sum(map(len, self._successes)) > self._keep:
+                self._successes.popleft()
 
     def inside(
         self,
@@ -121,13 +143,14 @@ class SMDPReplay:
         terminated: NDArray[np.bool_],
         allowed: NDArray[np.bool_],
         available: NDArray[np.bool_],
+        persists: NDArray[Any],
     ) -> None:
-        """The newest step, taken inside a longer option, was also a decision for the one-step ``option[n]`` that agrees with it.
+        """The newest step was also one of ``option[n]``, which would have done the same and gone on by chance ``persists[n]``.
 
-        Intra-option learning (Sutton, Precup and Singh 1998): one frame teaches every option that would have done the same.
+        Intra-option learning (Sutton, Precup and Singh 1998): one frame teaches every option that agrees with it.
         """
         n = np.flatnonzero(worlds)
-        self._append(n, self._written[n] - 2, option[n], terminated, allowed, available)
+        self._append(n, self._written[n] - 2, option[n], terminated, allowed, available, persists[n])
 
     def _append(
         self,
@@ -137,6 +160,7 @@ class SMDPReplay:
         terminated: NDArray[np.bool_],
         allowed: NDArray[np.bool_],
         available: NDArray[np.bool_],
+        persists: NDArray[Any],
     ) -> NDArray[np.int64]:
         """Store decisions of the worlds ``n`` that end at the newest row; returns their numbers."""
         number = self.made + np.arange(len(n))
@@ -145,10 +169,13 @@ class SMDPReplay:
         store["world"][slot], store["option"][slot] = n, option
         store["first"][slot], store["last"][slot] = first, self._written[n] - 1
         store["terminated"][slot], store["allowed"][slot], store["available"][slot] = terminated[n], allowed[n], available[n]
-        store["next"][slot] = -1
+        store["persists"][slot], store["next"][slot] = persists, -1
         self.made += len(n)
         if self.priority:
             self._tree.set(slot, np.full(len(n), self._top))
+        if self._keep:
+            for world, i in zip(n.tolist(), number.tolist(), strict=True):
+                self._episode[world].append(i)
         self._forget()
         return number
 
@@ -178,8 +205,11 @@ class SMDPReplay:
 
     # --- reading ---
 
-    def sample(self, batch: int, n_step: int = 1, beta: float = 0.4) -> Decisions:
-        """``batch`` chains of up to ``n_step`` consecutive decisions of one episode, drawn with replacement."""
+    def sample(self, batch: int, n_step: int = 1, beta: float = 0.4, success: float = 0.0) -> Decisions:
+        """``batch`` chains of up to ``n_step`` consecutive decisions of one episode, drawn with replacement.
+
+        ``success``: share of them that is drawn from the newest successful episodes, once there are any.
+        """
         number = np.empty(0, np.int64)
         while len(number) < batch:
             if self.priority:
@@ -189,6 +219,8 @@ class SMDPReplay:
                 draw = self._rng.integers(self._oldest, self.made, batch)
             number = np.concatenate([number, draw[self._whole(draw)]])
         number = number[:batch]
+        if success and (again := self._recall(round(success * batch))).size:
+            number[: len(again)] = again
         weight = np.ones(batch, np.float32)
         if self.priority:
             chance = self._tree.weights[number % self.slots] / self._tree.total
@@ -196,12 +228,27 @@ class SMDPReplay:
             weight /= weight.max()
         return self._gather(number, n_step, weight)
 
-    def fresh(self) -> Decisions:
-        """All decisions that ended since this was last called, in the order in which they ended."""
+    def fresh(self, success: float = 0.0) -> Decisions:
+        """All decisions that ended since this was last called, in the order in which they ended.
+
+        ``success``: share of the batch that newest successful episodes are added to make, once there are any.
+        """
         number = np.arange(max(self._fresh, self._oldest), self.made)
         self._fresh = self.made
         number = number[self._whole(number)]
+        again = self._recall(round(len(number) * success / (1 - success)))
+        number = np.concatenate([np.setdiff1d(again, number), number])
         return self._gather(number, 1, np.ones(len(number), np.float32))
+
+    def _recall(self, count: int) -> NDArray[np.int64]:
+        """Numbers of about ``count`` decisions of successful episodes that are still whole, episode by episode."""
+        again: list[int] = []
+        for episode in self._rng.permutation(len(self._successes)) if count else ():
+            again += self._successes[episode]
+            if len(again) >= count:
+                break
+        number = np.array(again[:count], np.int64)
+        return number[self._whole(number)]
 
     def set_priority(self, number: NDArray[np.int64], error: NDArray[Any]) -> None:
         """New priorities |error|^priority for these decisions; those forgotten meanwhile are left alone."""
@@ -230,6 +277,7 @@ class SMDPReplay:
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             available=store["available"][end],
+            persists=store["persists"][end],
             following=np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64),
             weight=weight,
             id=number,
@@ -249,6 +297,8 @@ class SMDPReplay:
         return {
             "arrays": arrays,
             "decisions": {name: value.copy() for name, value in self._decisions.items()},
+            "episodes": [list(episode) for episode in self._episode],
+            "successes": [list(episode) for episode in self._successes],
             "numbers": {"made": self.made, "_oldest": self._oldest, "_fresh": self._fresh, "_top": self._top},
             "tree": self._tree.weights.copy(),
             "rng": self._rng.bit_generator.state,
@@ -259,6 +309,8 @@ class SMDPReplay:
             getattr(self, name)[...] = value
         for name, value in state["decisions"].items():
             self._decisions[name][...] = value
+        self._episode = [list(episode) for episode in state["episodes"]]
+        self._successes = deque(list(episode) for episode in state["successes"])
         for name, value in state["numbers"].items():
             setattr(self, name, value)
         self._tree.set(np.arange(self._tree.size), state["tree"])

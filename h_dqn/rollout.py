@@ -43,6 +43,8 @@ class Rollout:
         choose: picks an option wherever a decision is due.
         seeds: seeds of the first episodes (N of them); later ones go on from there, unless ``next_seed`` gives each its own.
         next_seed: an iterator of seeds for the later episodes.
+    ``interrupt``, if set, is asked where an option could go on; it ends if another would be chosen there (Sutton, Precup and
+    Singh 1999, section 4).
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Rollout:
         next_seed: Iterator[int] | None = None,
     ) -> None:
         self.envs, self.runner, self.choose, self._next_seed = envs, runner, choose, next_seed
+        self.interrupt: Choose | None = None
         self.obs: NDArray[np.uint8] = envs.reset(seed=list(seeds))[0]  # type: ignore[arg-type]
 
     def step(self) -> Step:
@@ -67,6 +70,10 @@ class Rollout:
         ended = terminated | truncated
         over = runner.advance(reached, ended)
         available = runner.available(reached)
+        if self.interrupt is not None and not over.all():
+            going = ~over
+            over[going] = self.interrupt(reached[going], available[going], np.flatnonzero(going)) != option[going]
+            runner.current[over] = -1
         self.obs = self._reset(ended) if ended.any() else reached
         return Step(due, allowed, option, action, reward, reached, terminated, ended, over, available, self.obs, info)
 

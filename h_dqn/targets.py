@@ -24,16 +24,22 @@ def skill_reward(rewards_BK: Tensor, lengths_B: Tensor, discount: float | Tensor
 
 
 def smdp_target(
-    rewards_BK: Tensor, lengths_B: Tensor, bootstrap_B: Tensor, terminated_B: Tensor, discount: float | Tensor
+    rewards_BK: Tensor,
+    lengths_B: Tensor,
+    bootstrap_B: Tensor,
+    terminated_B: Tensor,
+    discount: float | Tensor,
+    exponent_B: Tensor | None = None,
 ) -> Tensor:
     """y = sum_{j<k} gamma^j r_j + gamma^k * bootstrap, without the bootstrap where the world terminated.
 
     The target of one decision of k steps (Tessler et al. 2017) and, as consecutive decisions are consecutive steps, of n of them
     (Sutton, Precup and Singh 1999, equation for the option model). A step limit does not terminate, so it keeps its bootstrap.
+    ``exponent_B`` puts another power of the discount before the bootstrap: ones give the slip of Tessler et al.'s code.
 
     Returns: (B,)
     """
-    tail_B = torch.where(terminated_B, 0.0, discount**lengths_B * bootstrap_B)
+    tail_B = torch.where(terminated_B, 0.0, discount ** (lengths_B if exponent_B is None else exponent_B) * bootstrap_B)
     return skill_reward(rewards_BK, lengths_B, discount) + tail_B
 
 
@@ -46,6 +52,15 @@ def double_q_bootstrap(q_online_BO: Tensor, q_target_BO: Tensor, available_BO: T
     """Q_target(s, argmax_o Q_online(s, o)) over the available options (van Hasselt, Guez and Silver 2016, equation 4), (B,)."""
     best_B1 = q_online_BO.masked_fill(~available_BO, -torch.inf).argmax(1, keepdim=True)
     return q_target_BO.gather(1, best_B1).squeeze(1)
+
+
+def option_bootstrap(q_BO: Tensor, best_B: Tensor, option_B: Tensor, persists_B: Tensor) -> Tensor:
+    """U(s', o) = (1 - beta) Q(s', o) + beta max Q(s', .): what an option is worth on arrival, if it may go on there.
+
+    (Sutton, Precup and Singh 1998, intra-option value learning, equation 2.) ``persists_B`` is 1 - beta: 0 where a decision was
+    carried out to its end. Returns: (B,)
+    """
+    return persists_B * q_BO.gather(1, option_B[:, None]).squeeze(1) + (1 - persists_B) * best_B
 
 
 def action_gap(q_BO: Tensor, option_B: Tensor, allowed_BO: Tensor, alpha: float) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
 
 from h_dqn.agent import Agent
 from h_dqn.config import Config
@@ -16,8 +17,8 @@ from h_dqn.evaluate import Evaluation, evaluate
 from h_dqn.metrics import Row, Tally
 from h_dqn.options import Option, OptionRunner, Primitive
 from h_dqn.replay import SMDPReplay
-from h_dqn.rollout import Rollout
-from h_dqn.seeds import episode_seeds
+from h_dqn.rollout import Rollout, Step
+from h_dqn.seeds import Split, episode_seeds
 
 MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
 
@@ -43,14 +44,17 @@ class Trainer:
         recent = config.worlds * (2 * config.round_steps + config.option_steps + config.stack)
         self.replay = SMDPReplay(
             config.worlds,
-            recent if config.learner == "rollout" else config.capacity,
+            recent if config.learner == "rollout" and not config.success_memory else config.capacity,
             (shape[0], shape[1], shape[2]),
             len(options),
             config.priority if config.learner == "replay" else 0.0,
             np.random.default_rng([seed, 3]),
+            twins=len(options) if config.intra_option == "all" else 1,
+            successes=int(config.success_memory > 0) * config.capacity // 100,
         )
         runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
         self.rollout = Rollout(self.envs, runner, self.agent.explore, episode_seeds("train", seed, config.worlds))
+        self.rollout.interrupt = self.agent.choose if config.interrupt else None
         self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
@@ -80,25 +84,39 @@ class Trainer:
             yield {**counters, "epsilon": float(self.agent.epsilon.mean()), **row}
 
     def _step(self) -> None:
-        step = self.rollout.step()
+        before, step = self.rollout.obs, self.rollout.step()
         self.replay.decide(step.due, step.option, step.allowed)
         self.replay.step(step.reward, step.reached)
         if step.over.any():
             self.replay.complete(step.over, step.terminated, step.ended, step.available)
-        if self.config.intra_option:
-            inside = ~np.isin(step.option, self._primitive)
-            self.replay.inside(inside, self._primitive[step.action], step.terminated, step.allowed, step.available)
+        self._teach_others(before, step)
         if step.ended.any():
             self.replay.begin_episode(step.ended, step.obs)
         self.tally.add(step)
         self.env_steps += self.config.worlds
+
+    def _teach_others(self, before: NDArray[np.uint8], step: Step) -> None:
+        """Intra-option learning: the step also counts for options other than the one that took it, if they would have done it."""
+        if self.config.intra_option == "no":
+            return
+        nothing = np.zeros(len(before))
+        primitive, skilled = self._primitive[step.action], ~np.isin(step.option, self._primitive)
+        self.replay.inside(skilled, primitive, step.terminated, step.allowed, step.available, nothing)
+        if self.config.intra_option == "all":
+            for index, option in enumerate(self.options):
+                if index not in self._primitive:
+                    action, done = option.act(before)
+                    agrees = (action == step.action) & ~(step.due & (step.option == index))
+                    # Its clock is not known here, so it goes on by the chance that it has in the mean.
+                    persists = np.where(done, 0.0, 1 - 1 / self.config.option_steps)
+                    self.replay.inside(agrees, np.full(len(before), index), step.terminated, step.allowed, step.available, persists)
 
     def _validate(self, seconds: float) -> float:
         """Greedy success on validation seeds; remembers the best weights and when 95 % was first reached."""
         if self._validation_envs is None:
             self._validation_envs = self.make_envs(min(250, self.config.validation_episodes))
         episodes = self.config.validation_episodes
-        success = evaluate(self._validation_envs, self.options, self.agent.choose, episodes, self.seed, "validate").success_rate
+        success = self._evaluate(self._validation_envs, episodes, self.seed, "validate").success_rate
         if self.best is None or success >= self.best[0]:
             self.best = (success, deepcopy(self.agent.network.state_dict()))
         if success >= 0.95 and self.reached_95 is None:
@@ -112,7 +130,10 @@ class Trainer:
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         """Greedy success of the agent as it is, on unseen episodes."""
-        return evaluate(self.make_envs(min(250, episodes)), self.options, self.agent.choose, episodes, seed)
+        return self._evaluate(self.make_envs(min(250, episodes)), episodes, seed, "evaluate")
+
+    def _evaluate(self, envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, split: Split) -> Evaluation:
+        return evaluate(envs, self.options, self.agent.choose, episodes, seed, split, self.config.interrupt)
 
     def state_dict(self) -> dict[str, Any]:
         return {

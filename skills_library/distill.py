@@ -87,6 +87,7 @@ class _Class:
         self.rollout = Rollout(envs, runner, drive, episode_seeds("train", seed, envs.num_envs))
         self.obs = np.zeros((memory, *teacher.shape), np.uint8)
         self.q = torch.zeros(memory, len(teacher.actions))
+        self.last = torch.zeros(memory)
         self.label = self.q[:0]  # the teacher's values of what the worlds show now
         self.seen = 0
 
@@ -95,7 +96,8 @@ class _Class:
         obs = self.rollout.obs
         rows = (self.seen + np.arange(len(obs))) % len(self.obs)
         self.obs[rows] = obs
-        self.q[rows] = self.label = self.teacher.values(obs)
+        self.label, last = self.teacher.judge(obs)
+        self.q[rows], self.last[rows] = self.label, last.float()
         self.seen += len(obs)
         self.rollout.step()
 
@@ -126,7 +128,8 @@ class Distiller:
                 raise SkillError(f"skills '{teachers[0].name}' and '{teacher.name}' see different frames: {shape}, {teacher.shape}")
         torch.manual_seed(seed)
         self.config, self._rng = config, np.random.default_rng([seed, 5])
-        self.first = np.cumsum([0, *(len(teacher.actions) for teacher in teachers)]).tolist()
+        # A head is an output for each action, and one for "this action is the last".
+        self.first = np.cumsum([0, *(len(teacher.actions) + 1 for teacher in teachers)]).tolist()
         self.network = QNetwork(config.network, shape, self.first[-1]).to(pick_device())
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.classes = [
@@ -158,6 +161,7 @@ class Distiller:
         losses = torch.stack(
             [
                 loss(one.q[rows], q[head][:, self._outputs(head)], self.config.tau)
+                + nn.functional.binary_cross_entropy_with_logits(q[head][:, self.first[head + 1] - 1], one.last[rows])
                 for head, (one, rows) in enumerate(zip(self.classes, drawn, strict=True))
             ]
         )
@@ -181,15 +185,24 @@ class Distiller:
         return drive
 
     def _outputs(self, head: int) -> slice:
-        return slice(self.first[head], self.first[head + 1])
+        return slice(self.first[head], self.first[head + 1] - 1)
 
     def skills(self, name: str) -> DeepSkill:
         """The student as a network of the library: one head a teacher, named ``name/TEACHER``."""
         self.network.eval().requires_grad_(False)
         teachers = [one.teacher for one in self.classes]
         heads = tuple(
-            DeepSkill(f"{name}/{teacher.name}", self.network, teacher.actions, teacher.steps, {"task": teacher.card["task"]}, first)
+            DeepSkill(
+                f"{name}/{teacher.name}",
+                self.network,
+                teacher.actions,
+                teacher.steps,
+                last_above=0.0,
+                last_output=first + len(teacher.actions),
+                card={"task": teacher.card["task"]},
+                first=first,
+            )
             for teacher, first in zip(teachers, self.first, strict=False)
         )
-        actions = tuple(action for teacher in teachers for action in teacher.actions)
+        actions = tuple(action for teacher in teachers for action in (*teacher.actions, "last"))
         return DeepSkill(name, self.network, actions, heads=heads)

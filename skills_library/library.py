@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -92,7 +93,7 @@ def save_skill(skill: DeepSkill, folder: Path) -> None:
             "observation": {"kind": "grey_stack", "shape": list(skill.shape)},
             "actions": list(skill.actions),
             "network": skill.network.spec,
-            "termination": {"steps": skill.steps},
+            "termination": _termination(skill),
             "task": {},
             "measured": {},
             "training": {},
@@ -104,6 +105,23 @@ def save_skill(skill: DeepSkill, folder: Path) -> None:
         (temporary / "CARD.md").write_text(card_text(manifest))
 
     write_folder(folder, write)
+
+
+def _termination(skill: DeepSkill) -> dict[str, Any]:
+    above = skill.last_above if np.isfinite(skill.last_above) else None
+    return {"steps": skill.steps, "last_above": above, "last_output": skill.last_output}
+
+
+def _read_termination(entry: dict[str, Any], outputs: int, refuse: Any) -> dict[str, Any]:
+    """The fields of :class:`DeepSkill` that say when it ends."""
+    steps, above, output = entry.get("steps"), entry.get("last_above"), entry.get("last_output")
+    if type(steps) is not int or steps < 1:
+        raise refuse("skill.json: termination.steps must be a whole number above 0")
+    if not (above is None or isinstance(above, (int, float))):
+        raise refuse("skill.json: termination.last_above must be a number or null")
+    if not (output is None or (type(output) is int and 0 <= output < outputs)):
+        raise refuse("skill.json: termination.last_output must be an output of the network or null")
+    return {"steps": steps, "last_above": np.inf if above is None else float(above), "last_output": output}
 
 
 def _part(whole: DeepSkill, name: str) -> DeepSkill:
@@ -120,7 +138,7 @@ def _part(whole: DeepSkill, name: str) -> DeepSkill:
 def _head_entry(whole: DeepSkill, head: DeepSkill) -> dict[str, Any]:
     card = {"task": {}, "measured": {}, **head.card}
     name = head.name.removeprefix(f"{whole.name}/")
-    return {"name": name, "first": head.first, "outputs": len(head.actions), "termination": {"steps": head.steps}, **card}
+    return {"name": name, "first": head.first, "outputs": len(head.actions), "termination": _termination(head), **card}
 
 
 def load_skill(folder: Path) -> DeepSkill:
@@ -161,13 +179,14 @@ def load_skill(folder: Path) -> DeepSkill:
             f"{name}/{entry['name']}",
             network,
             actions[entry["first"] : entry["first"] + entry["outputs"]],
-            entry["termination"]["steps"],
-            {**card, "task": entry["task"], "measured": entry["measured"]},
-            entry["first"],
+            **_read_termination(entry["termination"], len(actions), refuse),
+            card={**card, "task": entry["task"], "measured": entry["measured"]},
+            first=entry["first"],
         )
         for entry in manifest.get("heads", [])
     )
-    return DeepSkill(name, network, actions, manifest["termination"]["steps"], card, heads=heads)
+    ends = _read_termination(manifest["termination"], len(actions), refuse)
+    return DeepSkill(name, network, actions, **ends, card=card, heads=heads)
 
 
 def _check_manifest(manifest: Any, refuse: Any) -> None:
@@ -177,7 +196,7 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
     for part, kind in _PARTS.items():
         if not isinstance(manifest.get(part), kind):
             raise refuse(f"skill.json: '{part}' is missing or of the wrong kind")
-    network, actions, steps = manifest["network"], manifest["actions"], manifest["termination"].get("steps")
+    network, actions = manifest["network"], manifest["actions"]
     if network.get("architecture") not in ARCHITECTURES:
         raise refuse(f"skill.json: unknown network '{network.get('architecture')}' (known: {', '.join(ARCHITECTURES)})")
     shape = network.get("shape")
@@ -187,8 +206,6 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
         raise refuse("skill.json: observation.shape and network.shape differ")
     if not actions or not all(isinstance(action, str) for action in actions) or network.get("outputs") != len(actions):
         raise refuse(f"skill.json: {network.get('outputs')} outputs for {len(actions)} actions")
-    if type(steps) is not int or steps < 1:
-        raise refuse("skill.json: termination.steps must be a whole number above 0")
     _check_heads(manifest.get("heads", []), len(actions), refuse)
 
 
@@ -199,10 +216,9 @@ def _check_heads(heads: Any, outputs: int, refuse: Any) -> None:
     for entry in heads if isinstance(heads, list) else [None]:
         if not isinstance(entry, dict) or any(not isinstance(entry.get(key), kind) for key, kind in kinds.items()):
             raise refuse(f"skill.json: each of 'heads' must have {', '.join(kinds)}")
-        steps = entry["termination"].get("steps")
-        if entry["first"] != at or entry["outputs"] < 1 or type(steps) is not int or steps < 1:
+        if entry["first"] != at or entry["outputs"] < 1:
             raise refuse(f"skill.json: head '{entry['name']}' does not fit the outputs before it")
-        at += entry["outputs"]
+        at += entry["outputs"] + (entry["termination"].get("last_output") is not None)
     if heads and at != outputs:
         raise refuse(f"skill.json: the heads have {at} outputs, the network {outputs}")
 
@@ -216,7 +232,7 @@ def card_text(manifest: dict[str, Any]) -> str:
         ("sees", f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first"),
         ("actions", ", ".join(manifest["actions"])),
         ("network", f"{manifest['network']['architecture']}"),
-        ("ends", f"after {manifest['termination']['steps']} steps, or with the episode"),
+        ("ends", f"when it expects to be at its goal, or after {manifest['termination']['steps']} steps"),
         ("success", _success(measured)),
         ("trained", f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}"),
         ("written by", f"h-dqn {manifest['package_version']}"),

@@ -1,4 +1,4 @@
-"""A deep skill network (Tessler et al. 2017): a frozen Q-network that acts greedily for a fixed number of steps."""
+"""A deep skill network (Tessler et al. 2017): a frozen Q-network that acts greedily, until it is done or its steps are over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from h_dqn.networks import QNetwork, greedy, pick_device, values
+from h_dqn.options import Acts, Bools, Ints
 
 
 class SkillError(ValueError):
@@ -25,7 +26,10 @@ class DeepSkill:
         name: its name in the library; ``NETWORK/HEAD`` for a head of a network with several.
         network: Q-values over all its outputs; never changed.
         actions: names of the primitive actions that the skill's own outputs stand for.
-        steps: k, after which it ends and hands control back.
+        steps: k, after which it ends and hands control back in any case.
+        last_above, last_output: where the network's output ``last_output`` (by default the value of the best action) exceeds
+            ``last_above``, the skill expects to reach its goal with that action, and then ends: goal-based termination. A skill
+            learns such a sign for nothing: with -1 a step and 0 at the goal, an action that is not the last cannot be worth 0.
         card: everything else that ``skill.json`` says about it (task, measurements, training).
         first: the network's output where the skill's own begin.
         heads: the skills that a distilled network is made of; such a network is no skill itself.
@@ -35,10 +39,12 @@ class DeepSkill:
     network: QNetwork
     actions: tuple[str, ...]
     steps: int = 5
+    last_above: float = np.inf
+    last_output: int | None = None
     card: dict[str, Any] = field(default_factory=dict)
     first: int = 0
     heads: tuple[DeepSkill, ...] = ()
-    _numbers: NDArray[np.int64] | None = None  # (outputs,) the world's action of each output, -1 where it is another skill's
+    _numbers: Ints | None = None  # (outputs,) the world's action of each output, -1 where it is another skill's
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,8 +57,8 @@ class DeepSkill:
         if self.heads:
             raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
 
-    def on(self, actions: Sequence[str], shape: tuple[int, ...], steps: int | None = None) -> DeepSkill:
-        """This skill for a world with these actions and (S, H, W) observations; k can be set anew.
+    def on(self, actions: Sequence[str], shape: tuple[int, ...], steps: int | None = None, stop_at_goal: bool = True) -> DeepSkill:
+        """This skill for a world with these actions and (S, H, W) observations; how it ends can be set anew.
 
         Raises :class:`SkillError` where the world lacks an action of the skill or shows other pictures.
         """
@@ -66,27 +72,37 @@ class DeepSkill:
         numbers = np.full(self.network.spec["outputs"], -1)
         numbers[self.first : self.first + len(self.actions)] = [list(actions).index(action) for action in self.actions]
         network = self.network.to(pick_device()).eval().requires_grad_(False)
-        return replace(self, network=network, _numbers=numbers, steps=self.steps if steps is None else steps)
+        last_above = self.last_above if stop_at_goal else np.inf
+        return replace(self, network=network, _numbers=numbers, steps=self.steps if steps is None else steps, last_above=last_above)
 
-    def initiate(self, obs: NDArray[Any]) -> NDArray[np.bool_]:
+    def initiate(self, obs: NDArray[Any]) -> Bools:
         return np.ones(len(obs), bool)
 
-    def act(self, obs: NDArray[Any]) -> NDArray[np.int64]:
+    def act(self, obs: NDArray[Any]) -> Acts:
         return self.act_together([self], np.zeros(len(obs), np.int64), obs)
 
-    def act_together(self, skills: Sequence[DeepSkill], which: NDArray[np.int64], obs: NDArray[Any]) -> NDArray[np.int64]:
-        """Row i acts by ``skills[which[i]]``, heads of this skill's network, in one pass of it; (N,)."""
+    def act_together(self, skills: Sequence[DeepSkill], which: Ints, obs: NDArray[Any]) -> Acts:
+        """Row i acts by ``skills[which[i]]``, heads of this skill's network, in one pass of it; (N,), (N,)."""
         if any(skill._numbers is None for skill in skills):
             raise SkillError(f"skill '{self.name}' must be bound to a world first: skill.on(actions, shape)")
         numbers = np.stack([skill._numbers for skill in skills if skill._numbers is not None])[which]
-        best: NDArray[np.int64] = numbers[np.arange(len(obs)), greedy(values(self.network, obs), numbers >= 0)]
-        return best
+        row, q = np.arange(len(obs)), values(self.network, obs)
+        best = greedy(q, numbers >= 0)
+        sign = np.array([-1 if skill.last_output is None else skill.last_output for skill in skills])[which]
+        last = q.numpy()[row, np.where(sign < 0, best, sign)] > np.array([skill.last_above for skill in skills])[which]
+        return numbers[row, best], last
 
     def values(self, obs: NDArray[Any]) -> Tensor:
         """Q-values of the skill's own actions, (N, actions)."""
-        return values(self.network, obs)[:, self.first : self.first + len(self.actions)]
+        return self.judge(obs)[0]
 
-    def terminate(self, obs: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def judge(self, obs: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """Q-values of the skill's own actions (N, actions), and where it expects its best action to be the last one, (N,) bool."""
+        q = values(self.network, obs)
+        own = q[:, self.first : self.first + len(self.actions)]
+        return own, (own.max(1).values if self.last_output is None else q[:, self.last_output]) > self.last_above
+
+    def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         return (steps >= self.steps).astype(np.float64)
 
 

@@ -12,6 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from h_dqn.options import Acts
+
 torch.set_num_threads(2)
 
 
@@ -72,8 +74,8 @@ class Walk:
     def initiate(self, obs: NDArray[Any]) -> NDArray[np.bool_]:
         return np.isin(obs[:, -1, 0].argmax(1), self.where)
 
-    def act(self, obs: NDArray[Any]) -> NDArray[np.int64]:
-        return np.full(len(obs), self.action)
+    def act(self, obs: NDArray[Any]) -> Acts:
+        return np.full(len(obs), self.action), np.zeros(len(obs), bool)
 
     def terminate(self, obs: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float64]:
         return (steps >= self.steps).astype(float)

@@ -119,7 +119,7 @@ def batch_of(**changes: Any) -> Decisions:
     plain: dict[str, Any] = {
         "obs": obs, "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]), "end_obs": obs,
         "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
-        "weight": np.ones(1, np.float32), "id": np.array([0]),
+        "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})
 

@@ -75,8 +75,8 @@ def test_each_head_does_as_its_teacher(share: float) -> None:
     obs, _ = envs.reset(seed=list(range(16)))
     to, fro = (head.on(("left", "right"), head.shape) for head in student.skills("both").heads)
     assert to.name == "both/to"
-    np.testing.assert_array_equal(to.act(obs), np.ones(16))
-    np.testing.assert_array_equal(fro.act(obs), np.zeros(16))
+    np.testing.assert_array_equal(to.act(obs)[0], np.ones(16))
+    np.testing.assert_array_equal(fro.act(obs)[0], np.zeros(16))
 
 
 def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
     runner.begin(np.ones(8, bool), chosen)
     together = runner.act(obs)
     assert len(calls) == 1
-    np.testing.assert_array_equal(together, [options[option].act(obs[i : i + 1])[0] for i, option in enumerate(chosen)])
+    np.testing.assert_array_equal(together, [options[option].act(obs[i : i + 1])[0][0] for i, option in enumerate(chosen)])
 
 
 def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
     library.add(student.skills("both"))
     whole = library.load("both")
     assert [head.name for head in library.skills(["both"])] == ["both/to", "both/fro"]
-    assert library.load("both/fro").first == 2
+    assert library.load("both/fro").first == 3  # two actions, and "this is the last"
     obs = np.random.default_rng(2).integers(0, 255, (3, 1, 24, 24)).astype(np.uint8)
     torch.testing.assert_close(library.load("both/fro").values(obs), student.skills("both").heads[1].values(obs))
     with pytest.raises(SkillError, match="holds several skills; name one: both/to, both/fro"):

@@ -112,10 +112,14 @@ def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
                 else:
                     light, u, v = float(SHADE_UP if ray[1] < 0 else SHADE_DOWN), local[0], -local[2] if what == "item" else local[2]
             u, v = u % 1, v % 1
+            texels = 16 * 2 * float(camera.zoom) / height * best
+            if light in (float(SHADE_UP), float(SHADE_DOWN)):
+                texels /= math.sqrt(abs(ray[1]))
+            mip = sum(texels >= math.sqrt(2) * 2**level for level in range(4))
             if cell == ahead and (kind != "plane" or plane == 1) and min(u, 1 - u, v, 1 - v) < OUTLINE:
                 light *= 0.35
             light /= 1 + float(FOG) * best * np.linalg.norm(ray)
-            out[i, j] = camera.textures[worlds.look[n, material], int(v * 16), int(u * 16)] * light * worlds.tint[n, material]
+            out[i, j] = camera.textures[mip, worlds.look[n, material], int(v * 16), int(u * 16)] * light * worlds.tint[n, material]
     return np.minimum(out, 255)
 
 

@@ -127,6 +127,7 @@ def test_junk_is_refused_or_read_but_never_breaks(key: str, junk: Any) -> None:
 @pytest.mark.parametrize("name", task_names())
 def test_draws_keep_their_promises(name: str) -> None:
     task = load_task(name)
+    solid = [task.number(material.name) for material in task.materials.values() if material.solid]
     for seed in range(100):
         episode = task.sample(np.random.default_rng(seed))
         again = task.sample(np.random.default_rng(seed))
@@ -134,14 +135,14 @@ def test_draws_keep_their_promises(name: str) -> None:
             np.testing.assert_array_equal(getattr(episode, part), getattr(again, part))
         assert episode.start == again.start
         x, z, heading = episode.start
-        assert not episode.blocks[z, x].any()
+        assert not np.isin(episode.blocks[z, x, :2], solid).any()
         assert 0 <= heading < 12
         # The ring around the map is closed.
         for edge in (episode.blocks[0], episode.blocks[-1], episode.blocks[:, 0], episode.blocks[:, -1]):
             assert edge.all()
         if name in ("navigation1", "navigation2", "two_rooms", "pickup"):
             exits = (episode.blocks[..., 0] == task.number("exit")).sum()
-            assert exits == (0 if name == "pickup" else 1)
+            assert exits in ((0, 1) if name == "pickup" else (1,))
             assert (episode.items > 0).sum() == (name == "pickup")
 
 

@@ -24,6 +24,8 @@ OUTLINE = np.float32(0.05)  # width of the line round the target, in blocks
 SHADE_X, SHADE_Z, SHADE_UP, SHADE_DOWN = np.float32(0.75), np.float32(0.9), np.float32(1.0), np.float32(0.6)
 BACK = np.uint64(2**64 - 1)  # added to an unsigned number, it takes 1 away; unsigned, since a signed index is checked for its sign
 FAR = np.float32(1e9)
+LEVELS = 5
+MIP = np.float32(math.sqrt(2))  # texels under a pixel's edge from which level 1 is nearer than level 0
 DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # not "ninf": a ray along an axis divides by zero
 
@@ -40,11 +42,24 @@ class Camera:
         self.size = size
         self.zoom = np.float32(math.tan(math.radians(fov) / 2))
         self.pitch = np.float32(math.radians(spec.pitch))
-        self.textures = np.stack(
-            [np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8), *(texture(material) for material in spec.materials.values())]
-        )
+        air = np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8)
+        self.textures = mipmaps(np.stack([air, *(texture(material) for material in spec.materials.values())]))
         self.ceiling = spec.number(spec.ceiling)
         self.hand = hand(size)
+
+
+def mipmaps(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(M, 16, 16, 3) -> (LEVELS, M, 16, 16, 3): level l shows the mean of each square of 2^l texels (Williams 1983).
+
+    A pixel that covers many texels shows their mean, not one of them: without it, far walls flicker and hide what is small.
+    """
+    m, size = len(textures), TEXTURE_SIZE
+    levels = []
+    for level in range(LEVELS):
+        side = 1 << level
+        squares = textures.reshape(m, size // side, side, size // side, side, 3).mean((2, 4))
+        levels.append(squares.round().astype(np.uint8).repeat(side, 1).repeat(side, 2))
+    return np.stack(levels)
 
 
 @cache
@@ -112,10 +127,12 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
     b = (1 - 2 * (i + np.float32(0.5)) / height) * zoom
     level, dy = cos_pitch - b * sin_pitch, sin_pitch + b * cos_pitch
     row_x, row_z = sin_yaw * level, -cos_yaw * level
+    texels = TEXTURE_SIZE * 2 * zoom / height  # that a pixel's edge covers on a block's side one block away,
+    flat = texels / np.float32(math.sqrt(abs(dy)))  # and on a floor, seen aslant (mean of its two directions)
     for j in range(width):
         if hand[i, j, 0] > 0 and held != AIR:
             material, t = held, np.float32(0)
-            light = hand[i, j, 0] * np.float32(0.01)
+            light, mip = hand[i, j, 0] * np.float32(0.01), 0
             row, column = hand[i, j, 1], hand[i, j, 2]
         else:
             a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
@@ -181,6 +198,8 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                             t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
                             u, v = eye_x + t * dx, eye_z + t * dz
                             break
+            covered = t * (texels if light == SHADE_X or light == SHADE_Z else flat)
+            mip = 0 if covered < MIP else 1 if covered < 2 * MIP else 2 if covered < 4 * MIP else 3 if covered < 8 * MIP else 4
             if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
                 edge_u, edge_v = u - math.floor(u), v - math.floor(v)
                 edge = min(min(edge_u, 1 - edge_u), min(edge_v, 1 - edge_v))
@@ -189,7 +208,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
             light /= 1 + FOG * t * np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
             # u and v are never negative here, so that the part below the point needs no floor.
             row, column = int(v * TEXTURE_SIZE) & (TEXTURE_SIZE - 1), int(u * TEXTURE_SIZE) & (TEXTURE_SIZE - 1)
-        texel, gain = textures[look[material], row, column], tint[material]
+        texel, gain = textures[mip, look[material], row, column], tint[material]
         for c in range(3):
             out[j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
 

@@ -177,7 +177,14 @@ class Evaluate:
         policy = find_policy(self.what, Library(self.library))
         stack, size, _ = policy.source.shape
         worlds = task_worlds(self.task or policy.trained_on, self.world, size, stack)
-        outcome = evaluate(worlds(min(250, self.episodes)), policy.options(worlds), policy.choose, self.episodes, self.seed)
+        outcome = evaluate(
+            worlds(min(250, self.episodes)),
+            policy.options(worlds),
+            policy.choose,
+            self.episodes,
+            self.seed,
+            interrupt=policy.interrupt,
+        )
         if self.video:
             film(policy, worlds, self.seed, self.video)
         result = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
@@ -191,6 +198,7 @@ def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
     rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), policy.choose, first)
+    rollout.interrupt = policy.choose if policy.interrupt else None
     _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
     frames, captions = [info["observation"]["pov"][0]], ["start"]
     while True:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,27 @@ class Policy:
     def trained_on(self) -> str:
         return str(self.source.card.get("task", {}).get("name", ""))
 
+    @property
+    def interrupt(self) -> bool:
+        """Whether an option ends where another would be chosen."""
+        return bool(self._settings.get("interrupt"))
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """The settings that it was trained with, as far as they matter for playing."""
+        config = self.source.card.get("training", {}).get("config", {})
+        names = {"option_steps": "steps", "stop_at_goal": "stop_at_goal", "interrupt": "interrupt"}
+        return {name: config[key] for key, name in names.items() if key in config}
+
     def options(self, worlds: TaskWorlds) -> list[Option]:
         """The options in the order of the network's outputs. Raises for a world that cannot carry them out."""
         skills = {skill.name: skill for skill in self.skills}
+        ends = {key: self._settings[key] for key in ("steps", "stop_at_goal") if key in self._settings}
         primitive = [name for name in self.source.actions if name not in skills]
         if missing := [name for name in primitive if name not in worlds.actions]:
             raise UserError(f"'{self.source.name}' uses the action '{missing[0]}', which task '{worlds.task.name}' does not allow")
         return [
-            skills[name].on(worlds.actions, worlds.shape) if name in skills else Primitive(name, worlds.actions.index(name))
+            skills[name].on(worlds.actions, worlds.shape, **ends) if name in skills else Primitive(name, worlds.actions.index(name))
             for name in self.source.actions
         ]
 

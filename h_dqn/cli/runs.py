@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -88,8 +89,10 @@ class Run:
         self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack)
         library = Library(Path(plan.library))
         self.networks = [library.load(folder) for folder in dict.fromkeys(name.partition("/")[0] for name in plan.skills)]
+        config = plan.config
         self.skills = [
-            skill.on(self.worlds.actions, self.worlds.shape, plan.config.option_steps) for skill in library.skills(plan.skills)
+            skill.on(self.worlds.actions, self.worlds.shape, config.option_steps, config.stop_at_goal)
+            for skill in library.skills(plan.skills)
         ]
         self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
         self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
@@ -201,7 +204,10 @@ class Run:
             },
         }
         names = tuple(option.name for option in self.options)
-        return DeepSkill(task.name, self.trainer.agent.network, names, plan.config.option_steps, card)
+        # What an action is worth lies, if it is the last, above this, else below: the middle between one and two steps to the goal.
+        last, other = task.reward_success, task.reward_step + plan.config.discount * task.reward_success
+        above = plan.config.reward_scale * (last + other) / 2 if plan.kind == "skill" else np.inf
+        return DeepSkill(task.name, self.trainer.agent.network, names, plan.config.option_steps, above, card=card)
 
     def _save_agent(self, folder: Path, outcome: Evaluation | None) -> None:
         save_skill(self._agent(outcome), folder)
