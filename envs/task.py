@@ -339,7 +339,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
             raise TaskError(f"materials: '{material.name}' drops '{material.drops}', which is no material that can be an item")
 
     def known(where: str, material: Any, item: bool = False) -> str:
-        if material not in materials:
+        if not isinstance(material, str) or material not in materials:
             raise TaskError(f"{where}: unknown material '{material}' (known: {', '.join(materials)})")
         if item and not materials[material].item:
             raise TaskError(f"{where}: '{material}' cannot be an item (its material does not say item = true)")

@@ -198,7 +198,7 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
                             t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
                             u, v = eye_x + t * dx, eye_z + t * dz
                             break
-            covered = t * (texels if light == SHADE_X or light == SHADE_Z else flat)
+            covered = t * (texels if light in (SHADE_X, SHADE_Z) else flat)
             mip = 0 if covered < MIP else 1 if covered < 2 * MIP else 2 if covered < 4 * MIP else 3 if covered < 8 * MIP else 4
             if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
                 edge_u, edge_v = u - math.floor(u), v - math.floor(v)
