@@ -24,7 +24,7 @@ from h_dqn.cli.policy import Policy, find_policy
 from h_dqn.cli.runs import Plan, Run, new_folder
 from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
 from h_dqn.config import Config
-from h_dqn.evaluate import evaluate
+from h_dqn.evaluate import Evaluation, evaluate
 from h_dqn.options import OptionRunner
 from h_dqn.presets import PRESETS
 from h_dqn.rollout import Rollout
@@ -156,8 +156,8 @@ class Evaluate:
 
     what: Name
     """a skill of the library, or the folder of a run"""
-    task: str | None = None
-    """the task to play; default: the one it was trained on"""
+    task: tuple[str, ...] = ()
+    """the tasks to play, names or files; default: the one it was trained on"""
     world: World = "voxel"
     """which world plays the task"""
     episodes: int = 500
@@ -175,20 +175,28 @@ class Evaluate:
         if self.episodes < 1:
             raise UserError("--episodes must be at least 1")
         policy = find_policy(self.what, Library(self.library))
+        results = {}
+        for task in self.task or (policy.trained_on,):
+            worlds, outcome = self._play(policy, task)
+            results[worlds.task.name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
+            if self.video:
+                film(policy, worlds, self.seed, self.video)
+        if len(results) == 1:
+            emit(next(iter(results.values())), self.json)
+        elif self.json:
+            print(json.dumps({"tasks": results}))
+        else:
+            table = Table("task", "success", "95 % interval")
+            for name, result in results.items():
+                low, high = result["ci95"]
+                table.add_row(name, f"{result['success_rate']:.1%}", f"{low:.1%} to {high:.1%}")
+            out.print(table)
+
+    def _play(self, policy: Policy, task: str) -> tuple[TaskWorlds, Evaluation]:
         stack, size, _ = policy.source.shape
-        worlds = task_worlds(self.task or policy.trained_on, self.world, size, stack)
-        outcome = evaluate(
-            worlds(min(250, self.episodes)),
-            policy.options(worlds),
-            policy.choose,
-            self.episodes,
-            self.seed,
-            interrupt=policy.interrupt,
-        )
-        if self.video:
-            film(policy, worlds, self.seed, self.video)
-        result = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
-        emit(result, self.json)
+        worlds = task_worlds(task, self.world, size, stack)
+        envs, options = worlds(min(250, self.episodes)), policy.options(worlds)
+        return worlds, evaluate(envs, options, policy.choose, self.episodes, self.seed, interrupt=policy.interrupt)
 
 
 def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Run the experiments of a file and summarise them: ``python benchmarks/reproduce.py paper --seeds 5``.
+
+Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
+with the command, the code's revision and everything else that each command reported. What is done is kept in runs/NAME, so that
+the same command goes on where it stopped. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import ROOT, mean_ci
+
+CORES = os.cpu_count() or 1
+Summary = dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One command with one seed."""
+
+    name: str  # of the experiments' file
+    experiment: str
+    arm: str
+    command: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, of which ``result.json`` is written last."""
+        return ROOT / "runs" / self.name / f"s{self.seed}" / f"{self.experiment}.{self.arm}"
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        path = self.folder / "reported.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def run(self, threads: int, episodes: int) -> None:
+        """Run the command unless it was run before. Raises if it fails."""
+        if self.result is not None:
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        line = f"{self.command} --seed {self.seed}"
+        arguments = [*line.split(), "--episodes", str(episodes), "--json", "--library", str(self.folder.parent / "skills")]
+        if arguments[0] == "train":
+            arguments += ["--runs", str(self.folder.parent), "--name", self.folder.name]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+        print(f"h-dqn {line}", file=sys.stderr, flush=True)
+        done = subprocess.run(
+            [Path(sys.executable).with_name("h-dqn"), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise SystemExit(f"failed: h-dqn {line}\n{done.stderr[-2000:]}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / "reported.new"
+        temporary.write_text(done.stdout.splitlines()[-1] + "\n")
+        temporary.replace(self.folder / "reported.json")
+
+
+def cells(name: str, seed: int) -> list[list[Cell]]:
+    """The stages of one seed."""
+    doc = tomllib.loads((ROOT / "benchmarks" / f"{name}.toml").read_text())
+    return [
+        [Cell(name, experiment, arm, command, seed) for experiment, arms in stage.items() for arm, command in arms.items()]
+        for stage in doc["stage"]
+    ]
+
+
+def summarise(name: str, seeds: list[int]) -> Summary:
+    """Every arm over the seeds that are done; what a command reports of several heads or tasks becomes an arm each."""
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    summary: Summary = {}
+    for seed in seeds:
+        for cell in (cell for stage in cells(name, seed) for cell in stage):
+            result = cell.result
+            if result is None:
+                continue
+            parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
+            for arm, part in parts.items():
+                entry = summary.setdefault(cell.experiment, {}).setdefault(
+                    arm, {"command": f"h-dqn {cell.command}", "revision": revision, "per_seed": {}, "runs": {}}
+                )
+                entry["per_seed"][str(seed)] = part["success_rate"]
+                entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in ("run", "heads", "tasks")}
+    for arms in summary.values():
+        for entry in arms.values():
+            mean, half = mean_ci(list(entry["per_seed"].values()))
+            entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="a file benchmarks/NAME.toml")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds 1 to this")
+    parser.add_argument("--episodes", type=int, default=1000, help="unseen episodes of each evaluation")
+    arguments = parser.parse_args()
+    seeds = list(range(1, arguments.seeds + 1))
+    path = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
+    for seed in seeds:
+        for stage in cells(arguments.name, seed):
+            side_by_side = min(CORES, len(stage))
+            with ThreadPoolExecutor(side_by_side) as pool:
+                list(pool.map(lambda cell: cell.run(CORES // side_by_side, arguments.episodes), stage))  # noqa: B023
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(summarise(arguments.name, seeds), indent=1) + "\n")
+        temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main()
