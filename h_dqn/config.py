@@ -22,7 +22,7 @@ _FROM_ZERO = {
     "priority",
     "success_memory",
 }
-_SHARES = {"success_memory", "level_replay", "discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
+_SHARES = {"success_memory", "discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,6 @@ class Config:
     """spreads the worlds: the first explores with epsilon, the last with epsilon ** (1 + ladder); 0: all alike"""
     epsilon_decisions: int = 60_000
     """decisions over which epsilon falls"""
-    level_replay: float = 0.5
-    """share of the episodes that are failed ones, begun again"""
 
     learner: Literal["rollout", "replay"] = "rollout"
     """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""

@@ -44,8 +44,7 @@ def evaluate(
     # Episodes are dealt out in order; what a world plays after the last one does not count.
     counted = np.arange(envs.num_envs) < episodes
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
-    later = iter(seeds[envs.num_envs :])
-    rollout = Rollout(envs, runner, choose, seeds[: envs.num_envs], lambda world, succeeded: next(later, None))
+    rollout = Rollout(envs, runner, choose, seeds[: envs.num_envs], iter(seeds[envs.num_envs :]))
     rollout.interrupt = choose if interrupt else None
     given, done, successes, steps, decisions = min(envs.num_envs, episodes), 0, 0, 0, 0
     total = 0.0

@@ -15,7 +15,10 @@ from h_dqn.config import ConfigError
 
 @dataclass(frozen=True)
 class Architecture:
-    """Convolutions as (channels, kernel, stride), then one hidden layer. ``norm`` puts LayerNorm before and after it."""
+    """Convolutions as (channels, kernel, stride), then one hidden layer.
+
+    ``norm``: the frames get mean 0 and variance 1, and LayerNorm stands before and after the hidden layer.
+    """
 
     convolutions: tuple[tuple[int, int, int], ...]
     hidden: int
@@ -26,7 +29,6 @@ class Architecture:
 ARCHITECTURES = {
     # Mnih et al. 2015, with the padding of Tessler et al.'s code.
     "nature": Architecture(((32, 8, 4), (64, 4, 2), (64, 3, 1)), hidden=512, norm=False, padding=1),
-    "compact64": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
     # Small enough for two cores at 48x48; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
     "compact": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
     # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
@@ -50,7 +52,7 @@ class QNetwork(nn.Module):
         self.spec: dict[str, Any] = {"architecture": architecture, "shape": list(shape), "outputs": outputs}
         if architecture not in ARCHITECTURES:
             raise ConfigError(f"unknown network '{architecture}' (known: {', '.join(ARCHITECTURES)})")
-        plan = ARCHITECTURES[architecture]
+        plan = self.plan = ARCHITECTURES[architecture]
         layers: list[nn.Module] = []
         channels, side_h, side_w = shape
         for number, (out, kernel, stride) in enumerate(plan.convolutions):
@@ -69,7 +71,10 @@ class QNetwork(nn.Module):
         nn.init.constant_(self.head.bias, value)
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
-        q_BO: Tensor = self.head(self.trunk(frames_BSHW.float().mul_(1 / 255).sub_(0.5)))
+        frames = frames_BSHW.float()
+        # With mean 0 and variance 1, the light and shade of a room matter no more; its patterns do.
+        frames = nn.functional.layer_norm(frames, frames.shape[1:]) if self.plan.norm else frames.mul_(1 / 255)
+        q_BO: Tensor = self.head(self.trunk(frames))
         return q_BO
 
 

@@ -34,7 +34,6 @@ PRESETS = {
         stop_at_goal=False,
         epsilon_end=0.1,
         epsilon_ladder=0.0,
-        level_replay=0.0,
         epsilon_decisions=100_000,
         learner="replay",
         target_period=10_000,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from h_dqn.options import Bools, Ints, OptionRunner
 
 # (obs, available, indices) of the worlds where a decision is due -> option for each.
 Choose = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
-NextSeed = Callable[[int, bool], int | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Rollout:
         runner: the options.
         choose: picks an option wherever a decision is due.
         seeds: seeds of the first episodes (N of them); later ones go on from there, unless ``next_seed`` gives each its own.
-        next_seed: (world, whether its episode reached the goal) -> seed of the world's next episode.
+        next_seed: an iterator of seeds for the later episodes.
     ``interrupt``, if set, is asked where an option could go on; it ends if another would be chosen there (Sutton, Precup and
     Singh 1999, section 4).
     """
@@ -54,7 +53,7 @@ class Rollout:
         runner: OptionRunner,
         choose: Choose,
         seeds: list[int],
-        next_seed: NextSeed | None = None,
+        next_seed: Iterator[int] | None = None,
     ) -> None:
         self.envs, self.runner, self.choose, self._next_seed = envs, runner, choose, next_seed
         self.interrupt: Choose | None = None
@@ -75,14 +74,14 @@ class Rollout:
             going = ~over
             over[going] = self.interrupt(reached[going], available[going], np.flatnonzero(going)) != option[going]
             runner.current[over] = -1
-        self.obs = self._reset(ended, terminated) if ended.any() else reached
+        self.obs = self._reset(ended) if ended.any() else reached
         return Step(due, allowed, option, action, reward, reached, terminated, ended, over, available, self.obs, info)
 
-    def _reset(self, ended: Bools, terminated: Bools) -> NDArray[np.uint8]:
+    def _reset(self, ended: Bools) -> NDArray[np.uint8]:
         seeds: list[int | None] = [None] * len(ended)
         if self._next_seed is not None:
             for n in np.flatnonzero(ended):
-                seeds[n] = self._next_seed(int(n), bool(terminated[n]))
+                seeds[n] = next(self._next_seed, None)
         obs: NDArray[np.uint8] = self.envs.reset(seed=seeds, options={"reset_mask": ended.copy()})[0]  # type: ignore[arg-type]
         return obs
 

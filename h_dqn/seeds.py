@@ -14,8 +14,3 @@ def episode_seeds(split: Split, seed: int, count: int) -> list[int]:
     """``count`` seeds for the worlds' episodes. The split is the remainder by three, so that no two splits overlap."""
     draws = np.random.SeedSequence(seed).generate_state(count, np.uint64) >> np.uint64(3)
     return [int(draw) * 3 + _SPLITS.index(split) for draw in draws]
-
-
-def draw_training_seed(rng: np.random.Generator) -> int:
-    """One more seed of the training split."""
-    return int(rng.integers(2**60)) * 3 + _SPLITS.index("train")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from h_dqn.agent import Agent
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation, evaluate
-from h_dqn.level_replay import LevelReplay
 from h_dqn.metrics import Row, Tally
 from h_dqn.options import Option, OptionRunner, Primitive
 from h_dqn.replay import SMDPReplay
@@ -54,10 +53,7 @@ class Trainer:
             successes=int(config.success_memory > 0) * config.capacity // 100,
         )
         runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
-        seeds = episode_seeds("train", seed, config.worlds)
-        almost_greedy = np.arange(config.worlds) >= config.worlds // 2  # see Agent.epsilon
-        self.levels = LevelReplay(seeds, config.level_replay, almost_greedy, np.random.default_rng([seed, 7]))
-        self.rollout = Rollout(self.envs, runner, self.agent.explore, seeds, self.levels.next_seed)
+        self.rollout = Rollout(self.envs, runner, self.agent.explore, episode_seeds("train", seed, config.worlds))
         self.rollout.interrupt = self.agent.choose if config.interrupt else None
         self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
@@ -142,7 +138,6 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         return {
             "rollout": self.rollout.state_dict(),
-            "levels": self.levels.state_dict(),
             "agent": self.agent.state_dict(),
             "replay": self.replay.state_dict(),
             "tally": self.tally.state_dict(),
@@ -152,7 +147,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for part in ("rollout", "levels", "agent", "replay", "tally"):
+        for part in ("rollout", "agent", "replay", "tally"):
             getattr(self, part).load_state_dict(state[part])
         self.env_steps, self.seconds = state["counters"]
         self.best = state["best"] and (state["best"][0], state["best"][1])

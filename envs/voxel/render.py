@@ -19,7 +19,7 @@ from envs.voxel.world import CLEAR, FULL, act, cell_ahead, held_item, holds
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
 ITEM = np.float32(0.25)  # half the edge of an item on the floor
-FOG = np.float32(0.07)  # how fast light falls with distance: 1 / (1 + FOG * distance)
+FOG = np.float32(0.04)  # how fast light falls with distance: 1 / (1 + FOG * distance)
 OUTLINE = np.float32(0.05)  # width of the line round the target, in blocks
 SHADE_X, SHADE_Z, SHADE_UP, SHADE_DOWN = np.float32(0.75), np.float32(0.9), np.float32(1.0), np.float32(0.6)
 BACK = np.uint64(2**64 - 1)  # added to an unsigned number, it takes 1 away; unsigned, since a signed index is checked for its sign

@@ -1,0 +1,142 @@
+"""Seconds to 95 % on navigation1: our fast preset and Stable-Baselines3's DQN, in the same run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from h_dqn.cli.errors import UserError
+from h_dqn.cli.worlds import TaskWorlds, task_worlds
+from h_dqn.evaluate import evaluate
+from h_dqn.options import primitives
+from h_dqn.presets import PRESETS
+from h_dqn.seeds import episode_seeds
+from h_dqn.train import Trainer
+
+TASK, GOAL, EPISODES = "navigation1", 0.95, 500
+
+# What was the best of those tried on this task (seed 101): its defaults for Atari, with less exploration, earlier and larger
+# updates, and several worlds, as fits a small task.
+PEER_SETTINGS: dict[str, Any] = {
+    "learning_rate": 5e-4,
+    "buffer_size": 100_000,
+    "learning_starts": 2_000,
+    "batch_size": 64,
+    "gamma": 0.97,
+    "train_freq": 1,
+    "gradient_steps": 2,
+    "target_update_interval": 500,
+    "exploration_fraction": 0.1,
+    "exploration_final_eps": 0.05,
+}
+PEER_WORLDS, PEER_STEPS = 8, 500_000
+
+
+def compare(seed: int, limit_s: float) -> dict[str, Any]:
+    """Both learners on the same task, observations and machine; each stops when it reaches the goal on unseen episodes."""
+    config = replace(PRESETS["fast"], evaluate_every=5_000)
+    worlds = task_worlds(TASK, "voxel", config.size, config.stack)
+    peer = _peer(worlds, seed, limit_s)
+    ours = _ours(worlds, config, seed)
+    result = {"task": TASK, "seed": seed, "goal": GOAL, "seconds_to_95": ours[0], "env_steps_to_95": ours[1]}
+    reached = peer is not None
+    seconds, steps = peer or (limit_s, None)
+    return {
+        **result,
+        "peer": "stable-baselines3 DQN",
+        "peer_seconds_to_95": seconds if reached else None,
+        "peer_env_steps_to_95": steps,
+        "peer_settings": {**PEER_SETTINGS, "worlds": PEER_WORLDS},
+        "ratio": None if ours[0] is None else seconds / ours[0],
+        "ratio_is_a_lower_bound": not reached,
+    }
+
+
+def _ours(worlds: TaskWorlds, config: Any, seed: int) -> tuple[float | None, int | None]:
+    trainer = Trainer(worlds, primitives(worlds.actions), config, seed)
+    for _ in trainer.run():
+        if trainer.reached_95:
+            return trainer.reached_95[1], trainer.reached_95[0]
+    return None, None
+
+
+def _peer(worlds: TaskWorlds, seed: int, limit_s: float) -> tuple[float, int] | None:
+    """(seconds, environment steps) to the goal, None if it takes longer than the limit. Validations count, as for ours."""
+    try:
+        from stable_baselines3 import DQN
+        from stable_baselines3.common.callbacks import BaseCallback
+    except ImportError as error:
+        raise UserError(f"the peer of this benchmark is missing ({error}); install it with: pip install -e '.[bench]'") from error
+
+    class Stop(BaseCallback):  # type: ignore[misc]
+        """Ends learning at the goal or the time limit; validates as our trainer does, when training nears the goal."""
+
+        found: tuple[float, int] | None = None
+
+        def _on_step(self) -> bool:
+            recent = self.training_env.recent
+            if self.n_calls % (5_000 // PEER_WORLDS) == 0 and len(recent) >= 100 and np.mean(recent[-100:]) > 0.85:
+                envs = worlds(250)
+
+                def choose(obs: NDArray[np.uint8], available: Any, rows: Any) -> NDArray[np.int64]:
+                    chosen: NDArray[np.int64] = self.model.predict(obs, deterministic=True)[0]
+                    return chosen
+
+                if evaluate(envs, primitives(worlds.actions), choose, EPISODES, seed, "validate").success_rate >= GOAL:
+                    self.found = time.perf_counter() - began, self.num_timesteps
+            return self.found is None and time.perf_counter() - began < limit_s
+
+    model = DQN("CnnPolicy", _vec_env(worlds(PEER_WORLDS), seed), seed=seed, **PEER_SETTINGS)
+    stop = Stop()
+    began = time.perf_counter()
+    model.learn(PEER_STEPS, callback=stop)
+    return stop.found
+
+
+def _vec_env(envs: VectorEnv[Any, Any, Any], seed: int) -> Any:
+    """Our vector environment as the peer wants it: episodes begin again by themselves."""
+    from stable_baselines3.common.vec_env import VecEnv
+
+    class Adapter(VecEnv):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.recent: list[bool] = []
+            super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+
+        def reset(self) -> Any:
+            return envs.reset(seed=episode_seeds("train", seed, self.num_envs))[0]  # type: ignore[arg-type]
+
+        def step_async(self, actions: Any) -> None:
+            self._actions = actions
+
+        def step_wait(self) -> Any:
+            obs, reward, terminated, truncated, _ = envs.step(self._actions)
+            done = terminated | truncated
+            infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+            for n in np.flatnonzero(done):
+                infos[n] = {"terminal_observation": obs[n].copy(), "TimeLimit.truncated": bool(truncated[n] & ~terminated[n])}
+                self.recent.append(bool(terminated[n]))
+            if done.any():
+                obs = envs.reset(options={"reset_mask": done})[0]
+            return obs, reward.astype(np.float32), done, infos
+
+        def close(self) -> None:
+            envs.close()
+
+        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+            return [None] * self.num_envs
+
+        def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+            raise NotImplementedError
+
+        def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+            raise NotImplementedError
+
+        def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+            return [False] * self.num_envs
+
+    return Adapter()
