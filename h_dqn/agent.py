@@ -10,6 +10,7 @@ A deep skill network is this agent with primitive actions alone; the H-DRLN cont
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import Config
-from h_dqn.networks import QNetwork, greedy, pick_device, values
+from h_dqn.networks import QNetwork, adopt, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
@@ -50,6 +51,11 @@ class Agent:
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._rng = np.random.default_rng([seed, 1])
+
+    def start_from(self, source: QNetwork, names: Sequence[str], known: Sequence[str]) -> None:
+        """Begin with what another network knows; see :func:`h_dqn.networks.adopt`."""
+        adopt(self.network, names, source, known)
+        self.target.load_state_dict(self.network.state_dict())
 
     @property
     def epsilon(self) -> NDArray[np.float64]:

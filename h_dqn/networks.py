@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,26 @@ class QNetwork(nn.Module):
         frames = nn.functional.layer_norm(frames, frames.shape[1:]) if self.plan.norm else frames.mul_(1 / 255)
         q_BO: Tensor = self.head(self.trunk(frames))
         return q_BO
+
+
+@torch.no_grad()
+def adopt(network: QNetwork, names: Sequence[str], source: QNetwork, known: Sequence[str]) -> None:
+    """Start ``network`` from ``source``: its layers, and its output for each option that both know by ``names`` and ``known``.
+
+    Options that are new keep their starting value, so a head can grow as skills are added. Raises ConfigError where the layers
+    differ.
+    """
+    ours, theirs = network.spec, source.spec
+    if any(ours[key] != theirs[key] for key in ("architecture", "shape")):
+        raise ConfigError(
+            f"--from: it is the network '{theirs['architecture']}' for frames of {theirs['shape']}, "
+            f"this run's is '{ours['architecture']}' for {ours['shape']}"
+        )
+    network.trunk.load_state_dict(source.trunk.state_dict())
+    for index, name in enumerate(names):
+        if name in known:
+            network.head.weight[index] = source.head.weight[known.index(name)]
+            network.head.bias[index] = source.head.bias[known.index(name)]
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 
 from h_dqn.agent import Agent
 from h_dqn.checkpoint import load_state, save_state
-from h_dqn.config import Config
+from h_dqn.config import Config, ConfigError
 from h_dqn.networks import ARCHITECTURES, QNetwork
 from h_dqn.options import Option, primitives
 from h_dqn.presets import PRESETS
@@ -33,6 +33,12 @@ VARIANTS = {
     "replay": REPLAY,
     "replay, three steps, prioritised": replace(REPLAY, n_step=3, priority=0.5),
     "replay, no target network": replace(REPLAY, target_period=0),
+    "replay, success memory": replace(REPLAY, success_memory=0.2),
+    "rollout, success memory": replace(TINY, success_memory=0.2, capacity=2000),
+    "rollout, target network": replace(TINY, target_period=200),
+    "rollout, all options learn": replace(TINY, intra_option="all"),
+    "rollout, interrupted": replace(TINY, interrupt=True),
+    "rollout, gamma once a decision": replace(TINY, discount_by="decision"),
 }
 
 
@@ -76,6 +82,35 @@ def test_values_are_those_of_the_corridor(config: Config) -> None:
     worked = -(1 - 0.9 ** (steps - 1)) / (1 - 0.9)
     assert q[:, 1] == pytest.approx(worked, abs=0.35)
     assert q[:, 2] == pytest.approx(worked, abs=0.35)
+
+
+def test_a_discount_once_a_decision_makes_long_options_look_worse() -> None:
+    """The slip of Tessler et al.'s code, where 'right3' is followed by gamma instead of gamma^3: here from cell 0, d = 5.
+
+    It takes three steps, and from cell 3 the last two cost -1: R + gamma * -1 instead of R + gamma^3 * -1, with R = -2.71.
+    """
+    config = replace(TINY, env_steps=20_000, final_learning_rate=0.05, intra_option="no")
+    start = np.zeros((1, 1, 8, 8), np.uint8)
+    start[0, 0, :, 0] = 255
+    by_step, by_decision = (
+        learned(replace(config, discount_by=by)).agent.network(torch.from_numpy(start))[0, 2].item() for by in ("step", "decision")
+    )
+    assert by_step == pytest.approx(-2.71 - 0.729, abs=0.2)
+    assert by_decision < by_step
+
+
+def test_a_network_grows_by_name() -> None:
+    small, large = Agent(TINY, 2, seed=1), Agent(replace(TINY, initial_value=-5.0), 3, seed=2)
+    with torch.no_grad():
+        small.network.head.weight.normal_()
+    obs = torch.randint(0, 255, (7, 1, 8, 8), dtype=torch.uint8)
+    large.start_from(small.network, ["right", "jump", "left"], ["left", "right"])
+    with torch.no_grad():
+        before, after = small.network(obs), large.network(obs)
+    assert torch.equal(after[:, [2, 0]], before)
+    assert torch.equal(after[:, 1], torch.full((7,), -5.0))
+    with pytest.raises(ConfigError, match="--from"):
+        Agent(replace(TINY, network="compact", size=32), 2, seed=1).start_from(small.network, ["left"], ["left"])
 
 
 def test_same_seed_same_weights() -> None:

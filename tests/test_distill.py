@@ -49,8 +49,8 @@ class Scripted(QNetwork):
         return torch.nn.functional.one_hot(self.prefer[cell], 2).float()
 
 
-def teacher(name: str, prefer: list[int]) -> DeepSkill:
-    return DeepSkill(name, Scripted(prefer), ("left", "right"), card={"task": {"name": "corridor"}})
+def teacher(name: str, prefer: list[int], last_above: float = np.inf) -> DeepSkill:
+    return DeepSkill(name, Scripted(prefer), ("left", "right"), 5, last_above, card={"task": {"name": "corridor"}})
 
 
 SMALL = DistillConfig(env_steps=4096, worlds=16, memory=2000, updates=12, batch_size=32, network="compact")
@@ -77,6 +77,19 @@ def test_each_head_does_as_its_teacher(share: float) -> None:
     assert to.name == "both/to"
     np.testing.assert_array_equal(to.act(obs)[0], np.ones(16))
     np.testing.assert_array_equal(fro.act(obs)[0], np.zeros(16))
+
+
+def test_a_head_learns_where_its_teacher_is_done() -> None:
+    """The best value of 'to' is always 1: above 0.5 everywhere, above 2 nowhere."""
+    pair = [teacher("to", [1] * 6, 0.5), teacher("on", [1] * 6, 2.0)]
+    student = Distiller(pair, [wide, wide], [primitives(["left", "right"])] * 2, SMALL, seed=1)
+    for _ in student.run():
+        pass
+    obs, _ = wide(16).reset(seed=list(range(16)))
+    to, on = (head.on(("left", "right"), head.shape) for head in student.skills("both").heads)
+    assert to.act(obs)[1].all()
+    assert not on.act(obs)[1].any()
+    assert not to.on(("left", "right"), to.shape, stop_at_goal=False).act(obs)[1].any()
 
 
 def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:

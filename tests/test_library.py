@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ OBS = np.random.default_rng(0).integers(0, 255, (40, 2, 4, 4)).astype(np.uint8).
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     library = Library(tmp_path, shipped=tmp_path / "none")
-    library.add(skill())
+    library.add(replace(skill(), last_above=-0.25))
     assert library.names() == ["walk"]
     again = library.load("walk")
     before, after = skill().network.state_dict(), again.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert (again.actions, again.steps, again.shape) == (("forward", "turn_left", "turn_right"), 5, (2, 32, 32))
+    assert (again.last_above, again.last_output) == (-0.25, None)
     assert again.card["task"] == {"name": "navigation1"}
     assert "navigation1" in (tmp_path / "walk" / "CARD.md").read_text()
     assert not any(weight.requires_grad for weight in again.network.parameters())
@@ -48,6 +50,19 @@ def test_a_skill_acts_greedily_in_the_worlds_own_numbers() -> None:
     assert len(set(bound.act(OBS)[0])) > 1
     assert bound.initiate(OBS).all()
     assert bound.terminate(OBS[:3], np.array([4, 5, 6])).tolist() == [0, 1, 1]
+
+
+def test_a_skill_ends_with_the_action_that_it_values_as_the_last() -> None:
+    bound = skill().on(["turn_right", "forward", "turn_left"], (2, 32, 32))
+    q, _ = bound.judge(OBS)
+    middle = float(q.max(1).values.median())
+    wise = replace(bound, last_above=middle)
+    done = wise.act(OBS)[1]
+    np.testing.assert_array_equal(done, (q.max(1).values > middle).numpy())
+    assert done.any()
+    assert not done.all()
+    assert not bound.act(OBS)[1].any()
+    assert not wise.on(["turn_right", "forward", "turn_left"], (2, 32, 32), stop_at_goal=False).act(OBS)[1].any()
 
 
 def test_a_world_that_does_not_fit_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from h_dqn.options import OptionRunner, primitives
+from h_dqn.options import Acts, OptionRunner, primitives
 from h_dqn.rollout import Rollout
 from tests.conftest import Corridor, Walk
 
@@ -32,6 +32,36 @@ def test_an_episodes_end_ends_the_option() -> None:
     obs = np.zeros((2, 1, 8, 8), np.uint8)
     assert runner.advance(obs, np.array([True, False])).tolist() == [True, False]
     assert runner.current.tolist() == [-1, 0]
+
+
+def test_an_option_that_says_it_is_done_ends() -> None:
+    class Sure(Walk):
+        def act(self, obs: np.ndarray) -> Acts:
+            return np.full(len(obs), self.action), obs[:, 0, 0, 0] > 0
+
+    runner = OptionRunner([Sure("sure", 1, 5)], 2, rng())
+    obs = np.zeros((2, 1, 8, 8), np.uint8)
+    obs[1] = 1
+    runner.begin(np.ones(2, bool), np.zeros(2, int))
+    runner.act(obs)
+    assert runner.advance(obs, np.zeros(2, bool)).tolist() == [False, True]
+
+
+def test_an_option_is_interrupted_where_another_is_worth_more() -> None:
+    """'right5' starts at the left end; from cell 2 on, the greedy choice is 'left'."""
+    envs = Corridor(1)
+    options = [*primitives(["left", "right"]), Walk("right5", 1, 5)]
+
+    def choose(obs: np.ndarray, available: np.ndarray, worlds: np.ndarray) -> np.ndarray:
+        return np.where(obs[:, -1, 0].argmax(1) < 2, 2, 0)
+
+    rollout = Rollout(envs, OptionRunner(options, 1, rng()), choose, [0])
+    envs.cell[:] = 0
+    rollout.obs = envs._obs()
+    rollout.interrupt = choose
+    steps = [rollout.step() for _ in range(3)]
+    assert [int(step.option[0]) for step in steps] == [2, 2, 0]
+    assert [bool(step.over[0]) for step in steps] == [False, True, True]
 
 
 def test_a_chance_of_termination_is_drawn() -> None:

@@ -27,9 +27,9 @@ class NaiveReplay:
 class Film:
     """Plays random episodes with random option lengths into both replays."""
 
-    def __init__(self, worlds: int, capacity: int, seed: int, priority: float = 0.0) -> None:
+    def __init__(self, worlds: int, capacity: int, seed: int, priority: float = 0.0, successes: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
-        self.replay = SMDPReplay(worlds, capacity, SHAPE, OPTIONS, priority, np.random.default_rng(seed))
+        self.replay = SMDPReplay(worlds, capacity, SHAPE, OPTIONS, priority, np.random.default_rng(seed), successes=successes)
         self.naive = NaiveReplay(worlds)
         self.worlds = worlds
         self.obs = np.zeros((worlds, *SHAPE), np.uint8)
@@ -71,6 +71,7 @@ class Film:
         for n in np.flatnonzero(over):
             decision = self.naive.running[n]
             decision |= {"end_obs": self.obs[n], "terminated": terminated[n], "available": available[n]}
+            decision |= {"world": n, "ended": ended[n]}
             number = len(self.naive.decisions)
             self.naive.decisions.append(decision)
             if self.naive.previous[n] >= 0:
@@ -128,6 +129,37 @@ def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: i
             seen += batch.id.tolist()
     seen += film.replay.fresh().id.tolist()
     assert seen == list(range(len(film.naive.decisions)))
+
+
+def test_successful_episodes_come_back_whole_and_newest() -> None:
+    """A fifth of each fresh batch is of episodes that terminated; of those, only the newest 30 decisions are kept apart."""
+    film = Film(worlds=3, capacity=3 * 400, seed=4, successes=30)
+    wins: list[list[int]] = []
+    running: list[list[int]] = [[] for _ in range(3)]
+    told = 0
+    for _ in range(300):
+        film.step()
+        for number in range(told, len(film.naive.decisions)):
+            decision = film.naive.decisions[number]
+            running[decision["world"]].append(number)
+            if decision["ended"]:
+                wins += [running[decision["world"]]] if decision["terminated"] else []
+                running[decision["world"]] = []
+        new = set(range(told, len(film.naive.decisions)))
+        told = len(film.naive.decisions)
+        kept = list(wins)
+        while sum(map(len, kept)) > 30:
+            kept.pop(0)
+        batch = film.replay.fresh(0.2)
+        check(film, batch)
+        again = set(batch.id.tolist()) - new
+        assert new <= set(batch.id.tolist())
+        assert again <= {number for episode in kept for number in episode}
+        assert len(again) <= round(len(new) * 0.25)
+        if kept and len(new) >= 4 and not new & {number for episode in kept for number in episode}:
+            assert again
+    drawn = film.replay.sample(200, success=0.5).id
+    assert np.isin(drawn[:100], [number for episode in kept for number in episode]).sum() >= 1
 
 
 def test_a_decision_is_drawn_as_often_whatever_its_length() -> None:

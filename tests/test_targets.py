@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, q_lambda, skill_reward, smdp_target
+from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
 
@@ -48,6 +48,20 @@ def test_masks_in_the_bootstrap() -> None:
     without_second = torch.tensor([[True, False, True]])
     assert double_q_bootstrap(online, target, without_second).item() == 4.0
     assert masked_max(target, torch.tensor([[False, True, True]])).item() == 4.0
+
+
+def test_one_discount_a_decision_by_hand() -> None:
+    """Three steps of -1 at 0.9: R = -2.71; gamma^3 * 10 = 7.29, but gamma^1 * 10 = 9."""
+    step = -torch.ones(1, 3), torch.tensor([3]), torch.tensor([10.0]), torch.tensor([False]), 0.9
+    assert smdp_target(*step).tolist() == pytest.approx([4.58])
+    assert smdp_target(*step, torch.ones(1)).tolist() == pytest.approx([6.29])
+
+
+def test_option_bootstrap_by_hand() -> None:
+    """An option that goes on with chance 0.8 and is worth 1 there, where the best is worth 6: 0.8 * 1 + 0.2 * 6 = 2."""
+    q = torch.tensor([[1.0, 6.0], [1.0, 6.0]])
+    u = option_bootstrap(q, torch.tensor([6.0, 6.0]), torch.tensor([0, 0]), torch.tensor([0.8, 0.0]))
+    assert u.tolist() == pytest.approx([2.0, 6.0])
 
 
 def test_action_gap_by_hand() -> None:

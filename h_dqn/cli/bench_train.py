@@ -73,13 +73,14 @@ def _peer(worlds: TaskWorlds, seed: int, limit_s: float) -> tuple[float, int] | 
     except ImportError as error:
         raise UserError(f"the peer of this benchmark is missing ({error}); install it with: pip install -e '.[bench]'") from error
 
-    class Stop(BaseCallback):  # type: ignore[misc]
+    recent: list[bool] = []
+
+    class Stop(BaseCallback):  # type: ignore[misc, unused-ignore]
         """Ends learning at the goal or the time limit; validates as our trainer does, when training nears the goal."""
 
         found: tuple[float, int] | None = None
 
         def _on_step(self) -> bool:
-            recent = self.training_env.recent
             if self.n_calls % (5_000 // PEER_WORLDS) == 0 and len(recent) >= 100 and np.mean(recent[-100:]) > 0.85:
                 envs = worlds(250)
 
@@ -91,24 +92,24 @@ def _peer(worlds: TaskWorlds, seed: int, limit_s: float) -> tuple[float, int] | 
                     self.found = time.perf_counter() - began, self.num_timesteps
             return self.found is None and time.perf_counter() - began < limit_s
 
-    model = DQN("CnnPolicy", _vec_env(worlds(PEER_WORLDS), seed), seed=seed, **PEER_SETTINGS)
+    model = DQN("CnnPolicy", _vec_env(worlds(PEER_WORLDS), seed, recent), seed=seed, **PEER_SETTINGS)
     stop = Stop()
     began = time.perf_counter()
     model.learn(PEER_STEPS, callback=stop)
     return stop.found
 
 
-def _vec_env(envs: VectorEnv[Any, Any, Any], seed: int) -> Any:
-    """Our vector environment as the peer wants it: episodes begin again by themselves."""
+def _vec_env(envs: VectorEnv[Any, Any, Any], seed: int, recent: list[bool]) -> Any:
+    """Our vector environment as the peer wants it: episodes begin again by themselves. ``recent`` gets each one's success."""
     from stable_baselines3.common.vec_env import VecEnv
 
-    class Adapter(VecEnv):  # type: ignore[misc]
+    class Adapter(VecEnv):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
-            self.recent: list[bool] = []
             super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
         def reset(self) -> Any:
-            return envs.reset(seed=episode_seeds("train", seed, self.num_envs))[0]  # type: ignore[arg-type]
+            seeds: Any = episode_seeds("train", seed, self.num_envs)
+            return envs.reset(seed=seeds)[0]
 
         def step_async(self, actions: Any) -> None:
             self._actions = actions
@@ -119,7 +120,7 @@ def _vec_env(envs: VectorEnv[Any, Any, Any], seed: int) -> Any:
             infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
             for n in np.flatnonzero(done):
                 infos[n] = {"terminal_observation": obs[n].copy(), "TimeLimit.truncated": bool(truncated[n] & ~terminated[n])}
-                self.recent.append(bool(terminated[n]))
+                recent.append(bool(terminated[n]))
             if done.any():
                 obs = envs.reset(options={"reset_mask": done})[0]
             return obs, reward.astype(np.float32), done, infos

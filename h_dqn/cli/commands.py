@@ -62,6 +62,8 @@ class _Train:
     """decides everything random"""
     episodes: int = 500
     """unseen episodes of the evaluation at the end"""
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """a skill or a run's folder to begin from: its layers, and its outputs for the options that both have; the rest is new"""
     name: str | None = None
     """folder of the run below --runs; must not exist"""
     runs: Path = Path("runs")
@@ -79,7 +81,9 @@ class _Train:
         config.check()
         if self.episodes < 1:
             raise UserError("--episodes must be at least 1")
-        plan = Plan(self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config)
+        plan = Plan(
+            self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config, self.start
+        )
         short = load_task(self.task).name
         folder = new_folder(self.runs, self.name, f"{self.kind}-{short}-s{self.seed}")
         finish(Run(plan, folder), self.json)

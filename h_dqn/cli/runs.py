@@ -23,7 +23,7 @@ import h_dqn
 from h_dqn.checkpoint import load_state, save_state, write_text
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import learning_curve
-from h_dqn.cli.policy import AGENT, SKILLS
+from h_dqn.cli.policy import AGENT, SKILLS, find_policy
 from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation
@@ -49,6 +49,7 @@ class Plan:
     skills: tuple[str, ...]
     library: str
     config: Config
+    start: str | None = None  # a skill or a run that it begins from
 
 
 def new_folder(root: Path, name: str | None, default: str) -> Path:
@@ -96,6 +97,10 @@ class Run:
         ]
         self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
         self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
+        if plan.start is not None:
+            source = find_policy(plan.start, library).source
+            names = [option.name for option in self.options]
+            self.trainer.agent.start_from(source.network, names, source.actions)
 
     @classmethod
     def resume(cls, folder: Path) -> Run:
