@@ -47,7 +47,7 @@ class Config:
     """whether a skill also ends where another option is worth more (Sutton, Precup and Singh 1999, section 4)"""
     discount_by: Literal["step", "decision"] = "step"
     """step: gamma^k after k steps, as the semi-MDP has it; decision: gamma, however long it was, as in Tessler et al.'s code"""
-    success_memory: float = 0.0
+    success_memory: float = 0.2
     """share of what is learned that is drawn from the newest successful episodes, once there are any"""
     discount: float = 0.97
     """gamma, per environment step"""

@@ -31,6 +31,7 @@ PRESETS = {
         initial_value=0.0,
         gap=0.0,
         intra_option="no",
+        success_memory=0.0,
         stop_at_goal=False,
         epsilon_end=0.1,
         epsilon_ladder=0.0,

@@ -77,7 +77,7 @@ class Trainer:
                 self._step()
             row = self.agent.learn(self.replay, min(1.0, self.env_steps / c.env_steps))
             due = self.env_steps // c.evaluate_every > (self.env_steps - c.worlds * c.round_steps) // c.evaluate_every
-            if self.env_steps >= c.env_steps or (due and self.tally.success > 0.9):
+            if self.env_steps >= c.env_steps or (due and self.tally.success > 0.85):
                 row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
             counters = {"env_steps": self.env_steps, "decisions": self.agent.decisions, "seconds": self.seconds}

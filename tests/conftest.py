@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from h_dqn.options import Acts
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # toy networks; more threads only wait for each other
 
 
 class Corridor(VectorEnv[Any, Any, Any]):
