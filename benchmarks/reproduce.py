@@ -1,8 +1,8 @@
 """Run the experiments of a file and summarise them: ``python benchmarks/reproduce.py paper --seeds 5``.
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
-with the command, the code's revision and everything else that each command reported. What is done is kept in runs/NAME, so that
-the same command goes on where it stopped. Nothing else should run meanwhile.
+with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
+that the same command goes on where it stopped, and so that one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.tables import ROOT, mean_ci
 
+RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
 Summary = dict[str, dict[str, dict[str, Any]]]
 
@@ -29,7 +30,6 @@ Summary = dict[str, dict[str, dict[str, Any]]]
 class Cell:
     """One command with one seed."""
 
-    name: str  # of the experiments' file
     experiment: str
     arm: str
     command: str
@@ -37,8 +37,8 @@ class Cell:
 
     @property
     def folder(self) -> Path:
-        """The run's folder, of which ``result.json`` is written last."""
-        return ROOT / "runs" / self.name / f"s{self.seed}" / f"{self.experiment}.{self.arm}"
+        """The run's folder, of which ``reported.json`` is written last."""
+        return RUNS / f"s{self.seed}" / f"{self.experiment}.{self.arm}"
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -50,7 +50,7 @@ class Cell:
         if self.result is not None:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        line = f"{self.command} --seed {self.seed}"
+        line = f"{self.command} --seed {self.seed}".replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
         arguments = [*line.split(), "--episodes", str(episodes), "--json", "--library", str(self.folder.parent / "skills")]
         if arguments[0] == "train":
             arguments += ["--runs", str(self.folder.parent), "--name", self.folder.name]
@@ -71,7 +71,7 @@ def cells(name: str, seed: int) -> list[list[Cell]]:
     """The stages of one seed."""
     doc = tomllib.loads((ROOT / "benchmarks" / f"{name}.toml").read_text())
     return [
-        [Cell(name, experiment, arm, command, seed) for experiment, arms in stage.items() for arm, command in arms.items()]
+        [Cell(experiment, arm, command, seed) for experiment, arms in stage.items() for arm, command in arms.items()]
         for stage in doc["stage"]
     ]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import Config
-from h_dqn.networks import QNetwork, adopt, greedy, pick_device, values
+from h_dqn.networks import Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
@@ -48,6 +49,7 @@ class Agent:
             else torch.optim.RMSprop(self.network.parameters(), lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
         )
         self.decisions = 0  # made while training
+        self.sought = 0  # of them, those before epsilon began to fall
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._rng = np.random.default_rng([seed, 1])
@@ -59,13 +61,13 @@ class Agent:
 
     @property
     def epsilon(self) -> NDArray[np.float64]:
-        """Share of random choices in each world now, (N,); falls linearly with the decisions made.
+        """Share of random choices in each world now, (N,); falls linearly with the decisions made since the first success.
 
         The worlds form a ladder from epsilon down to epsilon ** (1 + ladder) (Horgan et al. 2018, section 4): the first go on
         exploring, the last act almost greedily, so that the loops a greedy agent would be caught in are seen and unlearned.
         """
         c = self.config
-        share = min(1.0, self.decisions / max(1, c.epsilon_decisions))
+        share = min(1.0, (self.decisions - self.sought) / max(1, c.epsilon_decisions))
         epsilon = c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
         rungs: NDArray[np.float64] = epsilon ** (1 + np.linspace(0, c.epsilon_ladder, c.worlds))
         return rungs
@@ -75,6 +77,10 @@ class Agent:
     ) -> NDArray[np.int64]:
         """The best available option of each row, (B,), in whatever world."""
         return greedy(values(self.network, obs), available)
+
+    def player(self, seed: int) -> Boltzmann:
+        """How the agent chooses where it is evaluated."""
+        return Boltzmann(partial(values, self.network), self.config.temperature, seed)
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""
@@ -185,7 +191,7 @@ class Agent:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "counters": [self.decisions, self._updates, self._copied],
+            "counters": [self.decisions, self.sought, self._updates, self._copied],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -193,5 +199,5 @@ class Agent:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.decisions, self._updates, self._copied = state["counters"]
+        self.decisions, self.sought, self._updates, self._copied = state["counters"]
         self._rng.bit_generator.state = state["rng"]

@@ -21,6 +21,7 @@ _FROM_ZERO = {
     "target_period",
     "priority",
     "success_memory",
+    "temperature",
 }
 _SHARES = {"success_memory", "discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
@@ -39,7 +40,7 @@ class Config:
     """grey frames in one observation; more show motion and the recent past, and cost time"""
     network: str = "compact"
     """a name in networks.ARCHITECTURES"""
-    option_steps: int = 5
+    option_steps: int = 10
     """k: most steps that the controller lets a skill run"""
     stop_at_goal: bool = True
     """whether a skill also ends where it expects to have reached its goal"""
@@ -65,6 +66,12 @@ class Config:
     """spreads the worlds: the first explores with epsilon, the last with epsilon ** (1 + ladder); 0: all alike"""
     epsilon_decisions: int = 60_000
     """decisions over which epsilon falls"""
+    epsilon_waits: bool = True
+    """whether epsilon begins to fall only when an episode has reached the goal"""
+
+    temperature: float = 0.05
+    """of the choice by softmax(Q / temperature) wherever the agent is evaluated; 0: greedy. An agent without memory needs a little
+    chance to get out of its own circles; half a step's worth leaves what is clear as it is"""
 
     learner: Literal["rollout", "replay"] = "rollout"
     """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""

@@ -1,4 +1,4 @@
-"""Greedy evaluation: how often a policy reaches the goal, with an interval."""
+"""Evaluation: how often a policy reaches the goal, with an interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from h_dqn.seeds import Split, episode_seeds
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcome of ``episodes`` greedy episodes; an episode succeeds when its world terminates."""
+    """Outcome of ``episodes`` episodes; an episode succeeds when its world terminates."""
 
     success_rate: float
     ci95: tuple[float, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +110,28 @@ def greedy(q_BO: Tensor, available: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The best available option of each row: (B, O), (B, O) -> (B,)."""
     best: NDArray[np.int64] = q_BO.masked_fill(~torch.from_numpy(available), -torch.inf).argmax(1).numpy()
     return best
+
+
+class Boltzmann:
+    """Chooses option o with a chance proportional to exp(Q(s, o) / temperature); temperature 0 is greedy.
+
+    An agent without memory that always takes the best option walks in circles wherever two of its errors point at each other; the
+    best policy of such an agent is stochastic (Singh, Jaakkola and Jordan 1994). Options that are clearly worse keep no chance.
+
+    Args:
+        values: obs (B, S, H, W) -> Q-values (B, O).
+        seed: decides the draws.
+    """
+
+    def __init__(self, values: Callable[[NDArray[np.uint8]], Tensor], temperature: float, seed: int) -> None:
+        self.values, self.temperature, self._rng = values, temperature, np.random.default_rng([seed, 8])
+
+    def __call__(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The option of each row, (B,), among those ``available`` (B, O)."""
+        q_BO = self.values(obs)
+        if self.temperature:  # the largest of Q / T + Gumbel noise is a draw from the softmax
+            q_BO = q_BO / self.temperature + torch.from_numpy(self._rng.gumbel(size=q_BO.shape))
+        return greedy(q_BO, available)
 
 
 def pick_device(name: str = "auto") -> torch.device:

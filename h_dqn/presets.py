@@ -19,6 +19,8 @@ SMOKE = Config(
 PRESETS = {
     # Whatever learns soonest on two cores.
     "fast": Config(),
+    # The same for episodes of a hundred steps, whose end must be felt from their beginning.
+    "long": Config(env_steps=600_000, discount=0.985, initial_value=-20 / 3),
     # Tessler et al. 2017 and their code: Nature network, 84x84x4, replay, centred RMSProp.
     "paper": Config(
         env_steps=200_000,
@@ -30,11 +32,14 @@ PRESETS = {
         reward_scale=1.0,
         initial_value=0.0,
         gap=0.0,
+        option_steps=5,
         intra_option="no",
         success_memory=0.0,
         stop_at_goal=False,
         epsilon_end=0.1,
         epsilon_ladder=0.0,
+        epsilon_waits=False,
+        temperature=0.0,
         epsilon_decisions=100_000,
         learner="replay",
         target_period=10_000,

@@ -59,6 +59,7 @@ class Trainer:
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
         self.tally = Tally(config.worlds, [option.name for option in options])
+        self._found = False  # whether an episode has reached the goal
         self.env_steps = 0
         self.seconds = 0.0
         self.best: tuple[float, dict[str, Any]] | None = None
@@ -93,6 +94,9 @@ class Trainer:
         if step.ended.any():
             self.replay.begin_episode(step.ended, step.obs)
         self.tally.add(step)
+        self._found = self._found or bool(step.terminated.any())
+        if self.config.epsilon_waits and not self._found:
+            self.agent.sought = self.agent.decisions
         self.env_steps += self.config.worlds
 
     def _teach_others(self, before: NDArray[np.uint8], step: Step) -> None:
@@ -112,7 +116,7 @@ class Trainer:
                     self.replay.inside(agrees, np.full(len(before), index), step.terminated, step.allowed, step.available, persists)
 
     def _validate(self, seconds: float) -> float:
-        """Greedy success on validation seeds; remembers the best weights and when 95 % was first reached."""
+        """Success on validation seeds; remembers the best weights and when 95 % was first reached."""
         if self._validation_envs is None:
             self._validation_envs = self.make_envs(min(250, self.config.validation_episodes))
         episodes = self.config.validation_episodes
@@ -129,11 +133,11 @@ class Trainer:
             self.agent.network.load_state_dict(self.best[1])
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
-        """Greedy success of the agent as it is, on unseen episodes."""
+        """Success of the agent as it is, on unseen episodes."""
         return self._evaluate(self.make_envs(min(250, episodes)), episodes, seed, "evaluate")
 
     def _evaluate(self, envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, split: Split) -> Evaluation:
-        return evaluate(envs, self.options, self.agent.choose, episodes, seed, split, self.config.interrupt)
+        return evaluate(envs, self.options, self.agent.player(seed), episodes, seed, split, self.config.interrupt)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -141,7 +145,7 @@ class Trainer:
             "agent": self.agent.state_dict(),
             "replay": self.replay.state_dict(),
             "tally": self.tally.state_dict(),
-            "counters": [self.env_steps, self.seconds],
+            "counters": [self.env_steps, self.seconds, self._found],
             "best": self.best,
             "reached_95": self.reached_95,
         }
@@ -149,6 +153,6 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for part in ("rollout", "agent", "replay", "tally"):
             getattr(self, part).load_state_dict(state[part])
-        self.env_steps, self.seconds = state["counters"]
+        self.env_steps, self.seconds, self._found = state["counters"]
         self.best = state["best"] and (state["best"][0], state["best"][1])
         self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])

@@ -35,7 +35,7 @@ class DistillConfig:
     loss: Literal["kl", "softmax", "nll", "mse"] = "kl"
     """kl: divergence from the teacher's softened choice; softmax: squared error to it (Tessler et al.); nll: the teacher's best
     action as a class; mse: squared error of Q-values"""
-    tau: float = 0.01
+    tau: float = 0.05
     """temperature of the teacher's softmax (kl, softmax); below 1 it is sharpened"""
     student_share: float = 0.5
     """share of the worlds that the student drives; 0: only the teachers' own frames"""
@@ -191,6 +191,8 @@ class Distiller:
         """The student as a network of the library: one head a teacher, named ``name/TEACHER``."""
         self.network.eval().requires_grad_(False)
         teachers = [one.teacher for one in self.classes]
+        # These losses make softmax(student) the teacher's policy; the others copy its values or only their order.
+        temperature = 1.0 if self.config.loss in ("kl", "nll") else 0.0
         heads = tuple(
             DeepSkill(
                 f"{name}/{teacher.name}",
@@ -201,6 +203,7 @@ class Distiller:
                 last_output=first + len(teacher.actions),
                 card={"task": teacher.card["task"]},
                 first=first,
+                temperature=temperature,
             )
             for teacher, first in zip(teachers, self.first, strict=False)
         )

@@ -32,7 +32,7 @@ from skills_library.skill import DeepSkill, SkillError
 
 SCHEMA = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
-_PARTS: dict[str, type] = {
+_PARTS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "package_version": str,
     "task": dict,
@@ -40,6 +40,7 @@ _PARTS: dict[str, type] = {
     "actions": list,
     "network": dict,
     "termination": dict,
+    "temperature": (int, float),
     "measured": dict,
     "training": dict,
     "model_sha256": str,
@@ -94,6 +95,7 @@ def save_skill(skill: DeepSkill, folder: Path) -> None:
             "actions": list(skill.actions),
             "network": skill.network.spec,
             "termination": _termination(skill),
+            "temperature": skill.temperature,
             "task": {},
             "measured": {},
             "training": {},
@@ -138,7 +140,14 @@ def _part(whole: DeepSkill, name: str) -> DeepSkill:
 def _head_entry(whole: DeepSkill, head: DeepSkill) -> dict[str, Any]:
     card = {"task": {}, "measured": {}, **head.card}
     name = head.name.removeprefix(f"{whole.name}/")
-    return {"name": name, "first": head.first, "outputs": len(head.actions), "termination": _termination(head), **card}
+    return {
+        "name": name,
+        "first": head.first,
+        "outputs": len(head.actions),
+        "termination": _termination(head),
+        "temperature": head.temperature,
+        **card,
+    }
 
 
 def load_skill(folder: Path) -> DeepSkill:
@@ -182,11 +191,12 @@ def load_skill(folder: Path) -> DeepSkill:
             **_read_termination(entry["termination"], len(actions), refuse),
             card={**card, "task": entry["task"], "measured": entry["measured"]},
             first=entry["first"],
+            temperature=entry["temperature"],
         )
         for entry in manifest.get("heads", [])
     )
     ends = _read_termination(manifest["termination"], len(actions), refuse)
-    return DeepSkill(name, network, actions, **ends, card=card, heads=heads)
+    return DeepSkill(name, network, actions, **ends, card=card, heads=heads, temperature=manifest["temperature"])
 
 
 def _check_manifest(manifest: Any, refuse: Any) -> None:
@@ -211,7 +221,8 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
 
 def _check_heads(heads: Any, outputs: int, refuse: Any) -> None:
     """Heads must cover the network's outputs, one after the other."""
-    kinds = {"name": str, "first": int, "outputs": int, "termination": dict, "task": dict, "measured": dict}
+    kinds: dict[str, Any] = {"name": str, "first": int, "outputs": int, "termination": dict, "temperature": (int, float)}
+    kinds |= {"task": dict, "measured": dict}
     at = 0
     for entry in heads if isinstance(heads, list) else [None]:
         if not isinstance(entry, dict) or any(not isinstance(entry.get(key), kind) for key, kind in kinds.items()):

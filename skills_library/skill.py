@@ -13,6 +13,8 @@ from torch import Tensor
 from h_dqn.networks import QNetwork, greedy, pick_device, values
 from h_dqn.options import Acts, Bools, Ints
 
+OPTION = "skill:"  # before a skill's name where it is an option beside primitive actions
+
 
 class SkillError(ValueError):
     """A skill cannot be read, kept or used; the message says which one and why, in one line."""
@@ -32,6 +34,7 @@ class DeepSkill:
             learns such a sign for nothing: with -1 a step and 0 at the goal, an action that is not the last cannot be worth 0.
         card: everything else that ``skill.json`` says about it (task, measurements, training).
         first: the network's output where the skill's own begin.
+        temperature: of the softmax by which it is played alone (:class:`h_dqn.networks.Boltzmann`). As an option it is greedy.
         heads: the skills that a distilled network is made of; such a network is no skill itself.
     """
 
@@ -43,6 +46,7 @@ class DeepSkill:
     last_output: int | None = None
     card: dict[str, Any] = field(default_factory=dict)
     first: int = 0
+    temperature: float = 0.0
     heads: tuple[DeepSkill, ...] = ()
     _numbers: Ints | None = None  # (outputs,) the world's action of each output, -1 where it is another skill's
 
@@ -58,7 +62,9 @@ class DeepSkill:
             raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
 
     def on(self, actions: Sequence[str], shape: tuple[int, ...], steps: int | None = None, stop_at_goal: bool = True) -> DeepSkill:
-        """This skill for a world with these actions and (S, H, W) observations; how it ends can be set anew.
+        """This skill as an option in a world with these actions and (S, H, W) observations; how it ends can be set anew.
+
+        The option is called ``skill:NAME``, as a skill and a primitive action may share a name (break).
 
         Raises :class:`SkillError` where the world lacks an action of the skill or shows other pictures.
         """
@@ -73,7 +79,8 @@ class DeepSkill:
         numbers[self.first : self.first + len(self.actions)] = [list(actions).index(action) for action in self.actions]
         network = self.network.to(pick_device()).eval().requires_grad_(False)
         last_above = self.last_above if stop_at_goal else np.inf
-        return replace(self, network=network, _numbers=numbers, steps=self.steps if steps is None else steps, last_above=last_above)
+        name, steps = f"{OPTION}{self.name}", self.steps if steps is None else steps
+        return replace(self, name=name, network=network, _numbers=numbers, steps=steps, last_above=last_above)
 
     def initiate(self, obs: NDArray[Any]) -> Bools:
         return np.ones(len(obs), bool)

@@ -74,9 +74,9 @@ def test_training_leaves_a_run_and_a_skill(there: Path) -> None:
     assert {path.name for path in (there / "skills" / "navigation1").iterdir()} == {"CARD.md", "model.safetensors", "skill.json"}
     controller = [json.loads(line) for line in (there / "runs" / "ctl" / "metrics.jsonl").read_text().splitlines()]
     assert controller[-1]["decisions"] < controller[-1]["env_steps"] == 512
-    assert sum(controller[-1][f"frames/{name}"] for name in ("forward", "turn_left", "turn_right", "navigation1")) == pytest.approx(
-        1
-    )
+    assert sum(
+        controller[-1][f"frames/{name}"] for name in ("forward", "turn_left", "turn_right", "skill:navigation1")
+    ) == pytest.approx(1)
 
 
 def test_train_prints_the_promised_figures(in_tmp: Path, capsys: Capture) -> None:
@@ -95,6 +95,16 @@ def test_evaluate_prints_the_promised_figures_and_repeats(there: Path, capsys: C
     assert first["episodes"] == 20
     assert h_dqn(line) == 0
     assert last_json(capsys) == first
+
+
+def test_a_controller_is_evaluated_as_its_run_was(in_tmp: Path, capsys: Capture) -> None:
+    """Also where a skill and a primitive action have the same name."""
+    assert h_dqn("train skill break --preset smoke --episodes 4") == 0
+    assert h_dqn("train controller three_rooms --skills break --preset smoke --episodes 32 --name ctl --json") == 0
+    run = last_json(capsys)
+    assert h_dqn("evaluate runs/ctl --episodes 32 --seed 1 --json") == 0
+    again = last_json(capsys)
+    assert (again["success_rate"], again["mean_return"]) == (run["success_rate"], run["mean_return"])
 
 
 def test_a_controller_is_evaluated_and_filmed(there: Path, capsys: Capture, tmp_path: Path) -> None:
@@ -145,7 +155,7 @@ BAD = {
     "unknown task": ("train skill navigation9", ["unknown task 'navigation9'", "navigation1"]),
     "unknown skill": ("train controller two_rooms --skills fly", ["unknown skill 'fly'"]),
     "unknown agent": ("evaluate nothing --task navigation1", ["unknown skill 'nothing'"]),
-    "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, paper"]),
+    "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, long, paper"]),
     "unknown preset, other form": ("train skill navigation1 --preset=quick", ["unknown preset 'quick'"]),
     "existing run": ("train skill navigation1 --name ctl", ["runs/ctl exists already"]),
     "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be at least 1"]),

@@ -74,7 +74,7 @@ def test_each_head_does_as_its_teacher(share: float) -> None:
     envs = wide(16)
     obs, _ = envs.reset(seed=list(range(16)))
     to, fro = (head.on(("left", "right"), head.shape) for head in student.skills("both").heads)
-    assert to.name == "both/to"
+    assert to.name == "skill:both/to"
     np.testing.assert_array_equal(to.act(obs)[0], np.ones(16))
     np.testing.assert_array_equal(fro.act(obs)[0], np.zeros(16))
 

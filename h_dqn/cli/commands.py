@@ -57,7 +57,7 @@ class _Train:
     world: World = "voxel"
     """which world plays the task"""
     preset: str = "fast"
-    """settings to start from: fast, paper, smoke, smoke_replay; single ones can be changed by the flags below"""
+    """settings to start from: fast, long, paper, smoke, smoke_replay; single ones can be changed by the flags below"""
     seed: int = 1
     """decides everything random"""
     episodes: int = 500
@@ -151,7 +151,7 @@ class Resume:
 
 @dataclass
 class Evaluate:
-    """Measure how often a skill or a run's agent reaches the goal, acting greedily on unseen episodes.
+    """Measure how often a skill or a run's agent reaches the goal on unseen episodes.
 
     Examples:
       h-dqn evaluate navigation1 --task navigation1 --episodes 500 --seed 90001 --json
@@ -200,17 +200,18 @@ class Evaluate:
         stack, size, _ = policy.source.shape
         worlds = task_worlds(task, self.world, size, stack)
         envs, options = worlds(min(250, self.episodes)), policy.options(worlds)
-        return worlds, evaluate(envs, options, policy.choose, self.episodes, self.seed, interrupt=policy.interrupt)
+        return worlds, evaluate(envs, options, policy.player(self.seed), self.episodes, self.seed, interrupt=policy.interrupt)
 
 
 def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
-    """Write one greedy episode as an mp4, in sharper pictures than the policy sees."""
+    """Write one episode as an mp4, in sharper pictures than the policy sees."""
     options = policy.options(worlds)
     sharp = TaskWorlds(worlds.task, worlds.world, 336, 1)(1)
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
-    rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), policy.choose, first)
-    rollout.interrupt = policy.choose if policy.interrupt else None
+    player = policy.player(seed)
+    rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), player, first)
+    rollout.interrupt = player if policy.interrupt else None
     _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
     frames, captions = [info["observation"]["pov"][0]], ["start"]
     while True:

@@ -84,7 +84,7 @@ def distil(
     heads, measured = {}, []
     for teacher, head, make, actions in zip(teachers, whole.heads, worlds, options, strict=True):
         before, after = (
-            evaluate(make(min(250, episodes)), actions, Policy(skill, ()).choose, episodes, seed) for skill in (teacher, head)
+            evaluate(make(min(250, episodes)), actions, Policy(skill, ()).player(seed), episodes, seed) for skill in (teacher, head)
         )
         row = {"success_rate": after.success_rate, "ci95": list(after.ci95), "episodes": episodes, "seed": seed}
         heads[teacher.name] = {**row, "teacher": before.success_rate}

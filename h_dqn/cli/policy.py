@@ -1,4 +1,4 @@
-"""Greedy policies: a skill, a flat agent or a controller, kept in one format (a skill's folder) and played in one way.
+"""Policies: a skill, a flat agent or a controller, kept in one format (a skill's folder) and played in one way.
 
 A controller's network has outputs beyond the primitive actions; each is the name of a skill kept beside it in ``skills/``.
 """
@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.worlds import TaskWorlds
-from h_dqn.networks import greedy
+from h_dqn.networks import Boltzmann
 from h_dqn.options import Option, Primitive
 from skills_library.library import Library, load_skill
-from skills_library.skill import DeepSkill
+from skills_library.skill import OPTION, DeepSkill
 
 AGENT, SKILLS = "agent", "skills"
 
@@ -47,19 +44,23 @@ class Policy:
 
     def options(self, worlds: TaskWorlds) -> list[Option]:
         """The options in the order of the network's outputs. Raises for a world that cannot carry them out."""
-        skills = {skill.name: skill for skill in self.skills}
         ends = {key: self._settings[key] for key in ("steps", "stop_at_goal") if key in self._settings}
-        primitive = [name for name in self.source.actions if name not in skills]
-        if missing := [name for name in primitive if name not in worlds.actions]:
-            raise UserError(f"'{self.source.name}' uses the action '{missing[0]}', which task '{worlds.task.name}' does not allow")
-        return [
-            skills[name].on(worlds.actions, worlds.shape, **ends) if name in skills else Primitive(name, worlds.actions.index(name))
-            for name in self.source.actions
-        ]
+        skills = {f"{OPTION}{skill.name}": skill for skill in self.skills}
+        options: dict[str, Option] = {}
+        for name in self.source.actions:
+            if name in skills:
+                options[name] = skills[name].on(worlds.actions, worlds.shape, **ends)
+            else:
+                if name not in worlds.actions:
+                    raise UserError(
+                        f"'{self.source.name}' uses the action '{name}', which task '{worlds.task.name}' does not allow"
+                    )
+                options[name] = Primitive(name, worlds.actions.index(name))
+        return [options[name] for name in self.source.actions]
 
-    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The best available option, (N,)."""
-        return greedy(self.source.values(obs), available)
+    def player(self, seed: int) -> Boltzmann:
+        """How it chooses among its options."""
+        return Boltzmann(self.source.values, self.source.temperature, seed)
 
 
 def find_policy(what: str, library: Library) -> Policy:

@@ -140,6 +140,7 @@ class Run:
             "success_rate": outcome.success_rate,
             "ci95": list(outcome.ci95),
             "episodes": outcome.episodes,
+            "mean_return": outcome.mean_return,
             "seconds_to_95": seconds_95,
             "env_steps_to_95": steps_95,
             "env_steps": trainer.env_steps,
@@ -212,7 +213,8 @@ class Run:
         # What an action is worth lies, if it is the last, above this, else below: the middle between one and two steps to the goal.
         last, other = task.reward_success, task.reward_step + plan.config.discount * task.reward_success
         above = plan.config.reward_scale * (last + other) / 2 if plan.kind == "skill" else np.inf
-        return DeepSkill(task.name, self.trainer.agent.network, names, plan.config.option_steps, above, card=card)
+        steps, temperature = plan.config.option_steps, plan.config.temperature
+        return DeepSkill(task.name, self.trainer.agent.network, names, steps, above, card=card, temperature=temperature)
 
     def _save_agent(self, folder: Path, outcome: Evaluation | None) -> None:
         save_skill(self._agent(outcome), folder)
