@@ -2,7 +2,7 @@
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
 with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped, and so that one file may use the skills of another. Nothing else should run meanwhile.
+that the same command goes on where it stopped, and one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations

@@ -30,7 +30,10 @@ MAX_TRIES = 1000
 
 
 class TaskError(ValueError):
-    """A task file is wrong; the message names the file, the key and the reason."""
+    """A task file is wrong; the message names the file, the key and the reason, in one line whatever the key is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class TaskSpec:
     compass: str | None = None
     inventory: Mapping[str, int] = field(default_factory=dict)
     shrink: tuple[int, int] = (0, 0)
+    mirror: bool = False
     tint: float = 0.0
     textures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -123,6 +127,8 @@ class TaskSpec:
         tables = self._tables
         for _ in range(MAX_TRIES):
             grid = _choose(_shrink(tables.grid, self.shrink, rng), tables, rng)
+            if self.mirror and rng.random() < 0.5:
+                grid = grid[:, ::-1]
             codes = np.full(self.shape[:2], tables.border, np.uint8)
             codes[1 : 1 + grid.shape[0], 1 : 1 + grid.shape[1]] = grid
             starts = np.flatnonzero(tables.starts[codes])
@@ -378,7 +384,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     reward = doc.get("reward", {})
     _check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
     vary = doc.get("vary", {})
-    _check_keys("vary.", vary, {"shrink": list, "tint": (int, float), "textures": dict})
+    _check_keys("vary.", vary, {"shrink": list, "mirror": bool, "tint": (int, float), "textures": dict})
     shrink = vary.get("shrink", [0, 0])
     if len(shrink) != 2 or any(type(n) is not int or n < 0 for n in shrink):
         raise TaskError("vary.shrink: must be two whole numbers, rows and columns")
@@ -411,6 +417,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         compass=compass,
         inventory=dict(inventory),
         shrink=(shrink[0], shrink[1]),
+        mirror=vary.get("mirror", False),
         tint=float(vary.get("tint", 0.0)),
         textures=textures,
     )
@@ -430,11 +437,11 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
 def _check_keys(
     where: str, table: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], needed: Iterable[str] = ()
 ) -> None:
-    names = {str: "text", dict: "a table", int: "a whole number", list: "a list", (int, float): "a number"}
+    names = {str: "text", dict: "a table", bool: "true or false", int: "a whole number", list: "a list", (int, float): "a number"}
     for key, value in table.items():
         if key not in kinds:
             raise TaskError(f"{where}{key}: unknown key (known: {', '.join(kinds)})")
-        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+        if not isinstance(value, kinds[key]) or (isinstance(value, bool) and kinds[key] is not bool):
             raise TaskError(f"{where}{key}: must be {names[kinds[key]]}, not {value!r}")
     for key in needed:
         if key not in table:

@@ -6,7 +6,7 @@ over N worlds; ``obs`` is what the vector environment gives, with the world as f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Acts = tuple[Ints, Bools]
+Together = Callable[[Ints, NDArray[Any]], Acts]
 
 
 class Option(Protocol):
@@ -42,8 +43,8 @@ class SharesNetwork(Option, Protocol):
     def network(self) -> object:
         """What they share."""
 
-    def act_together(self, options: Sequence[Any], which: Ints, obs: NDArray[Any]) -> Acts:
-        """As ``act``: row i by ``options[which[i]]``."""
+    def together(self, options: Sequence[Any]) -> Together:
+        """A function for these options of the network: given (N,) positions in ``options`` and N observations, what each does."""
 
 
 class Primitive:
@@ -81,6 +82,14 @@ class OptionRunner:
         self._rng = rng
         owner = [id(option.network if isinstance(option, SharesNetwork) else option) for option in self.options]
         self._group = np.array([owner.index(one) for one in owner])  # the first option that acts together with this one
+        self._position = np.zeros(len(owner), np.int64)  # of the option in its group
+        self._together: dict[int, Together] = {}
+        for first in np.unique(self._group):
+            members = np.flatnonzero(self._group == first)
+            self._position[members] = np.arange(len(members))
+            option = self.options[first]
+            if isinstance(option, SharesNetwork):
+                self._together[first] = option.together([self.options[member] for member in members])
 
     def available(self, obs: NDArray[Any]) -> Bools:
         """Which options may start, (N, O); never an empty row, as every set of options holds the primitives."""
@@ -97,12 +106,12 @@ class OptionRunner:
         group = self._group[self.current]
         for index in np.unique(group):
             here = group == index
-            seen, first = obs if here.all() else obs[here], self.options[index]
-            if isinstance(first, SharesNetwork):
-                members, which = np.unique(self.current[here], return_inverse=True)
-                actions[here], done[here] = first.act_together([self.options[member] for member in members], which, seen)
-            else:
-                actions[here], done[here] = first.act(seen)
+            seen = obs if here.all() else obs[here]
+            actions[here], done[here] = (
+                self._together[index](self._position[self.current[here]], seen)
+                if index in self._together
+                else self.options[index].act(seen)
+            )
         return actions
 
     def advance(self, obs: NDArray[Any], ended: Bools) -> Bools:

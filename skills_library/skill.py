@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.networks import QNetwork, greedy, pick_device, values
-from h_dqn.options import Acts, Bools, Ints
+from h_dqn.networks import QNetwork, pick_device, values
+from h_dqn.options import Acts, Bools, Ints, Together
 
 OPTION = "skill:"  # before a skill's name where it is an option beside primitive actions
 
@@ -48,7 +48,7 @@ class DeepSkill:
     first: int = 0
     temperature: float = 0.0
     heads: tuple[DeepSkill, ...] = ()
-    _numbers: Ints | None = None  # (outputs,) the world's action of each output, -1 where it is another skill's
+    _numbers: Ints | None = None  # (actions,) the world's number of each of the skill's actions
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -75,8 +75,7 @@ class DeepSkill:
             raise SkillError(
                 f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset"
             )
-        numbers = np.full(self.network.spec["outputs"], -1)
-        numbers[self.first : self.first + len(self.actions)] = [list(actions).index(action) for action in self.actions]
+        numbers = np.array([list(actions).index(action) for action in self.actions])
         network = self.network.to(pick_device()).eval().requires_grad_(False)
         last_above = self.last_above if stop_at_goal else np.inf
         name, steps = f"{OPTION}{self.name}", self.steps if steps is None else steps
@@ -86,18 +85,27 @@ class DeepSkill:
         return np.ones(len(obs), bool)
 
     def act(self, obs: NDArray[Any]) -> Acts:
-        return self.act_together([self], np.zeros(len(obs), np.int64), obs)
+        return self.together([self])(np.zeros(len(obs), np.int64), obs)
 
-    def act_together(self, skills: Sequence[DeepSkill], which: Ints, obs: NDArray[Any]) -> Acts:
-        """Row i acts by ``skills[which[i]]``, heads of this skill's network, in one pass of it; (N,), (N,)."""
-        if any(skill._numbers is None for skill in skills):
+    def together(self, options: Sequence[DeepSkill]) -> Together:
+        """Heads of this skill's network act in one pass of it, whose cost hardly grows with their number."""
+        if any(skill._numbers is None for skill in options):
             raise SkillError(f"skill '{self.name}' must be bound to a world first: skill.on(actions, shape)")
-        numbers = np.stack([skill._numbers for skill in skills if skill._numbers is not None])[which]
-        row, q = np.arange(len(obs)), values(self.network, obs)
-        best = greedy(q, numbers >= 0)
-        sign = np.array([-1 if skill.last_output is None else skill.last_output for skill in skills])[which]
-        last = q.numpy()[row, np.where(sign < 0, best, sign)] > np.array([skill.last_above for skill in skills])[which]
-        return numbers[row, best], last
+        # (heads, most actions): the network's output and the world's action of each; a head with fewer repeats its first.
+        most = max(len(skill.actions) for skill in options)
+        own = np.stack([np.arange(most) * (np.arange(most) < len(skill.actions)) for skill in options])
+        outputs = own + np.array([skill.first for skill in options])[:, None]
+        numbers = np.stack([skill._numbers[row] for skill, row in zip(options, own, strict=True) if skill._numbers is not None])
+        sign = np.array([-1 if skill.last_output is None else skill.last_output for skill in options])
+        above = np.array([skill.last_above for skill in options])
+
+        def act(which: Ints, obs: NDArray[Any]) -> Acts:
+            row, q = np.arange(len(obs)), values(self.network, obs).numpy()
+            best = q[row[:, None], outputs[which]].argmax(1)
+            output = np.where(sign[which] < 0, outputs[which, best], sign[which])
+            return numbers[which, best], q[row, output] > above[which]
+
+        return act
 
     def values(self, obs: NDArray[Any]) -> Tensor:
         """Q-values of the skill's own actions, (N, actions)."""

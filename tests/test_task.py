@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,18 @@ def test_rooms_shrink_and_stay_rooms() -> None:
 
 
 def test_starts_and_headings_cover_the_room() -> None:
-    task = load_task("two_rooms")
+    task = replace(load_task("two_rooms"), mirror=False)
     starts = [task.sample(np.random.default_rng(seed)).start for seed in range(600)]
     assert {heading for *_, heading in starts} == set(range(12))
     assert {x for x, *_ in starts} == set(range(2, 8))  # the first room alone
+
+
+def test_half_of_the_maps_are_mirrored() -> None:
+    """The first room of three_rooms is on the left of its file: columns 1 to 6 of 15."""
+    task = load_task("three_rooms")
+    starts = [task.sample(np.random.default_rng(seed)).start[0] - 1 for seed in range(400)]
+    assert set(starts) == {*range(1, 7), *range(8, 14)}
+    assert 160 < sum(x > 7 for x in starts) < 240
 
 
 def test_flood_against_a_loop() -> None:

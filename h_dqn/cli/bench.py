@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from h_dqn.cli.bench_skills import skills_cost
 from h_dqn.cli.bench_train import compare
 from h_dqn.cli.errors import UserError
 
@@ -30,10 +31,11 @@ class Bench:
     world: frames per second of the world, against MiniWorld in the same run, and how the speed scales.
     A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench`
     and OpenGL (libgl1, libegl1).
+    skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
     train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same observations.
     """
 
-    what: tyro.conf.Positional[Literal["world", "train"]]
+    what: tyro.conf.Positional[Literal["world", "train", "skills"]]
     """what to measure"""
     seed: int = 1
     """train: decides everything random"""
@@ -43,11 +45,11 @@ class Bench:
     """print the result as one JSON object"""
 
     def run(self) -> None:
-        if self.what == "train":
-            result = compare(self.seed, self.limit_s)
-            print(json.dumps(result) if self.json else "\n".join(f"{key}: {value}" for key, value in result.items()))
+        if self.what == "world":
+            self._world()
             return
-        self._world()
+        result = compare(self.seed, self.limit_s) if self.what == "train" else skills_cost()
+        print(json.dumps(result) if self.json else "\n".join(f"{key}: {value}" for key, value in result.items()))
 
     def _world(self) -> None:
         peer = _peer()  # first, so that a missing peer is told before the work
