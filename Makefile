@@ -1,9 +1,10 @@
 # What a person types. PYTHON may name another interpreter (3.11 or newer).
 PYTHON ?= python3
 SEED ?= 1
+SEEDS ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench results clean
+.PHONY: setup demo test test-slow lint bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -32,9 +33,22 @@ lint: setup
 bench: setup
 	$(BIN)/pip install --quiet -e ".[bench]"
 	$(BIN)/h-dqn bench world
+	$(BIN)/h-dqn bench skills
+	$(BIN)/h-dqn bench train
+
+# Everything that the README reports of the paper, two runs side by side; stopped, it goes on where it was.
+reproduce: setup
+	$(BIN)/python -m benchmarks.reproduce paper --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.plots
+
+# What each improvement is worth; uses the skills of `make reproduce` with as many SEEDS.
+ablate: setup
+	$(BIN)/python -m benchmarks.reproduce ablations --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.reproduce distillation --seeds 1
+	$(BIN)/python -m benchmarks.plots
 
 results: setup
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python -m benchmarks.tables
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 COMMANDS = {
     "demo": "h-dqn demo --seed {seed} --json",
     "skill": "h-dqn train skill navigation1 --preset fast --seed {seed} --json",
     "world": "h-dqn bench world --json",
+    "skills": "h-dqn bench skills --json",
+    "train": "h-dqn bench train --json",
 }
 SEEDS = ("1", "2", "3", "4", "5")
 
@@ -25,7 +28,7 @@ SEEDS = ("1", "2", "3", "4", "5")
 def measure(name: str) -> None:
     """Fill benchmarks/results/NAME.json: {"command", "runs": {seed: result of the command}}."""
     path, command = RESULTS / f"{name}.json", COMMANDS[name]
-    table = json.loads(path.read_text()) if path.exists() else {"command": command, "runs": {}}
+    table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"command": command, "runs": {}}
     for seed in SEEDS if "{seed}" in command else SEEDS[:1]:
         if seed in table["runs"]:
             continue
@@ -33,7 +36,7 @@ def measure(name: str) -> None:
         print(line, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             program, *arguments = line.split()
-            where = [] if name == "world" else ["--runs", f"{folder}/runs", "--library", f"{folder}/skills"]
+            where = [] if line.startswith("h-dqn bench") else ["--runs", f"{folder}/runs", "--library", f"{folder}/skills"]
             binary = Path(sys.executable).with_name(program)
             done = subprocess.run([binary, *arguments, *where], stdout=subprocess.PIPE, text=True, check=True)
         table["runs"][seed] = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Run the experiments of a file and summarise them: ``python benchmarks/reproduce.py paper --seeds 5``.
+"""Run the experiments of a file and summarise them: ``python -m benchmarks.reproduce paper --seeds 5``.
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
 with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so

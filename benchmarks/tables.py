@@ -1,4 +1,4 @@
-"""Write the README's tables from the result files: ``python benchmarks/tables.py`` (``--check`` only compares)."""
+"""Write the README's tables from the result files: ``python -m benchmarks.tables`` (``--check`` only compares)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def results(name: str) -> list[dict[str, Any]]:
 
 
 def mean_ci(values: list[float]) -> tuple[float, float]:
-    """Mean over seeds and half of its 95 % interval (Student's t)."""
+    """Mean over seeds and half of its 95 % interval (Student's t); of a single seed the interval is everything."""
+    if len(values) == 1:
+        return values[0], 1.0
     half = T_975[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
     return statistics.mean(values), half
 
@@ -72,14 +74,84 @@ def speed() -> str:
     )
 
 
-TABLES = {"demo": demo, "speed": speed}
+# What Tessler et al. 2017 report, as it is remembered, in their own rooms: success of the skills alone and after distillation
+# (tau 0.1), and of the controllers.
+PAPER: dict[str, Any] = {
+    "navigation1": ("about 95 %", "about 82 %"),
+    "navigation2": ("about 95 %", "about 82 %"),
+    "pickup": ("about 100 %", "about 100 %"),
+    "break": ("about 100 %", "about 79 %"),
+    "placement": ("about 100 %", "about 79 %"),
+    "two_rooms": {"h-drln": "about 76 %", "flat-double": "about 50 %", "zero-shot": "between the two"},
+    "three_rooms": {
+        "array": "about 85 %, Double 91 %",
+        "distilled": "",
+        "distilled-double": "about 94 %",
+        "flat-double": "never solves it",
+    },
+}
+
+
+def paper() -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / "paper.json").read_text())
+
+
+def percent(entry: dict[str, Any]) -> str:
+    """Mean with its interval over seeds, and the worst seed."""
+    rates = list(entry["per_seed"].values())
+    if len(rates) == 1:
+        return f"{rates[0]:.1%} (one seed)"
+    mean, half = mean_ci(rates)
+    return f"{mean:.1%} ± {half:.1%} (worst {min(rates):.1%})"
+
+
+def skills() -> str:
+    found = paper()
+    lines = ["| skill | alone | paper | distilled | paper |", "|---|---|---|---|---|"]
+    for name, entry in found["skills"].items():
+        head = found["distilled"].get(name)
+        alone, distilled = PAPER[name]
+        lines.append(f"| {name} | {percent(entry)} | {alone} | {percent(head) if head else ''} | {distilled if head else ''} |")
+    return "\n".join(lines)
+
+
+def controllers() -> str:
+    found = paper()
+    lines = ["| task | agent | success | paper | environment steps |", "|---|---|---|---|---|"]
+    labels = {
+        "h-drln": "controller with navigation1",
+        "zero-shot": "navigation1 alone, not trained here",
+        "array": "controller, a network each skill",
+        "distilled": "controller, one distilled network",
+        "distilled-double": "the same, Double-DQN targets",
+        "flat-double": "no skills, Double-DQN targets",
+    }
+    for task in ("two_rooms", "three_rooms"):
+        for arm, entry in found[task].items():
+            steps = next(iter(entry["runs"].values())).get("env_steps", 0) if arm != "zero-shot" else 0
+            lines.append(f"| {task} | {labels[arm]} | {percent(entry)} | {PAPER[task][arm]} | {steps:,} |")
+    return "\n".join(lines)
+
+
+def rooms() -> str:
+    found = paper()["rooms"]
+    lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
+    for task in dict.fromkeys(name.rpartition("-")[0] for name in found):
+        lines.append(
+            f"| {task} | " + " | ".join(percent(found[f"{task}-{change}"]) for change in ("size", "layout", "texture")) + " |"
+        )
+    return "\n".join(lines)
+
+
+TABLES = {"demo": demo, "speed": speed, "skills": skills, "controllers": controllers, "rooms": rooms}
 
 
 def render(text: str) -> str:
     """``text`` with each table between its markers written anew."""
     for name, table in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, found = re.subn(pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.DOTALL)
+        written = table()
+        text, found = re.subn(pattern, rf"\g<1>{written}\n\g<2>", text, flags=re.DOTALL)
         if found != 1:
             raise SystemExit(f"README.md: the markers of the table '{name}' must be there once")
     return text

@@ -1,0 +1,73 @@
+"""What is measured can be measured again: the rooms of the benchmark, and the command that runs the experiments of a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import reproduce
+from envs.oracle import Oracle
+from envs.task import load_task, task_names
+from envs.voxel.vector import VoxelVectorEnv
+
+ROOT = Path(__file__).parents[1]
+ROOMS = sorted((ROOT / "benchmarks" / "rooms").glob("*.toml"))
+
+
+def test_each_task_has_rooms_that_nothing_is_trained_on() -> None:
+    assert {path.stem for path in ROOMS} == {
+        f"{task}-{change}" for task in task_names() for change in ("size", "layout", "texture")
+    }
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None:
+    task, trained = load_task(path), load_task(path.stem.rpartition("-")[0])
+    assert (task.actions, task.goal) == (trained.actions, trained.goal)
+    changed = task.textures != trained.textures if path.stem.endswith("texture") else task.rows != trained.rows
+    assert changed
+    assert None not in Oracle(VoxelVectorEnv(30, task, size=8).worlds).play(VoxelVectorEnv(30, task, size=8), seed=5)
+
+
+@pytest.mark.parametrize("name", ["paper", "ablations", "distillation"])
+def test_experiments_name_each_arm_once(name: str) -> None:
+    arms = [(cell.experiment, cell.arm) for stage in reproduce.cells(name, 1) for cell in stage]
+    assert len(arms) == len(set(arms)) > 5
+
+
+def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "tiny.toml").write_text(
+        """
+        [[stage]]
+        skills.navigation1 = "train skill navigation1 --preset smoke"
+        [[stage]]
+        two_rooms.h-drln = "train controller two_rooms --preset smoke --skills navigation1"
+        rooms.navigation1 = "evaluate navigation1 --task navigation1 two_rooms"
+        """
+    )
+    for name, value in (("ROOT", tmp_path), ("RUNS", tmp_path / "runs" / "reproduce")):
+        monkeypatch.setattr(reproduce, name, value)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--seeds", "2", "--episodes", "4"])
+    reproduce.main()
+    written = tmp_path / "benchmarks" / "results" / "tiny.json"
+    first = written.read_text()
+    summary = json.loads(first)
+    assert set(summary) == {"skills", "two_rooms", "rooms"}
+    assert set(summary["rooms"]) == {"navigation1", "two_rooms"}
+    arm = summary["two_rooms"]["h-drln"]
+    assert arm["command"] == "h-dqn train controller two_rooms --preset smoke --skills navigation1"
+    assert set(arm["per_seed"]) == {"1", "2"}
+    assert arm["mean"] == pytest.approx(sum(arm["per_seed"].values()) / 2)
+    assert 0 <= arm["ci95"][0] <= arm["mean"] <= arm["ci95"][1] <= 1
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(reproduce.subprocess, "Popen", refuse)
+    for stage in reproduce.cells("tiny", 1):
+        for cell in stage:
+            cell.run(1, 4)
