@@ -1,6 +1,6 @@
 """Measure what the README reports: runs the commands below, one after the other, and keeps each result as it comes.
 
-    python benchmarks/measure.py demo skill world
+    python -m benchmarks.measure demo skill world
 
 A result that is in benchmarks/results/ already is not measured again; delete it there to do so. Nothing else should run meanwhile.
 """

@@ -41,7 +41,7 @@ def mean_ci(values: list[float]) -> tuple[float, float]:
 def demo() -> str:
     runs = results("demo")
     lines = [
-        f"`make demo`, seeds 1 to {len(runs)}; greedy success on 500 unseen episodes each, mean ± 95 % interval over seeds.",
+        f"`make demo`, seeds 1 to {len(runs)}; success on 500 unseen episodes each, mean ± 95 % interval over seeds.",
         "",
         "| | success | worst seed | environment steps | seconds (median) |",
         "|---|---|---|---|---|",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,9 +19,8 @@ ROOMS = sorted((ROOT / "benchmarks" / "rooms").glob("*.toml"))
 
 
 def test_each_task_has_rooms_that_nothing_is_trained_on() -> None:
-    assert {path.stem for path in ROOMS} == {
-        f"{task}-{change}" for task in task_names() for change in ("size", "layout", "texture")
-    }
+    changes = ("size", "layout", "texture")
+    assert {path.stem for path in ROOMS} == {f"{task}-{change}" for task in task_names() for change in changes}
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
@@ -29,7 +29,8 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
     assert (task.actions, task.goal) == (trained.actions, trained.goal)
     changed = task.textures != trained.textures if path.stem.endswith("texture") else task.rows != trained.rows
     assert changed
-    assert None not in Oracle(VoxelVectorEnv(30, task, size=8).worlds).play(VoxelVectorEnv(30, task, size=8), seed=5)
+    envs = VoxelVectorEnv(30, task, size=8)
+    assert None not in Oracle(envs.worlds).play(envs, seed=5)
 
 
 @pytest.mark.parametrize("name", ["paper", "ablations", "distillation"])
@@ -67,7 +68,7 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("run again")
 
-    monkeypatch.setattr(reproduce.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "run", refuse)
     for stage in reproduce.cells("tiny", 1):
         for cell in stage:
             cell.run(1, 4)

@@ -173,3 +173,10 @@ def test_nested_state_round_trip(tmp_path: Path) -> None:
     assert again["rng"] == state["rng"]
     assert again["bytes"].dtype == np.uint8
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+
+
+def test_the_shipped_skills_can_be_loaded(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    assert "navigation1" in library.names()
+    for name in library.names():
+        assert library.load(name).card["measured"]["success_rate"] > 0.98
