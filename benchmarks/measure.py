@@ -39,7 +39,8 @@ def measure(name: str) -> None:
             where = [] if line.startswith("h-dqn bench") else ["--runs", f"{folder}/runs", "--library", f"{folder}/skills"]
             binary = Path(sys.executable).with_name(program)
             done = subprocess.run([binary, *arguments, *where], stdout=subprocess.PIPE, text=True, check=True)
-        table["runs"][seed] = json.loads(done.stdout.splitlines()[-1])
+        result = json.loads(done.stdout.splitlines()[-1])
+        table["runs"][seed] = {key: value for key, value in result.items() if key != "run"}  # a folder that is gone
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps(table, indent=1) + "\n")
         temporary.replace(path)
