@@ -33,7 +33,7 @@ ARCHITECTURES = {
     # Small enough for two cores at 48x48; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
     "compact": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
     # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
-    "slim": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=192, norm=True),
+    "slim": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=240, norm=True),
 }
 
 

@@ -39,7 +39,7 @@ class DistillConfig:
     """temperature of the teacher's softmax (kl, softmax); below 1 it is sharpened"""
     student_share: float = 0.5
     """share of the worlds that the student drives; 0: only the teachers' own frames"""
-    env_steps: int = 60_000
+    env_steps: int = 90_000
     """environment steps in each teacher's task"""
     network: str = "slim"
     """a name in networks.ARCHITECTURES"""
@@ -51,7 +51,7 @@ class DistillConfig:
     """frames of each task that are kept to learn from"""
     batch_size: int = 64
     """frames of each task in a minibatch"""
-    updates: int = 24
+    updates: int = 32
     """minibatches in a round of learning"""
     epsilon: float = 0.05
     """share of random actions, by whoever drives"""
