@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from h_dqn.checkpoint import write_text
+
 RESULTS = Path(__file__).parent / "results"
 COMMANDS = {
     "demo": "h-dqn demo --seed {seed} --json",
@@ -41,9 +43,7 @@ def measure(name: str) -> None:
             done = subprocess.run([binary, *arguments, *where], stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
         table["runs"][seed] = {key: value for key, value in result.items() if key != "run"}  # a folder that is gone
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(table, indent=1) + "\n")
-        temporary.replace(path)
+        write_text(path, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures of what ``reproduce.py`` ran: ``python benchmarks/plots.py`` writes benchmarks/pictures/paper-*.png."""
+"""Pictures of what ``reproduce.py`` ran: ``python -m benchmarks.plots`` writes benchmarks/pictures/paper-*.png."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import ROOT, mean_ci
+from h_dqn.checkpoint import write_text
 
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
@@ -62,9 +63,7 @@ class Cell:
         if done.returncode:
             raise SystemExit(f"failed: h-dqn {line}\n{done.stderr[-2000:]}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / "reported.new"
-        temporary.write_text(done.stdout.splitlines()[-1] + "\n")
-        temporary.replace(self.folder / "reported.json")
+        write_text(self.folder / "reported.json", done.stdout.splitlines()[-1] + "\n")
 
 
 def cells(name: str, seed: int) -> list[list[Cell]]:
@@ -112,9 +111,7 @@ def main() -> None:
             side_by_side = min(CORES, len(stage))
             with ThreadPoolExecutor(side_by_side) as pool:
                 list(pool.map(lambda cell: cell.run(CORES // side_by_side, arguments.episodes), stage))  # noqa: B023
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(summarise(arguments.name, seeds), indent=1) + "\n")
-        temporary.replace(path)
+        write_text(path, json.dumps(summarise(arguments.name, seeds), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make the rooms that nothing is trained on: ``python benchmarks/rooms.py`` writes benchmarks/rooms/TASK-CHANGE.toml.
+"""Make the rooms that nothing is trained on: ``python -m benchmarks.rooms`` writes benchmarks/rooms/TASK-CHANGE.toml.
 
 Each is a shipped task with one thing changed, drawn from a seed of its own:
 

@@ -44,8 +44,8 @@ def evaluate(
     # Episodes are dealt out in order; what a world plays after the last one does not count.
     counted = np.arange(envs.num_envs) < episodes
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
-    rollout = Rollout(envs, runner, choose, seeds[: envs.num_envs], iter(seeds[envs.num_envs :]))
-    rollout.interrupt = choose if interrupt else None
+    first, later = seeds[: envs.num_envs], iter(seeds[envs.num_envs :])
+    rollout = Rollout(envs, runner, choose, first, later, choose if interrupt else None)
     given, done, successes, steps, decisions = min(envs.num_envs, episodes), 0, 0, 0, 0
     total = 0.0
     while done < episodes:

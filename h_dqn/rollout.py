@@ -43,8 +43,8 @@ class Rollout:
         choose: picks an option wherever a decision is due.
         seeds: seeds of the first episodes (N of them); later ones go on from there, unless ``next_seed`` gives each its own.
         next_seed: an iterator of seeds for the later episodes.
-    ``interrupt``, if set, is asked where an option could go on; it ends if another would be chosen there (Sutton, Precup and
-    Singh 1999, section 4).
+        interrupt: is asked where an option could go on; the option ends if another would be chosen there (Sutton, Precup and
+            Singh 1999, section 4).
     """
 
     def __init__(
@@ -54,9 +54,10 @@ class Rollout:
         choose: Choose,
         seeds: list[int],
         next_seed: Iterator[int] | None = None,
+        interrupt: Choose | None = None,
     ) -> None:
         self.envs, self.runner, self.choose, self._next_seed = envs, runner, choose, next_seed
-        self.interrupt: Choose | None = None
+        self.interrupt = interrupt
         self.obs: NDArray[np.uint8] = envs.reset(seed=list(seeds))[0]  # type: ignore[arg-type]
 
     def step(self) -> Step:

@@ -53,8 +53,9 @@ class Trainer:
             successes=int(config.success_memory > 0) * config.capacity // 100,
         )
         runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
-        self.rollout = Rollout(self.envs, runner, self.agent.explore, episode_seeds("train", seed, config.worlds))
-        self.rollout.interrupt = self.agent.choose if config.interrupt else None
+        interrupt = self.agent.choose if config.interrupt else None
+        seeds = episode_seeds("train", seed, config.worlds)
+        self.rollout = Rollout(self.envs, runner, self.agent.explore, seeds, interrupt=interrupt)
         self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,6 +119,12 @@ class DeepSkill:
 
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         return (steps >= self.steps).astype(np.float64)
+
+
+def count_weights(skills: Iterable[DeepSkill]) -> int:
+    """Weights of these skills' networks, a network that they share counted once."""
+    networks = {id(skill.network): skill.network for skill in skills}.values()
+    return sum(weights.numel() for network in networks for weights in network.parameters())
 
 
 def _size(shape: Sequence[int]) -> str:

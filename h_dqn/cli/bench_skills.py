@@ -9,7 +9,7 @@ import numpy as np
 
 from h_dqn.networks import QNetwork
 from h_dqn.options import OptionRunner
-from skills_library.skill import DeepSkill
+from skills_library.skill import DeepSkill, count_weights
 
 SHAPE, ACTIONS = (2, 48, 48), ("forward", "turn_left", "turn_right", "use")
 COUNTS, WORLDS, REPEATS, ROUNDS = (4, 16, 64), 64, 30, 7
@@ -51,14 +51,15 @@ def skills_cost() -> dict[str, Any]:
             for _ in range(REPEATS):
                 runner.act(obs)
             times[key].append((time.perf_counter() - began) / REPEATS / WORLDS * 1e6)
-    rows: list[dict[str, Any]] = []
-    for (kind, count), skills in made.items():
-        networks = {id(skill.network): skill.network for skill in skills}.values()
-        row = {
+    median = {key: float(np.median(taken)) for key, taken in times.items()}
+    rows = [
+        {
             "kind": kind,
             "skills": count,
-            "weights": sum(weights.numel() for network in networks for weights in network.parameters()),
-            "microseconds": float(np.median(times[kind, count])),
+            "weights": count_weights(skills),
+            "microseconds": median[kind, count],
+            "ratio_to_4": median[kind, count] / median[kind, COUNTS[0]],
         }
-        rows.append({**row, "ratio_to_4": float(np.median(times[kind, count])) / float(np.median(times[kind, COUNTS[0]]))})
+        for (kind, count), skills in made.items()
+    ]
     return {"rows": rows, "distilled_64_to_4": rows[-1]["ratio_to_4"], "worlds": WORLDS}

@@ -210,8 +210,8 @@ def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
     player = policy.player(seed)
-    rollout = Rollout(envs, OptionRunner(options, 1, np.random.default_rng(seed)), player, first)
-    rollout.interrupt = player if policy.interrupt else None
+    runner = OptionRunner(options, 1, np.random.default_rng(seed))
+    rollout = Rollout(envs, runner, player, first, interrupt=player if policy.interrupt else None)
     _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
     frames, captions = [info["observation"]["pov"][0]], ["start"]
     while True:

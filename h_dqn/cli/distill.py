@@ -20,6 +20,7 @@ from h_dqn.cli.worlds import World, task_worlds
 from h_dqn.evaluate import evaluate
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library
+from skills_library.skill import count_weights
 
 
 @dataclass
@@ -97,6 +98,5 @@ def distil(
         "config": asdict(config),
     }
     library.add(replace(whole, heads=tuple(measured), card={"training": training}))
-    size_of = {id(skill.network): sum(weights.numel() for weights in skill.network.parameters()) for skill in teachers}
-    weights = sum(parameter.numel() for parameter in whole.network.parameters())
-    return {"heads": heads, "weights": weights, "teacher_weights": sum(size_of.values()), "seconds": seconds, "seed": seed}
+    weights, teacher_weights = count_weights([whole]), count_weights(teachers)
+    return {"heads": heads, "weights": weights, "teacher_weights": teacher_weights, "seconds": seconds, "seed": seed}

@@ -33,30 +33,26 @@ class Policy:
     @property
     def interrupt(self) -> bool:
         """Whether an option ends where another would be chosen."""
-        return bool(self._settings.get("interrupt"))
+        return bool(self._config.get("interrupt"))
 
     @property
-    def _settings(self) -> dict[str, Any]:
-        """The settings that it was trained with, as far as they matter for playing."""
-        config = self.source.card.get("training", {}).get("config", {})
-        names = {"option_steps": "steps", "stop_at_goal": "stop_at_goal", "interrupt": "interrupt"}
-        return {name: config[key] for key, name in names.items() if key in config}
+    def _config(self) -> dict[str, Any]:
+        """The settings that it was trained with."""
+        return dict(self.source.card.get("training", {}).get("config", {}))
 
     def options(self, worlds: TaskWorlds) -> list[Option]:
         """The options in the order of the network's outputs. Raises for a world that cannot carry them out."""
-        ends = {key: self._settings[key] for key in ("steps", "stop_at_goal") if key in self._settings}
         skills = {f"{OPTION}{skill.name}": skill for skill in self.skills}
-        options: dict[str, Option] = {}
+        steps, stop_at_goal = self._config.get("option_steps"), self._config.get("stop_at_goal", True)
+        options: list[Option] = []
         for name in self.source.actions:
             if name in skills:
-                options[name] = skills[name].on(worlds.actions, worlds.shape, **ends)
+                options.append(skills[name].on(worlds.actions, worlds.shape, steps, stop_at_goal))
+            elif name in worlds.actions:
+                options.append(Primitive(name, worlds.actions.index(name)))
             else:
-                if name not in worlds.actions:
-                    raise UserError(
-                        f"'{self.source.name}' uses the action '{name}', which task '{worlds.task.name}' does not allow"
-                    )
-                options[name] = Primitive(name, worlds.actions.index(name))
-        return [options[name] for name in self.source.actions]
+                raise UserError(f"'{self.source.name}' uses the action '{name}', which task '{worlds.task.name}' does not allow")
+        return options
 
     def player(self, seed: int) -> Boltzmann:
         """How it chooses among its options."""
