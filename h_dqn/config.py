@@ -30,7 +30,7 @@ _SHARES = {"success_memory", "discount", "epsilon_start", "epsilon_end", "final_
 class Config:
     """How to learn. Decisions are choices of an option; environment steps are primitive actions."""
 
-    env_steps: int = 400_000
+    env_steps: int = 700_000
     """length of the run, in environment steps over all worlds together"""
     worlds: int = 64
     """worlds that run at once"""
@@ -103,7 +103,7 @@ class Config:
 
     trace: float = 0.6
     """rollout only. lambda of Q(lambda): 0 trusts the next value alone, 1 the rewards to the end of what was seen"""
-    epochs: int = 3
+    epochs: int = 1
     """rollout only. passes over the decisions of a round"""
 
     capacity: int = 100_000
