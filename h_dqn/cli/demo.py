@@ -16,7 +16,7 @@ from h_dqn.metrics import read_metrics
 from h_dqn.presets import PRESETS
 
 SKILL, TASK = "navigation1", "two_rooms"
-SKILL_STEPS = 250_000  # enough for one room
+SKILL_STEPS = 350_000  # enough for one room
 
 
 @dataclass
