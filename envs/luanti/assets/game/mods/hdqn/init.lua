@@ -1,0 +1,224 @@
+-- The server's part: reads a command from a pipe, plays it by the rules, changes nodes and camera, answers on another pipe, and has
+-- the client mark the frame that shows the outcome.
+--   R <id> <slot> <world as JSON>   build a room in a slot and look into it
+--   A <id> <slot> <action>          one action, numbered as in the task
+-- Answer: id reward terminated truncated invalid success stage steps x z heading, counts of the items, and the changed cell if there
+-- is one: cell item and its column from the floor upwards.
+
+local here = minetest.get_modpath("hdqn")
+local rules, room = dofile(here .. "/rules.lua"), dofile(here .. "/room.lua")
+
+local function read_json(path)
+	local file = assert(io.open(path))
+	local text = file:read("*a")
+	file:close()
+	return minetest.parse_json(text)
+end
+
+-- JSON's lists begin at 0 in all that follows, as the numbers of materials and cells do.
+local function from_zero(list)
+	local moved = {}
+	for i, value in ipairs(list) do moved[i - 1] = value end
+	return moved
+end
+
+local task = read_json(here .. "/task.json")
+for _, key in ipairs({"solid", "breakable", "drops", "actions"}) do task[key] = from_zero(task[key]) end
+
+local function node(name, tile, more)
+	local definition = {
+		tiles = {tile}, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette.png", light_source = minetest.LIGHT_MAX,
+		walkable = false, pointable = false, sunlight_propagates = true, use_texture_alpha = "opaque",
+	}
+	for key, value in pairs(more) do definition[key] = value end
+	minetest.register_node(name, definition)
+end
+
+for _, pair in ipairs(task.nodes) do
+	local material, look = pair[1], pair[2]
+	local suffix, tile = material .. "_" .. look, "hdqn_" .. look .. ".png"
+	-- What can be walked through is drawn from all sides also where it meets another block, as one may stand in it.
+	node("hdqn:block" .. suffix, tile, {drawtype = task.solid[material] and "normal" or "allfaces"})
+	node("hdqn:item" .. suffix, tile, {
+		drawtype = "nodebox", node_box = {type = "fixed", fixed = {-0.25, -0.5, -0.25, 0.25, 0, 0.25}},
+	})
+end
+
+-- No text may come into the picture.
+minetest.get_server_status = function() return "" end
+minetest.send_join_message = function() end
+minetest.send_leave_message = function() end
+
+local folder = minetest.get_worldpath()
+local commands, answers = assert(io.open(folder .. "/commands", "r")), assert(io.open(folder .. "/answers", "w"))
+
+local function answer(text)
+	answers:write(text, "\n")
+	answers:flush()
+end
+
+local channel = minetest.mod_channel_join("hdqn")
+local player
+local worlds, shown = {}, ""
+
+local function set_up(name)
+	player = minetest.get_player_by_name(name)
+	player:set_physics_override({speed = 0, jump = 0, gravity = 0, sneak = false})
+	player:set_properties({eye_height = task.eye, visual_size = {x = 0, y = 0}, makes_footstep_sound = false})
+	player:hud_set_flags({
+		hotbar = false, healthbar = false, crosshair = false, wielditem = false, breathbar = false, minimap = false,
+		minimap_radar = false, basic_debug = false, chat = false,
+	})
+	player:set_sky({type = "plain", base_color = "#404040", clouds = false})
+	player:set_sun({visible = false, sunrise_visible = false})
+	player:set_moon({visible = false})
+	player:set_stars({visible = false})
+	player:override_day_night_ratio(1)
+	player:set_look_vertical(-math.rad(task.pitch))
+end
+
+local function look(world, slot)
+	local position, yaw = room.pose(world, slot)
+	player:set_look_horizontal(yaw)
+	player:set_pos(position) -- last, and never read back: the client's own reports overwrite it
+end
+
+local function mark(id, world)
+	local held = rules.held(world)
+	local picture = held == 0 and "hdqn_empty.png" or world.hands[held]
+	channel:send_all(picture == shown and tostring(id) or id .. " " .. picture)
+	shown = picture
+end
+
+local function report(id, world, reward, terminated, truncated, invalid, cell)
+	local function bit(truth) return truth and 1 or 0 end
+	local words = {
+		id, string.format("%.17g", reward), bit(terminated), bit(truncated), bit(invalid), bit(world.stage == #task.goal),
+		world.stage, world.steps, world.x, world.z, world.heading,
+	}
+	for _, item in ipairs(task.items) do words[#words + 1] = world.inventory[item] end
+	if cell then
+		words[#words + 1], words[#words + 2] = cell, world.items[cell]
+		for y = 0, world.height - 1 do words[#words + 1] = world.blocks[cell * world.height + y] end
+	end
+	answer(table.concat(words, " "))
+end
+
+-- Nodes have changed, and the client's picture of them is right when it has acknowledged each mapblock, which it does once the new
+-- mesh is in place. send_mapblock is false for a block that is acknowledged; else it sends one more copy, whose acknowledgement
+-- may be mistaken for that of a later change, so there is some patience before the first question and after the last.
+local FIRST, EDIT, RESET = 5000, 10000, 60000 -- microseconds
+local pending
+
+local function await(id, world, slot, patience)
+	pending = {id = id, world = world, slot = slot, left = room.blocks(world, slot), patience = patience, asked = false,
+		ready = minetest.get_us_time() + FIRST, turn = 0}
+	channel:send_all("wake 1000000")
+end
+
+-- Returns whether the client has everything.
+local function settled()
+	local now = minetest.get_us_time()
+	if now < pending.ready then return false end
+	if #pending.left == 0 then return true end
+	for i = #pending.left, 1, -1 do
+		if player:send_mapblock(pending.left[i]) then
+			pending.asked = true
+		else
+			table.remove(pending.left, i)
+		end
+	end
+	if #pending.left > 0 then
+		pending.ready = now + 2000
+		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
+			pending.turn = pending.turn + 1
+			local _, yaw = room.pose(pending.world, pending.slot)
+			player:set_look_horizontal(yaw + pending.turn * math.pi / 2)
+			room.touch(pending.world, pending.slot)
+		end
+		return false
+	end
+	if pending.asked then
+		pending.ready = now + pending.patience
+		return false
+	end
+	return true
+end
+
+local play, emerged = {}, {}
+
+function play.R(id, slot, text)
+	local world = minetest.parse_json(text)
+	for _, key in ipairs({"blocks", "floor", "items", "marks", "look", "tint"}) do world[key] = from_zero(world[key]) end
+	local hands = {}
+	for material, picture in pairs(world.hands) do hands[tonumber(material)] = "[png:" .. picture end
+	world.hands, worlds[slot] = hands, world
+	local success = rules.judge(task, world)
+	report(id, world, 0, success, false, false)
+	local corner = room.corner(slot)
+	local function build()
+		room.build(task, world, slot)
+		look(world, slot)
+		await(id, world, slot, RESET)
+	end
+	if emerged[slot] then
+		build()
+	else -- the first time that this place is used
+		emerged[slot] = true
+		pending = {ready = math.huge}
+		channel:send_all("wake 1000000")
+		minetest.emerge_area(vector.subtract(corner, 16), vector.add(corner, 48), function(_, _, left)
+			if left == 0 then build() end
+		end)
+	end
+end
+
+function play.A(id, slot, action)
+	local world = worlds[slot]
+	local reward, terminated, truncated, invalid, cell = rules.step(task, world, task.actions[tonumber(action)])
+	report(id, world, reward, terminated, truncated, invalid, cell)
+	if cell then
+		room.change(world, slot, cell)
+		look(world, slot)
+		await(id, world, slot, EDIT)
+	else
+		look(world, slot)
+		mark(id, world)
+	end
+end
+
+local MOVES = 32 -- after so many, the server attends to its other business
+local moves = 0
+
+minetest.register_globalstep(function()
+	if not player then return end
+	if pending then
+		if not settled() then return end
+		look(pending.world, pending.slot)
+		mark(pending.id, pending.world)
+		pending = nil
+	end
+	while not pending do
+		local line = commands:read("*l") -- blocks: the world stands still until it is told to go on
+		if not line then
+			minetest.request_shutdown()
+			player = nil
+			return
+		end
+		local kind, id, slot, rest = line:match("^(%a) (%d+) (%d+) (.*)$")
+		play[kind](tonumber(id), tonumber(slot), rest)
+		moves = moves + 1
+		if moves >= MOVES and not pending then
+			moves = 0
+			channel:send_all("wake 2")
+			return
+		end
+	end
+end)
+
+minetest.register_on_modchannel_message(function(_, sender)
+	if not player and minetest.get_player_by_name(sender) then
+		set_up(sender)
+		answer("ready")
+	end
+end)
