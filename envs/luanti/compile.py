@@ -149,7 +149,7 @@ class Compiler:
         north, west, rows, columns = self._seen(worlds.blocks[n])
         if max(rows, columns) > WIDEST:
             raise TaskError(f"{spec.name}: map: Luanti plays rooms of at most {WIDEST} by {WIDEST} cells, not {rows} by {columns}")
-        tint = np.abs(worlds.tint[n][..., None] - self.shades).argmin(-1) @ [len(self.shades) ** 2, len(self.shades), 1]
+        tint = self._shade(worlds.tint[n]) @ [len(self.shades) ** 2, len(self.shades), 1]
         look = worlds.look[n]
         hands = {}
         for number in worlds.rules.item_numbers.tolist():
@@ -180,6 +180,13 @@ class Compiler:
             },
             separators=(",", ":"),
         )
+
+    def _shade(self, tint: NDArray[np.float32]) -> NDArray[np.intp]:
+        return np.abs(tint[..., None] - self.shades).argmin(-1)
+
+    def nearest_tint(self, tint: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The gains on each material's colour (M, 3) that the engine can show, nearest to ``tint``."""
+        return self.shades[self._shade(tint)].astype(np.float32)
 
     def _seen(self, blocks: NDArray[np.uint8]) -> tuple[int, int, int, int]:
         """First row, first column, rows and columns of the part of (D, W, height) that can be seen.

@@ -1,10 +1,12 @@
 -- The client's part: draws the marker of the step that a frame shows, and the block in the hand.
--- Messages: "wake <n>" asks for a message back in each of the next n frames, so that the server need not wait for one; "<id>" or
--- "<id> <picture>" says which step the next frame but one shows, and what the hand holds from then on.
+-- Messages from the server: "wake <id>" asks for the id back in every frame until the next marker, so that the server need not wait
+-- for one; "nudge" asks for one message; "<id>" or "<id> <picture>" says which step the next frame but one shows, and what the hand
+-- holds from then on.
 
 local FRAMES = 1 -- frames from a message to its marker: the client turns the camera one frame after it moves it
 local channel, marker, hand
-local wanted, frames, calls = nil, 0, 1000000 -- calls: the server waits for the first
+local wanted, frames = nil, 0
+local call, calls = "here", math.huge -- what to say to the server, and in how many frames
 
 local function color(id)
 	local code = id % 64
@@ -13,15 +15,15 @@ end
 
 minetest.register_on_modchannel_message(function(name, sender, message)
 	local wake = message:match("^wake (%d+)$")
-	if wake then
-		calls = tonumber(wake)
+	if wake or message == "nudge" then
+		call, calls = wake or "here", wake and math.huge or 1
 		return
 	end
 	local id, picture = message:match("^(%d+) ?(.*)$")
 	if picture ~= "" then
 		minetest.localplayer:hud_change(hand, "text", picture)
 	end
-	wanted, frames, calls = tonumber(id), FRAMES, math.min(calls, 2)
+	wanted, frames, calls = tonumber(id), FRAMES, 0
 end)
 
 minetest.register_globalstep(function()
@@ -41,7 +43,7 @@ minetest.register_globalstep(function()
 	end
 	if calls > 0 then
 		calls = calls - 1
-		channel:send_all("awake")
+		channel:send_all(call)
 	end
 	if wanted then
 		if frames > 0 then

@@ -74,11 +74,11 @@ local function set_up(name)
 	player:set_moon({visible = false})
 	player:set_stars({visible = false})
 	player:override_day_night_ratio(1)
-	player:set_look_vertical(-math.rad(task.pitch))
 end
 
 local function look(world, slot)
 	local position, yaw = room.pose(world, slot)
+	player:set_look_vertical(-math.rad(task.pitch))
 	player:set_look_horizontal(yaw)
 	player:set_pos(position) -- last, and never read back: the client's own reports overwrite it
 end
@@ -104,21 +104,30 @@ local function report(id, world, reward, terminated, truncated, invalid, cell)
 	answer(table.concat(words, " "))
 end
 
--- Nodes have changed, and the client's picture of them is right when it has acknowledged each mapblock, which it does once the new
--- mesh is in place. send_mapblock is false for a block that is acknowledged; else it sends one more copy, whose acknowledgement
--- may be mistaken for that of a later change, so there is some patience before the first question and after the last.
-local FIRST, EDIT, RESET = 5000, 10000, 60000 -- microseconds
-local pending
+-- Nodes are changed in three parts. First the agent goes there, and the client says so: what it reported before would move the
+-- engine's idea of the agent back, and an engine that believes the agent elsewhere does not send the nodes. Then they are written.
+-- Last, the client must acknowledge each mapblock, which it does once the new mesh is in place. send_mapblock is false for a block
+-- that is acknowledged; else it sends one more copy, whose acknowledgement may be mistaken for that of a later change, so there is
+-- some patience before the first question and after the last.
+local FIRST, AGAIN, EDIT, RESET = 5000, 2000, 10000, 60000 -- microseconds
+local pending, emerged = nil, {}
 
-local function await(id, world, slot, patience)
-	pending = {id = id, world = world, slot = slot, left = room.blocks(world, slot), patience = patience, asked = false,
-		ready = minetest.get_us_time() + FIRST, turn = 0}
-	channel:send_all("wake 1000000")
+local function change(id, world, slot, patience, write)
+	look(world, slot)
+	pending = {id = id, world = world, slot = slot, patience = patience, write = write, asked = false, turns = 0}
+	channel:send_all("wake " .. id)
 end
 
 -- Returns whether the client has everything.
 local function settled()
 	local now = minetest.get_us_time()
+	if not pending.arrived or not emerged[pending.slot] then return false end
+	if pending.write then
+		look(pending.world, pending.slot)
+		pending.write()
+		pending.write, pending.ready, pending.left = nil, now + FIRST, room.blocks(pending.world, pending.slot)
+		return false
+	end
 	if now < pending.ready then return false end
 	if #pending.left == 0 then return true end
 	for i = #pending.left, 1, -1 do
@@ -129,11 +138,11 @@ local function settled()
 		end
 	end
 	if #pending.left > 0 then
-		pending.ready = now + 2000
+		pending.ready = now + AGAIN
 		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
-			pending.turn = pending.turn + 1
+			pending.turns = pending.turns + 1
 			local _, yaw = room.pose(pending.world, pending.slot)
-			player:set_look_horizontal(yaw + pending.turn * math.pi / 2)
+			player:set_look_horizontal(yaw + pending.turns * math.pi / 2)
 			room.touch(pending.world, pending.slot)
 		end
 		return false
@@ -145,7 +154,7 @@ local function settled()
 	return true
 end
 
-local play, emerged = {}, {}
+local play = {}
 
 function play.R(id, slot, text)
 	local world = minetest.parse_json(text)
@@ -155,20 +164,12 @@ function play.R(id, slot, text)
 	world.hands, worlds[slot] = hands, world
 	local success = rules.judge(task, world)
 	report(id, world, 0, success, false, false)
-	local corner = room.corner(slot)
-	local function build()
-		room.build(task, world, slot)
-		look(world, slot)
-		await(id, world, slot, RESET)
-	end
-	if emerged[slot] then
-		build()
-	else -- the first time that this place is used
-		emerged[slot] = true
-		pending = {ready = math.huge}
-		channel:send_all("wake 1000000")
-		minetest.emerge_area(vector.subtract(corner, 16), vector.add(corner, 48), function(_, _, left)
-			if left == 0 then build() end
+	change(id, world, slot, RESET, function() room.build(task, world, slot) end)
+	if emerged[slot] == nil then -- the first time that this place is used
+		emerged[slot] = false
+		local corner = room.corner(slot)
+		minetest.emerge_area(vector.subtract(corner, 16), vector.add(corner, 47), function(_, _, left)
+			if left == 0 then emerged[slot] = true end
 		end)
 	end
 end
@@ -178,9 +179,7 @@ function play.A(id, slot, action)
 	local reward, terminated, truncated, invalid, cell = rules.step(task, world, task.actions[tonumber(action)])
 	report(id, world, reward, terminated, truncated, invalid, cell)
 	if cell then
-		room.change(world, slot, cell)
-		look(world, slot)
-		await(id, world, slot, EDIT)
+		change(id, world, slot, EDIT, function() room.change(world, slot, cell) end)
 	else
 		look(world, slot)
 		mark(id, world)
@@ -210,13 +209,14 @@ minetest.register_globalstep(function()
 		moves = moves + 1
 		if moves >= MOVES and not pending then
 			moves = 0
-			channel:send_all("wake 2")
+			channel:send_all("nudge")
 			return
 		end
 	end
 end)
 
-minetest.register_on_modchannel_message(function(_, sender)
+minetest.register_on_modchannel_message(function(_, sender, message)
+	if pending and message == tostring(pending.id) then pending.arrived = true end
 	if not player and minetest.get_player_by_name(sender) then
 		set_up(sender)
 		answer("ready")
