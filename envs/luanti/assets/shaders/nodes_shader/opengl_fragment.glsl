@@ -14,11 +14,11 @@ void main(void)
 	vec3 side = abs(normal);
 	vec3 cell = floor(point - 0.1 * normal);
 	vec3 inside = point - cell;
+	vec3 eye_cell = floor(eye);
+	if (cell.xz == eye_cell.xz && cell.y > 0.5 && cell.y < CEILING - 0.5)
+		discard; // what the agent stands in: a curtain, or an item underfoot
 	// An item is a smaller cube inside its cell.
 	bool item = dot(inside - 0.5, normal) < 0.4;
-	vec3 eye_cell = floor(eye);
-	if (item && cell.xz == eye_cell.xz)
-		discard; // underfoot
 
 	bool level = side.y < 0.5;
 	vec2 uv = !level ? vec2(inside.x, 1.0 - inside.z) : side.x > 0.5 ? vec2(1.0 - inside.z, 1.0 - inside.y) : vec2(inside.x, 1.0 - inside.y);
