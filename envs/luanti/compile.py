@@ -24,6 +24,7 @@ MARKER = 4  # rows of the window below the picture, for the marker; as many abov
 BLOCK = 16  # nodes along an edge of a mapblock
 WIDEST = 2 * BLOCK
 HIGHEST = BLOCK - 2
+SLOTS = 432  # rooms that one engine holds: see assets/game/mods/hdqn/room.lua
 SHADES = 6  # of each colour channel: 6^3 fit a palette of 256
 
 
@@ -67,7 +68,7 @@ class Compiler:
             "screen_w": self.window[1],
             "screen_h": self.window[0],
             "fov": f"{self._engine_fov():.6f}",
-            "viewing_range": 2 * WIDEST,
+            "viewing_range": math.ceil(math.sqrt(2) * WIDEST),
             "port": port,
             "remote_port": port,
             "shader_path": folder / "shaders",

@@ -66,7 +66,7 @@ class Engine:
         self.compiler = compiler
         self._id = 0
         self._buffer = b""
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._open: list[int] = []
         self._screen: mmap.mmap | None = None
         self.folder: Path | None = None
@@ -97,11 +97,15 @@ class Engine:
             if looks % 256 == 0:
                 self._check(deadline)
             time.sleep(POLL_S)
-        picture = self._pixels[MARKER:-MARKER, :, 2::-1].copy()
+        picture = self.picture()
         words = self._read_line(deadline).split()
         if words[0] != str(self._id):
             raise EngineDied(f"an answer to {words[0]} came in place of {self._id}")
         return picture, words[1:]
+
+    def picture(self) -> NDArray[np.uint8]:
+        """What is on the screen now, (H, W, 3) RGB."""
+        return self._pixels[MARKER:-MARKER, :, 2::-1].copy()
 
     def _write(self, data: bytes, deadline: float) -> None:
         while data:
@@ -120,9 +124,9 @@ class Engine:
         return line.decode()
 
     def _check(self, deadline: float) -> None:
-        for process in self._processes:
+        for name, process in self._processes.items():
             if process.poll() is not None:
-                raise EngineDied(f"{Path(str(process.args[-1])).name} ended with {process.returncode}")  # type: ignore[index]
+                raise EngineDied(f"{name} ended with {process.returncode}")
         if time.monotonic() > deadline:
             raise EngineDied("no answer in time")
         self._signal(signal.SIGCONT)  # should someone else have stopped it
@@ -139,7 +143,7 @@ class Engine:
             self._signal(signal.SIGSTOP)
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes:
+        for process in self._processes.values():
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)
@@ -210,7 +214,7 @@ class Engine:
                 ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env={**keep, **environment}, cwd=self.folder, pass_fds=descriptors, start_new_session=True,
             )  # fmt: skip
-        self._processes.append(process)
+        self._processes[Path(command[0]).name] = process
         with (self.folder / "processes").open("a") as file:
             file.write(f"{process.pid}\n")
 
@@ -234,7 +238,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the processes and remove the folder; safe to call again."""
-        for process in reversed(self._processes):
+        for process in self._processes.values():
             process.kill()
             process.wait()
         self._processes.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.luanti.compile import Compiler
+from envs.luanti.compile import SLOTS, Compiler
 from envs.luanti.engine import ATTEMPTS, Engine, EngineDied, LuantiError
 from envs.task import TaskSpec
 from envs.voxel.render import DRAW, SKIP
@@ -46,7 +46,9 @@ class LuantiVectorEnv(VoxelVectorEnv):
     ) -> None:
         super().__init__(num_envs, task, size, fov, render_mode)
         self._compiler = Compiler(self.spec_task, self.size, fov)
-        count = engines or max(1, (os.cpu_count() or 1) // CORES)
+        count = engines or max(1, (os.cpu_count() or 1) // CORES, -(-num_envs // SLOTS))
+        if num_envs > count * SLOTS:
+            raise ValueError(f"{num_envs} worlds are more than {count} engines hold; each holds {SLOTS}")
         self.engines: list[Engine] = []
         try:
             for _ in range(min(count, num_envs)):

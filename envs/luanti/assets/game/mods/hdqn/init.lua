@@ -168,7 +168,7 @@ function play.R(id, slot, text)
 	if emerged[slot] == nil then -- the first time that this place is used
 		emerged[slot] = false
 		local corner = room.corner(slot)
-		minetest.emerge_area(vector.subtract(corner, 16), vector.add(corner, 47), function(_, _, left)
+		minetest.emerge_area(corner, vector.offset(corner, room.MOST - 1, 15, room.MOST - 1), function(_, _, left)
 			if left == 0 then emerged[slot] = true end
 		end)
 	end

@@ -1,15 +1,17 @@
--- From a world's state to nodes of the engine. Each world has a place of its own, far from all others: its room begins at the corner
--- of a mapblock, floor at the bottom, north towards +z.
+-- From a world's state to nodes of the engine. Each world has a place of its own: its room begins at the corner of a mapblock, floor
+-- at the bottom, north towards +z. All places lie within the 200 nodes round the origin in which the client computes without moving
+-- its own origin, so that a picture does not depend on which room was looked at before.
 
 local BLOCK = 16
-local STRIDE = 26 * BLOCK -- over twice the distance at which the client moves its origin, so that it looks anew at what to draw
-local ACROSS = 16 -- places in a row
-local room = {}
+local ACROSS, HIGH = 6, 12 -- places along x and z, and along y: 432 in all (SLOTS in envs/luanti/compile.py)
+local STRIDE, STOREY = 4 * BLOCK, 2 * BLOCK
+local room = {MOST = 2 * BLOCK} -- nodes along a room's side
 
 local air = minetest.CONTENT_AIR
 
 function room.corner(slot)
-	return {x = (slot % ACROSS - ACROSS / 2) * STRIDE, y = 0, z = (math.floor(slot / ACROSS) - ACROSS / 2) * STRIDE}
+	local x, z, y = slot % ACROSS, math.floor(slot / ACROSS) % ACROSS, math.floor(slot / ACROSS ^ 2)
+	return {x = (x - ACROSS / 2) * STRIDE, y = (y - HIGH / 2) * STOREY, z = (z - ACROSS / 2) * STRIDE}
 end
 
 -- The node that shows a material (as a block or as an item), and its colour; `world.look` and `world.tint` are the episode's.
