@@ -29,6 +29,7 @@ PREFIX = "h-dqn-luanti-"
 START_S, STEP_S = 30.0, 10.0  # deadlines: from the start of the programs to their first answer, and for any command
 POLL_S = 0.0002  # between two looks at the screen; to look without a pause would take the engine's time
 ATTEMPTS = 3
+TESTED = "Minetest 5.6.1 (Linux)"
 INSTALL = "apt-get install minetest xvfb"
 
 
@@ -52,6 +53,12 @@ def programs() -> tuple[str, str]:
         missing = " and ".join(name for name, where in zip(("minetest", "Xvfb"), found, strict=True) if where is None)
         raise LuantiError(f"{missing} cannot be found; Luanti needs, on Debian: {INSTALL}")
     return str(found[0]), str(found[1])
+
+
+def version() -> str:
+    """The engine's name and version. Raises :class:`LuantiError` where it is missing."""
+    minetest, _ = programs()
+    return subprocess.run([minetest, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 class Engine:
