@@ -70,14 +70,15 @@ class Engine:
     """
 
     def __init__(self, compiler: Compiler) -> None:
-        self.compiler = compiler
-        self._id = 0
-        self._buffer = b""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._open: list[int] = []
         self._screen: mmap.mmap | None = None
         self.folder: Path | None = None
-        atexit.register(_stop_if_alive, weakref.ref(self))
+        self._display = ""
+        self.compiler = compiler
+        self._id = 0
+        self._buffer = b""
+        _alive.add(self)
         self.start()
 
     # --- commands ----------------------------------------------------------------------------------------------------
@@ -196,6 +197,7 @@ class Engine:
                 display += os.read(read, 16)
         number = display.decode().strip()
         (folder / "display").write_text(number)
+        self._display = number
         for name in ("commands", "answers"):
             os.mkfifo(folder / "world" / name, 0o600)
         # Opened for both directions, so that nobody waits for the other side. Only we can write commands: when we end, so does it.
@@ -256,13 +258,20 @@ class Engine:
             os.close(descriptor)
         self._open.clear()
         if self.folder is not None:
-            remove(self.folder)
-            self.folder = None
+            remove(self.folder, self._display)
+            self.folder, self._display = None, ""
+
+    def __del__(self) -> None:
+        self.stop()
 
 
-def _stop_if_alive(engine: weakref.ref[Engine]) -> None:
-    if (alive := engine()) is not None:
-        alive.stop()
+_alive: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for engine in list(_alive):
+        engine.stop()
 
 
 def free_port() -> int:
@@ -285,7 +294,9 @@ def sweep() -> None:
             continue  # its owner lives
         else:
             _kill_those_of(folder)
-            remove(folder)
+            with contextlib.suppress(OSError):
+                remove(folder, (folder / "display").read_text())
+            remove(folder, "")
         finally:
             os.close(lock)
 
@@ -299,12 +310,12 @@ def _kill_those_of(folder: Path) -> None:
                     os.kill(int(pid), signal.SIGKILL)
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Path, display: str) -> None:
     """Remove an engine's folder, and what its killed Xvfb left in the places that all displays share."""
     with contextlib.suppress(OSError, ValueError):
-        number = int((folder / "display").read_text())
+        number = int(display)
         lock = Path(f"/tmp/.X{number}-lock")
-        if not Path(f"/proc/{int(lock.read_text())}").exists():
-            lock.unlink()
-            Path(f"/tmp/.X11-unix/X{number}").unlink()
+        if not (lock.exists() and Path(f"/proc/{int(lock.read_text())}").exists()):  # else a new Xvfb has this number now
+            lock.unlink(missing_ok=True)
+            Path(f"/tmp/.X11-unix/X{number}").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -50,13 +50,13 @@ class LuantiVectorEnv(VoxelVectorEnv):
         if num_envs > count * SLOTS:
             raise ValueError(f"{num_envs} worlds are more than {count} engines hold; each holds {SLOTS}")
         self.engines: list[Engine] = []
+        self._threads = ThreadPoolExecutor(count)  # which starts none before it has work
         try:
             for _ in range(min(count, num_envs)):
                 self.engines.append(Engine(self._compiler))
         except BaseException:
             self.close()
             raise
-        self._threads = ThreadPoolExecutor(len(self.engines))
         self._built = np.zeros(num_envs, bool)  # whether the engine has the world as ``worlds`` has it
         self._reward, self._truncated = np.zeros(num_envs), np.zeros(num_envs, bool)
         self._invalid, self._success = np.zeros(num_envs, bool), np.zeros(num_envs, bool)
@@ -68,6 +68,17 @@ class LuantiVectorEnv(VoxelVectorEnv):
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
         self._pov = self._pov.copy()  # what was handed out stays as it was
+        before = self.worlds.state_dict()
+        try:
+            self._play_all(actions)
+        except BaseException:  # all worlds have taken the step, or none
+            self.worlds.load_state_dict(before)
+            self._built[:] = False
+            raise
+        info = {"invalid_action": self._invalid.copy(), "success": self._success.copy(), "pose": self.worlds.pose - [1, 1, 0]}
+        return self._observe(), info
+
+    def _play_all(self, actions: NDArray[np.int64]) -> None:
         self._invalid[:] = False
         for n in np.flatnonzero(actions == DRAW):
             self._built[n] = False
@@ -76,8 +87,6 @@ class LuantiVectorEnv(VoxelVectorEnv):
             self._play(0, actions)
         else:
             list(self._threads.map(lambda number: self._play(number, actions), range(len(self.engines))))
-        info = {"invalid_action": self._invalid.copy(), "success": self._success.copy(), "pose": self.worlds.pose - [1, 1, 0]}
-        return self._observe(), info
 
     def _play(self, number: int, actions: NDArray[np.int64]) -> None:
         """The part of one engine: world n has the slot n // engines of the engine n % engines."""
@@ -129,3 +138,4 @@ class LuantiVectorEnv(VoxelVectorEnv):
         for engine in self.engines:
             engine.stop()
         self.engines = []
+        self._threads.shutdown()
