@@ -93,6 +93,8 @@ class Engine:
 
     def _command(self, kind: str, slot: int, rest: str) -> tuple[NDArray[np.uint8], list[str]]:
         """Frame (H, W, 3) and the words of the answer. Raises :class:`EngineDied`."""
+        if self.folder is None:
+            raise EngineDied("it could not be started anew before")
         self._id += 1
         deadline = time.monotonic() + STEP_S
         line = f"{kind} {self._id} {slot} {rest}\n".encode()

@@ -104,32 +104,50 @@ local function report(id, world, reward, terminated, truncated, invalid, cell)
 	answer(table.concat(words, " "))
 end
 
--- Nodes are changed in three parts. First the agent goes there, and the client says so: what it reported before would move the
--- engine's idea of the agent back, and an engine that believes the agent elsewhere does not send the nodes. Then they are written.
--- Last, the client must acknowledge each mapblock, which it does once the new mesh is in place. send_mapblock is false for a block
--- that is acknowledged; else it sends one more copy, whose acknowledgement may be mistaken for that of a later change, so there is
--- some patience before the first question and after the last.
+-- What a frame shows may lag behind, so what needs more than a moved camera is done in stages, one after the other:
+-- go      The agent goes there, and the client says so. What it reported before would move the engine's idea of the agent back, and
+--         an engine that believes the agent elsewhere does not send the nodes.
+-- write   Nodes are changed.
+-- settle  The client must acknowledge each mapblock, which it does once the new mesh is in place. send_mapblock is false for a block
+--         that is acknowledged; else it sends one more copy, whose acknowledgement may be mistaken for that of a later change, so
+--         there is some patience before the first question and after the last.
+-- turn    Mapblocks that are new to the client are drawn when it next looks for what is in sight, which a turned camera makes it do.
 local FIRST, AGAIN, EDIT, RESET = 5000, 2000, 10000, 60000 -- microseconds
+local FRAMES = 3 -- messages, one a frame, after which a frame was drawn with a camera turned before the first
 local pending, emerged = nil, {}
 
-local function change(id, world, slot, patience, write)
+local function begin(id, world, slot, write, patience, turn)
 	look(world, slot)
-	pending = {id = id, world = world, slot = slot, patience = patience, write = write, asked = false, turns = 0}
+	pending = {
+		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "go", heard = 0, asked = false,
+		turns = 0,
+	}
 	channel:send_all("wake " .. id)
 end
 
--- Returns whether the client has everything.
-local function settled()
-	local now = minetest.get_us_time()
-	if not pending.arrived or not emerged[pending.slot] then return false end
-	if pending.write then
-		look(pending.world, pending.slot)
-		pending.write()
-		pending.write, pending.ready, pending.left = nil, now + FIRST, room.blocks(pending.world, pending.slot)
-		return false
-	end
-	if now < pending.ready then return false end
-	if #pending.left == 0 then return true end
+local function turned(angle)
+	local _, yaw = room.pose(pending.world, pending.slot)
+	player:set_look_horizontal(yaw + angle)
+end
+
+-- Each returns the next stage; nil for the same once more.
+local stages = {}
+
+function stages.go()
+	if pending.heard == 0 or not emerged[pending.slot] then return end
+	look(pending.world, pending.slot)
+	return pending.write and "write" or "turn"
+end
+
+function stages.write(now)
+	pending.write()
+	pending.ready, pending.left = now + FIRST, room.blocks(pending.world, pending.slot)
+	return "settle"
+end
+
+function stages.settle(now)
+	if now < pending.ready then return end
+	if #pending.left == 0 then return pending.turn and "turn" or "done" end
 	for i = #pending.left, 1, -1 do
 		if player:send_mapblock(pending.left[i]) then
 			pending.asked = true
@@ -141,17 +159,32 @@ local function settled()
 		pending.ready = now + AGAIN
 		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
 			pending.turns = pending.turns + 1
-			local _, yaw = room.pose(pending.world, pending.slot)
-			player:set_look_horizontal(yaw + pending.turns * math.pi / 2)
+			turned(pending.turns * math.pi / 2)
 			room.touch(pending.world, pending.slot)
 		end
-		return false
+		return
 	end
-	if pending.asked then
-		pending.ready = now + pending.patience
-		return false
-	end
-	return true
+	pending.ready = pending.asked and now + pending.patience or now
+end
+
+function stages.turn()
+	turned(math.pi / 2)
+	pending.heard = 0
+	return "turned"
+end
+
+function stages.turned()
+	return pending.heard >= FRAMES and "done" or nil
+end
+
+-- Returns whether the last stage is done.
+local function advance()
+	local now = minetest.get_us_time()
+	repeat
+		local next = stages[pending.stage](now)
+		pending.stage = next or pending.stage
+	until not next or next == "done"
+	return pending.stage == "done"
 end
 
 local play = {}
@@ -164,7 +197,7 @@ function play.R(id, slot, text)
 	world.hands, worlds[slot] = hands, world
 	local success = rules.judge(task, world)
 	report(id, world, 0, success, false, false)
-	change(id, world, slot, RESET, function() room.build(task, world, slot) end)
+	begin(id, world, slot, function() room.build(task, world, slot) end, RESET, true)
 	if emerged[slot] == nil then -- the first time that this place is used
 		emerged[slot] = false
 		local corner = room.corner(slot)
@@ -178,8 +211,11 @@ function play.A(id, slot, action)
 	local world = worlds[slot]
 	local reward, terminated, truncated, invalid, cell = rules.step(task, world, task.actions[tonumber(action)])
 	report(id, world, reward, terminated, truncated, invalid, cell)
+	local small = #room.blocks(world, slot) == 1
 	if cell then
-		change(id, world, slot, EDIT, function() room.change(world, slot, cell) end)
+		begin(id, world, slot, function() room.change(world, slot, cell) end, EDIT, not small)
+	elseif not small then
+		begin(id, world, slot, nil, nil, true) -- a step may bring another mapblock into sight
 	else
 		look(world, slot)
 		mark(id, world)
@@ -192,7 +228,7 @@ local moves = 0
 minetest.register_globalstep(function()
 	if not player then return end
 	if pending then
-		if not settled() then return end
+		if not advance() then return end
 		look(pending.world, pending.slot)
 		mark(pending.id, pending.world)
 		pending = nil
@@ -216,7 +252,7 @@ minetest.register_globalstep(function()
 end)
 
 minetest.register_on_modchannel_message(function(_, sender, message)
-	if pending and message == tostring(pending.id) then pending.arrived = true end
+	if pending and message == tostring(pending.id) then pending.heard = pending.heard + 1 end
 	if not player and minetest.get_player_by_name(sender) then
 		set_up(sender)
 		answer("ready")
