@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.materials import texture
+from envs.materials import TEXTURE_SIZE, texture
 from envs.task import HEADINGS, TaskError, TaskSpec
 from envs.voxel import render
 from envs.voxel.world import Worlds
@@ -45,7 +45,7 @@ class Compiler:
     # --- files -------------------------------------------------------------------------------------------------------
 
     def write(self, folder: Path, port: int) -> None:
-        """Everything but the pipes, into an empty folder: ``home`` is the engine's own, ``world`` and ``minetest.conf`` its arguments."""
+        """Everything but the pipes, into an empty folder: ``home``, and the engine's arguments ``world`` and ``minetest.conf``."""
         user, world = folder / "home" / ".minetest", folder / "world"
         game, mod = user / "games" / "hdqn", user / "games" / "hdqn" / "mods" / "hdqn"
         shutil.copytree(ASSETS / "game", game)
@@ -96,6 +96,7 @@ class Compiler:
             "ceiling": spec.number(spec.ceiling),
             "pitch": spec.pitch,
             "eye": float(render.EYE),
+            "yaws": [exact_yaw(heading) for heading in range(HEADINGS)],
         }
 
     def textures(self) -> dict[str, NDArray[np.uint8]]:
@@ -122,14 +123,14 @@ class Compiler:
             "FOG": render.FOG,
             "OUTLINE": render.OUTLINE,
             "LEVELS": render.LEVELS,
-            "TEXELS": render.TEXTURE_SIZE * 2 * zoom / self.size[0],
+            "TEXELS": TEXTURE_SIZE * 2 * zoom / self.size[0],
             "CEILING": self.spec.height + 1,
             "MOST_GAIN": self.shades[-1],
         }
         defined = "".join(f"#define {name} {float(value):.9f}\n" for name, value in constants.items())
         extensions = "".join(line for line in source.splitlines(keepends=True) if line.startswith("#extension"))
-        return extensions + defined + "".join(
-            line for line in source.splitlines(keepends=True) if not line.startswith("#extension")
+        return (
+            extensions + defined + "".join(line for line in source.splitlines(keepends=True) if not line.startswith("#extension"))
         )
 
     def _engine_fov(self) -> float:
@@ -183,7 +184,7 @@ class Compiler:
         )
 
     def _shade(self, tint: NDArray[np.float32]) -> NDArray[np.intp]:
-        return np.abs(tint[..., None] - self.shades).argmin(-1)
+        return np.asarray(np.abs(tint[..., None] - self.shades).argmin(-1))
 
     def nearest_tint(self, tint: NDArray[np.float32]) -> NDArray[np.float32]:
         """The gains on each material's colour (M, 3) that the engine can show, nearest to ``tint``."""
@@ -196,9 +197,9 @@ class Compiler:
         """
         materials = list(self.spec.materials.values())
         for_ever = np.array([False, *(material.solid and not material.breakable for material in materials)])
-        wall = for_ever[blocks].all(-1)
+        wall: NDArray[np.bool_] = np.asarray(for_ever[blocks].all(-1))
         first, last = [0, 0], [wall.shape[0] - 1, wall.shape[1] - 1]
-        for axis, lines in enumerate((wall.all(1), wall.all(0))):
+        for axis, lines in enumerate((np.asarray(wall.all(1)), np.asarray(wall.all(0)))):
             while first[axis] + 1 < last[axis] and lines[first[axis]] and lines[first[axis] + 1]:
                 first[axis] += 1
             while first[axis] < last[axis] - 1 and lines[last[axis]] and lines[last[axis] - 1]:
@@ -217,6 +218,20 @@ class Compiler:
         shown[..., :3] = np.minimum(tile[shape[..., 1], shape[..., 2]] * light * gain, 255).astype(np.uint8)
         shown[..., 3] = np.where(shape[..., 0] > 0, 255, 0)
         return base64.b64encode(png(picture)).decode()
+
+
+def exact_yaw(heading: int) -> float:
+    """The angle in radians, counter-clockwise from north, that the engine's own arithmetic turns into whole degrees.
+
+    It moves the camera by differences of degrees; only those of whole numbers are exact, so that the first frame after a turn is
+    like the later ones.
+    """
+    degrees = np.float32(-30 * heading % 360)
+    radians = np.float32(np.deg2rad(degrees))
+    for candidate in (radians, np.nextafter(radians, np.float32(7)), np.nextafter(radians, np.float32(-1))):
+        if candidate * (np.float32(180) / np.float32(np.pi)) == degrees:
+            return float(candidate)
+    raise AssertionError(f"no angle becomes {degrees} degrees")
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:

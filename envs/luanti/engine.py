@@ -181,9 +181,11 @@ class Engine:
 
     def _start(self, minetest: str, xvfb: str) -> None:
         folder = self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        # As long as the lock is held, the folder is no leftover; it must not be there without being held.
+        lock = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
         self._open.append(lock)
-        fcntl.flock(lock, fcntl.LOCK_EX)  # as long as it is held, the folder is no leftover
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / "new-lock").rename(folder / "lock")
         deadline = time.monotonic() + START_S
         self.compiler.write(folder, free_port())
         (folder / "screen").mkdir()

@@ -22,8 +22,8 @@ CORES = 2  # that one engine keeps busy, all but half of one
 class LuantiVectorEnv(VoxelVectorEnv):
     """N worlds of one task, played and drawn by Luanti.
 
-    Episodes, observations, actions, rewards and ``info`` are those of :class:`envs.voxel.vector.VoxelVectorEnv`: the same seed draws
-    the same episode. Rules, rewards and ends are the engine's; ``worlds`` only repeats what it answers.
+    Episodes, observations, actions, rewards and ``info`` are those of :class:`envs.voxel.vector.VoxelVectorEnv`: the same seed
+    draws the same episode. Rules, rewards and ends are the engine's; ``worlds`` only repeats what it answers.
 
     An engine plays many worlds in turn, each in a room of its own. One that dies is started anew and given the worlds as they were
     before the action that it did not answer, so that no transition is lost or invented.

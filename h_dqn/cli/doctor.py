@@ -28,7 +28,17 @@ class Doctor:
 
     def run(self) -> None:
         console = Console(highlight=False)
-        for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer, partial(_luanti, self.world == "luanti")):
+        for check in (
+            _python,
+            _processor,
+            _torch,
+            _opencv,
+            _display,
+            _video,
+            _disk,
+            _peer,
+            partial(_luanti, self.world == "luanti"),
+        ):
             verdict, text = _safely(check)
             console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")
 

@@ -23,7 +23,7 @@ local function from_zero(list)
 end
 
 local task = read_json(here .. "/task.json")
-for _, key in ipairs({"solid", "breakable", "drops", "actions"}) do task[key] = from_zero(task[key]) end
+for _, key in ipairs({"solid", "breakable", "drops", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
 
 local function node(name, tile, more)
 	local definition = {
@@ -77,7 +77,7 @@ local function set_up(name)
 end
 
 local function look(world, slot)
-	local position, yaw = room.pose(world, slot)
+	local position, yaw = room.pose(task, world, slot)
 	player:set_look_vertical(-math.rad(task.pitch))
 	player:set_look_horizontal(yaw)
 	player:set_pos(position) -- last, and never read back: the client's own reports overwrite it
@@ -126,7 +126,7 @@ local function begin(id, world, slot, write, patience, turn)
 end
 
 local function turned(angle)
-	local _, yaw = room.pose(pending.world, pending.slot)
+	local _, yaw = room.pose(task, pending.world, pending.slot)
 	player:set_look_horizontal(yaw + angle)
 end
 

@@ -94,10 +94,10 @@ function room.touch(world, slot)
 end
 
 -- Where the agent's feet are, and the direction in which it looks.
-function room.pose(world, slot)
+function room.pose(task, world, slot)
 	local corner = room.corner(slot)
 	local dx, dz = offset(world, world.z * world.width + world.x)
-	return {x = corner.x + dx, y = corner.y + 0.5, z = corner.z + dz}, -world.heading * math.pi / 6
+	return {x = corner.x + dx, y = corner.y + 0.5, z = corner.z + dz}, task.yaws[world.heading]
 end
 
 return room
