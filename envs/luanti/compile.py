@@ -25,7 +25,8 @@ BLOCK = 16  # nodes along an edge of a mapblock
 WIDEST = 2 * BLOCK
 HIGHEST = BLOCK - 2
 SLOTS = 432  # rooms that one engine holds: see assets/game/mods/hdqn/room.lua
-SHADES = 6  # of each colour channel: 6^3 fit a palette of 256
+SHADES = 16  # of each colour channel of a tint: red chooses among nodes, green and blue among the 256 colours of their palette
+COARSE = 3  # of the shades, items use every third: the client never forgets a picture of a hand, so they must be few
 
 
 class Compiler:
@@ -86,7 +87,9 @@ class Compiler:
             "solid": [False, *(material.solid for material in materials)],
             "breakable": [False, *(material.breakable for material in materials)],
             "drops": [0, *(spec.number(material.drops) for material in materials)],
+            "item": [False, *(material.item for material in materials)],
             "items": [spec.number(item) for item in spec.items],
+            "shades": len(self.shades),
             "nodes": [[number, look] for number, options in looks.items() for look in sorted(options)],
             "actions": spec.actions,
             "goal": [{"kind": stage.kind, "item": spec.number(stage.item)} for stage in spec.goal],
@@ -100,15 +103,15 @@ class Compiler:
         }
 
     def textures(self) -> dict[str, NDArray[np.uint8]]:
-        """Pictures by name: each material's by its number, the palette of tints, and what the client's mod draws with."""
+        """Pictures by name: each material's by its number, the palettes of tints by red, and what the client's mod draws with."""
         found = {str(number): texture(material) for number, material in enumerate(self.spec.materials.values(), 1)}
         most, n = self.shades[-1], len(self.shades)
         # The engine keeps 127 / 255 of a palette's value, rounded down; this is the least value that keeps the right number.
         levels = np.ceil(np.round(127 * self.shades / most) * 255 / 127).clip(0, 255).astype(np.uint8)
-        palette = np.zeros((256, 3), np.uint8)
-        for i in range(n**3):
-            palette[i] = levels[[i // n**2, i // n % n, i % n]]
-        found["palette"] = palette.reshape(16, 16, 3)
+        for red in range(n):
+            palette = np.zeros((SHADES, SHADES, 3), np.uint8)
+            palette[:n, :n, 0], palette[:n, :n, 1], palette[:n, :n, 2] = levels[red], levels[:, None], levels
+            found[f"palette{red}"] = palette
         found["white"] = np.full((4, 4, 3), 255, np.uint8)
         found["empty"] = np.zeros((4, 4, 4), np.uint8)
         return found
@@ -151,7 +154,7 @@ class Compiler:
         north, west, rows, columns = self._seen(worlds.blocks[n])
         if max(rows, columns) > WIDEST:
             raise TaskError(f"{spec.name}: map: Luanti plays rooms of at most {WIDEST} by {WIDEST} cells, not {rows} by {columns}")
-        tint = self._shade(worlds.tint[n]) @ [len(self.shades) ** 2, len(self.shades), 1]
+        tint = self._shade(worlds.tint[n]) @ [SHADES**2, SHADES, 1]
         look = worlds.look[n]
         hands = {}
         for number in worlds.rules.item_numbers.tolist():
@@ -184,7 +187,11 @@ class Compiler:
         )
 
     def _shade(self, tint: NDArray[np.float32]) -> NDArray[np.intp]:
-        return np.asarray(np.abs(tint[..., None] - self.shades).argmin(-1))
+        """Numbers of the shades (M, 3) nearest to gains (M, 3)."""
+        nearest = np.asarray(np.abs(tint[..., None] - self.shades).argmin(-1))
+        items = [self.spec.number(item) for item in self.spec.items]
+        nearest[items] = (nearest[items] + COARSE // 2) // COARSE * COARSE
+        return nearest
 
     def nearest_tint(self, tint: NDArray[np.float32]) -> NDArray[np.float32]:
         """The gains on each material's colour (M, 3) that the engine can show, nearest to ``tint``."""
@@ -208,8 +215,7 @@ class Compiler:
 
     def _draw_hand(self, look: int, tint: int) -> str:
         """The block in the hand, a picture of the whole window, as base64 of a PNG; there are at most 216 for a material."""
-        n = len(self.shades)
-        gain = self.shades[[tint // n**2, tint // n % n, tint % n]]
+        gain = self.shades[[tint // SHADES**2, tint // SHADES % SHADES, tint % SHADES]]
         shape = render.hand(self.size).astype(np.int64)
         tile = texture(list(self.spec.materials.values())[look - 1])
         picture = np.zeros((*self.window, 4), np.uint8)

@@ -23,11 +23,11 @@ local function from_zero(list)
 end
 
 local task = read_json(here .. "/task.json")
-for _, key in ipairs({"solid", "breakable", "drops", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
+for _, key in ipairs({"solid", "breakable", "drops", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
 
-local function node(name, tile, more)
+local function node(name, red, tile, more)
 	local definition = {
-		tiles = {tile}, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette.png", light_source = minetest.LIGHT_MAX,
+		tiles = {tile}, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette" .. red .. ".png", light_source = minetest.LIGHT_MAX,
 		walkable = false, pointable = false, sunlight_propagates = true, use_texture_alpha = "opaque",
 	}
 	for key, value in pairs(more) do definition[key] = value end
@@ -36,12 +36,16 @@ end
 
 for _, pair in ipairs(task.nodes) do
 	local material, look = pair[1], pair[2]
-	local suffix, tile = material .. "_" .. look, "hdqn_" .. look .. ".png"
-	-- What can be walked through is drawn from all sides also where it meets another block, as one may stand in it.
-	node("hdqn:block" .. suffix, tile, {drawtype = task.solid[material] and "normal" or "allfaces"})
-	node("hdqn:item" .. suffix, tile, {
-		drawtype = "nodebox", node_box = {type = "fixed", fixed = {-0.25, -0.5, -0.25, 0.25, 0, 0.25}},
-	})
+	for red = 0, task.shades - 1 do
+		local suffix, tile = material .. "_" .. look .. "_" .. red, "hdqn_" .. look .. ".png"
+		-- What can be walked through is drawn from all sides also where it meets another block, as one may stand in it.
+		node("hdqn:block" .. suffix, red, tile, {drawtype = task.solid[material] and "normal" or "allfaces"})
+		if task.item[material] then
+			node("hdqn:item" .. suffix, red, tile, {
+				drawtype = "nodebox", node_box = {type = "fixed", fixed = {-0.25, -0.5, -0.25, 0.25, 0, 0.25}},
+			})
+		end
+	end
 end
 
 -- No text may come into the picture.
