@@ -118,8 +118,8 @@ def unlike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 class Pair:
     """The same task and seeds in both worlds, played by an oracle that errs every third step."""
 
-    def __init__(self, spec: TaskSpec, worlds: int, seed: int, size: int = 84) -> None:
-        self.embedded, self.real = VoxelVectorEnv(worlds, spec, size), LuantiVectorEnv(worlds, spec, size)
+    def __init__(self, spec: TaskSpec, worlds: int, seed: int, kind: type[LuantiVectorEnv] = LuantiVectorEnv) -> None:
+        self.embedded, self.real = VoxelVectorEnv(worlds, spec, 84), kind(worlds, spec, 84)
         self.rng, self.oracle = np.random.default_rng(seed), Oracle(self.embedded.worlds)
         self.steps = self.wrong = self.ends = 0
         self.unlike: list[float] = []
@@ -146,8 +146,11 @@ class Pair:
             self._reset(options={"reset_mask": ended})
 
 
-def conformance(spec: TaskSpec, steps: int, seed: int, worlds: int = 4) -> dict[str, Any]:
-    pair = Pair(spec, worlds, seed)
+def conformance(
+    spec: TaskSpec, steps: int, seed: int, worlds: int = 4, kind: type[LuantiVectorEnv] = LuantiVectorEnv
+) -> dict[str, Any]:
+    """Differences between the two worlds over so many steps, goals reached meanwhile, and shares of pixels that differ."""
+    pair = Pair(spec, worlds, seed, kind)
     while pair.steps < steps:
         pair.step()
     pair.real.close()

@@ -163,14 +163,14 @@ def luanti() -> str:
         lines.append(f"| {part['runs']} runs of {part['steps']:,} steps with one seed | {same} |")
     if part := found.get("speed"):
         lines.append(
-            f"| steps of 84x84 RGB, one engine | {part['steps_per_second']:,.0f} a second: {part['steps_per_million_turns']:.1f} while a "
-            f"plain Python loop counts to a million; reset {part['reset_ms_median']:.0f} ms (median) |"
+            f"| steps of 84x84 RGB | {part['steps_per_second']:,.0f} a second, {part['steps_per_million_turns']:.1f} while a "
+            f"Python loop counts to a million; reset {part['reset_ms_median']:.0f} ms (median) |"
         )
     if part := found.get("faults"):
         total = sum(part["faults"].values())
         lines.append(
-            f"| {total} faults: {', '.join(part['faults'])} | {part['differences']} steps lost or invented, {part['orphans']} processes "
-            f"and {part['leftovers']} files left |"
+            f"| {total} faults: {', '.join(part['faults'])} | {part['differences']} numbers of steps or states differ, "
+            f"{part['orphans']} processes and {part['leftovers']} files are left |"
         )
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ from benchmarks import luanti as bench
 from envs.luanti import engine
 from envs.luanti.compile import SLOTS, Compiler, exact_yaw
 from envs.luanti.engine import INSTALL, LuantiError
-from envs.luanti.vector import LuantiVectorEnv
+from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.task import HEADINGS, TaskError, load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 from tests.test_cli import h_dqn, last_json, refused
@@ -51,6 +51,13 @@ def test_the_rules_are_those_of_the_embedded_world(name: str) -> None:
     assert found["steps"] >= 150
     assert found["differences"] == 0
     assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_without_shaders_the_rules_are_the_same_and_the_pictures_are_not() -> None:
+    found = bench.conformance(load_task("three_rooms"), 150, seed=1, worlds=3, kind=LuantiPlainVectorEnv)
+    assert found["differences"] == 0
+    assert found["pixels_unlike"] > 0.1
 
 
 @needs_luanti

@@ -24,6 +24,8 @@ MARKER = 4  # rows of the window below the picture, for the marker; as many abov
 BLOCK = 16  # nodes along an edge of a mapblock
 WIDEST = 2 * BLOCK
 HIGHEST = BLOCK - 2
+SIDES = (render.SHADE_UP, render.SHADE_DOWN, *[render.SHADE_X] * 2, *[render.SHADE_Z] * 2)  # in the engine's order
+FOG_END = 36  # nodes; darkness that grows evenly up to there is near that of the embedded world in rooms of usual size
 SLOTS = 432  # rooms that one engine holds: see assets/game/mods/hdqn/room.lua
 SHADES = 16  # of each colour channel of a tint: red chooses among nodes, green and blue among the 256 colours of their palette
 COARSE = 3  # of the shades, items use every third: the client never forgets a picture of a hand, so they must be few
@@ -35,10 +37,10 @@ class Compiler:
     Raises :class:`envs.task.TaskError` for a room that is too large.
     """
 
-    def __init__(self, spec: TaskSpec, size: tuple[int, int], fov: float) -> None:
+    def __init__(self, spec: TaskSpec, size: tuple[int, int], fov: float, plain: bool = False) -> None:
         if spec.height > HIGHEST:
             raise TaskError(f"{spec.name}: height: Luanti plays rooms of at most {HIGHEST} blocks, not {spec.height}")
-        self.spec, self.size, self.fov = spec, size, fov
+        self.spec, self.size, self.fov, self.plain = spec, size, fov, plain
         self.window = (size[0] + 2 * MARKER, size[1])
         self.shades = np.linspace(1 - spec.tint, 1 + spec.tint, SHADES if spec.tint else 1)
         self._hand = cache(self._draw_hand)
@@ -74,6 +76,8 @@ class Compiler:
             "remote_port": port,
             "shader_path": folder / "shaders",
         }
+        if self.plain:
+            settings |= {"enable_shaders": "false", "enable_fog": "true", "fog_start": 0, "viewing_range": FOG_END}
         own = "".join(f"{key} = {value}\n" for key, value in settings.items())
         (folder / "minetest.conf").write_text((ASSETS / "minetest.conf").read_text() + own)
 
@@ -90,6 +94,8 @@ class Compiler:
             "item": [False, *(material.item for material in materials)],
             "items": [spec.number(item) for item in spec.items],
             "shades": len(self.shades),
+            "sides": [float(side) for side in SIDES] if self.plain else [],
+            "sky": "#000000" if self.plain else "#404040",
             "nodes": [[number, look] for number, options in looks.items() for look in sorted(options)],
             "actions": spec.actions,
             "goal": [{"kind": stage.kind, "item": spec.number(stage.item)} for stage in spec.goal],
@@ -104,8 +110,12 @@ class Compiler:
 
     def textures(self) -> dict[str, NDArray[np.uint8]]:
         """Pictures by name: each material's by its number, the palettes of tints by red, and what the client's mod draws with."""
-        found = {str(number): texture(material) for number, material in enumerate(self.spec.materials.values(), 1)}
         most, n = self.shades[-1], len(self.shades)
+        brighter = most if self.plain else 1.0  # the engine's own light is at most 1
+        found = {
+            str(number): np.minimum(texture(material) * brighter, 255).astype(np.uint8)
+            for number, material in enumerate(self.spec.materials.values(), 1)
+        }
         # The engine keeps 127 / 255 of a palette's value, rounded down; this is the least value that keeps the right number.
         levels = np.ceil(np.round(127 * self.shades / most) * 255 / 127).clip(0, 255).astype(np.uint8)
         for red in range(n):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.luanti.vector import LuantiVectorEnv
+from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.voxel.env import VoxelEnv
 
 
@@ -13,3 +13,9 @@ class LuantiEnv(VoxelEnv):
     """
 
     VECTOR = LuantiVectorEnv
+
+
+class LuantiPlainEnv(LuantiEnv):
+    """The same without shaders: see :class:`envs.luanti.vector.LuantiPlainVectorEnv`."""
+
+    VECTOR = LuantiPlainVectorEnv

@@ -35,6 +35,8 @@ class LuantiVectorEnv(VoxelVectorEnv):
     Raises :class:`envs.luanti.engine.LuantiError` where Luanti is missing, cannot be started or does not stay alive.
     """
 
+    PLAIN = False
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -45,7 +47,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
         engines: int | None = None,
     ) -> None:
         super().__init__(num_envs, task, size, fov, render_mode)
-        self._compiler = Compiler(self.spec_task, self.size, fov)
+        self._compiler = Compiler(self.spec_task, self.size, fov, self.PLAIN)
         count = engines or max(1, (os.cpu_count() or 1) // CORES, -(-num_envs // SLOTS))
         if num_envs > count * SLOTS:
             raise ValueError(f"{num_envs} worlds are more than {count} engines hold; each holds {SLOTS}")
@@ -139,3 +141,13 @@ class LuantiVectorEnv(VoxelVectorEnv):
             engine.stop()
         self.engines = []
         self._threads.shutdown()
+
+
+class LuantiPlainVectorEnv(LuantiVectorEnv):
+    """The same rules and textures as Luanti draws them by itself, without our shader.
+
+    Sides are shaded and distance darkens about as in the embedded world, but no line is drawn round the cell ahead, textures are
+    turned on some sides, and a curtain's inside can be seen. A look that is near, yet not the same.
+    """
+
+    PLAIN = True

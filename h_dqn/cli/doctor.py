@@ -37,7 +37,7 @@ class Doctor:
             _video,
             _disk,
             _peer,
-            partial(_luanti, self.world == "luanti"),
+            partial(_luanti, self.world != "voxel"),
         ):
             verdict, text = _safely(check)
             console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")

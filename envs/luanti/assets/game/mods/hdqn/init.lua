@@ -22,12 +22,18 @@ local function from_zero(list)
 	return moved
 end
 
+-- The task: see Compiler.rules in envs/luanti/compile.py.
 local task = read_json(here .. "/task.json")
 for _, key in ipairs({"solid", "breakable", "drops", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
 
 local function node(name, red, tile, more)
+	local tiles = {tile}
+	for i, shade in ipairs(task.sides) do
+		local grey = math.floor(255 * shade + 0.5)
+		tiles[i] = string.format("%s^[multiply:#%02x%02x%02x", tile, grey, grey, grey)
+	end
 	local definition = {
-		tiles = {tile}, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette" .. red .. ".png", light_source = minetest.LIGHT_MAX,
+		tiles = tiles, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette" .. red .. ".png", light_source = minetest.LIGHT_MAX,
 		walkable = false, pointable = false, sunlight_propagates = true, use_texture_alpha = "opaque",
 	}
 	for key, value in pairs(more) do definition[key] = value end
@@ -73,7 +79,7 @@ local function set_up(name)
 		hotbar = false, healthbar = false, crosshair = false, wielditem = false, breathbar = false, minimap = false,
 		minimap_radar = false, basic_debug = false, chat = false,
 	})
-	player:set_sky({type = "plain", base_color = "#404040", clouds = false})
+	player:set_sky({type = "plain", base_color = task.sky, clouds = false})
 	player:set_sun({visible = false, sunrise_visible = false})
 	player:set_moon({visible = false})
 	player:set_stars({visible = false})
