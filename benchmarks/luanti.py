@@ -415,7 +415,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "conformance": all_conformance,
     "settle": all_settle,
     "determinism": all_determinism,
-    "speed": lambda: luanti_speed(1),
+    "speed": lambda: luanti_speed("luanti", 1),
     "faults": lambda: faults(200, seed=1),
 }
 

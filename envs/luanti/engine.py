@@ -48,11 +48,10 @@ def programs() -> tuple[str, str]:
     """Paths of minetest and Xvfb. Raises :class:`LuantiError` where one is missing."""
     # Debian keeps games in a folder that is not on every user's path.
     path = os.environ.get("PATH", "") + ":/usr/games"
-    found = [shutil.which(program, path=path) for program in ("minetest", "Xvfb")]
-    if None in found:
-        missing = " and ".join(name for name, where in zip(("minetest", "Xvfb"), found, strict=True) if where is None)
-        raise LuantiError(f"{missing} cannot be found; Luanti needs, on Debian: {INSTALL}")
-    return str(found[0]), str(found[1])
+    found = {program: shutil.which(program, path=path) for program in ("minetest", "Xvfb", "setpriv")}
+    if missing := [program for program, where in found.items() if where is None]:
+        raise LuantiError(f"{' and '.join(missing)} cannot be found; Luanti needs, on Debian: {INSTALL}")
+    return str(found["minetest"]), str(found["Xvfb"])
 
 
 def version() -> str:
@@ -172,7 +171,8 @@ class Engine:
                 reason = f"{error}{self._last_words()}"
             except OSError as error:
                 self.stop()
-                raise LuantiError(f"{error.filename or tempfile.gettempdir()}: cannot be written: {error.strerror}") from error
+                where, reason = error.filename or tempfile.gettempdir(), error.strerror or error
+                raise LuantiError(f"{where}: cannot be written: {reason}") from error
             except BaseException:
                 self.stop()
                 raise

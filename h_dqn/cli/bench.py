@@ -53,7 +53,7 @@ class Bench:
             self._world()
             return
         if self.what == "world":
-            result = luanti_speed(self.seed)
+            result = luanti_speed(self.world, self.seed)
         else:
             result = compare(self.seed, self.limit_s) if self.what == "train" else skills_cost()
         print(json.dumps(result) if self.json else "\n".join(f"{key}: {value}" for key, value in result.items()))

@@ -8,6 +8,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from h_dqn.cli.worlds import IDS, World
+
 STEPS, TURNS, ROUNDS = 2000, 1_000_000, 3
 
 
@@ -19,9 +21,9 @@ def spin() -> float:
     return TURNS / 1e6 / (time.perf_counter() - began)
 
 
-def luanti_speed(seed: int, worlds: int = 1, size: int = 84) -> dict[str, Any]:
+def luanti_speed(world: World, seed: int, worlds: int = 1, size: int = 84) -> dict[str, Any]:
     """Steps per second of random play in three_rooms, resets included; median of rounds, each with its own spin loop."""
-    envs = gym.make_vec("envs:Luanti/ThreeRooms-v0", num_envs=worlds, size=size)
+    envs = gym.make_vec(IDS[world], task="three_rooms", num_envs=worlds, size=size)
     envs.reset(seed=seed)
     actions = np.random.default_rng(seed).integers(0, envs.single_action_space.n, (STEPS // worlds, worlds))  # type: ignore[attr-defined]
     speeds, spins, steps, resets = [], [], [], []
