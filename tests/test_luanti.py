@@ -34,11 +34,12 @@ needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount 
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Any:
-    before = bench.running(), bench.folders()
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Engines live in the test's own folder, and are gone at its end."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     yield
     gc.collect()
-    assert (bench.running(), bench.folders()) == before
+    assert (bench.running(), bench.folders()) == ([], [])
 
 
 @needs_luanti

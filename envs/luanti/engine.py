@@ -171,8 +171,8 @@ class Engine:
                 reason = f"{error}{self._last_words()}"
             except OSError as error:
                 self.stop()
-                where, reason = error.filename or tempfile.gettempdir(), error.strerror or error
-                raise LuantiError(f"{where}: cannot be written: {reason}") from error
+                where = error.filename or tempfile.gettempdir()
+                raise LuantiError(f"{where}: cannot be written: {error.strerror or error}") from error
             except BaseException:
                 self.stop()
                 raise
