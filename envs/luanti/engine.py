@@ -69,6 +69,7 @@ class Engine:
     """
 
     def __init__(self, compiler: Compiler) -> None:
+        self._owner = os.getpid()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._open: list[int] = []
         self._screen: mmap.mmap | None = None
@@ -107,10 +108,10 @@ class Engine:
                 self._check(deadline)
             time.sleep(POLL_S)
         picture = self.picture()
-        words = self._read_line(deadline).split()
-        if words[0] != str(self._id):
-            raise EngineDied(f"an answer to {words[0]} came in place of {self._id}")
-        return picture, words[1:]
+        while True:
+            number, *words = self._read_line(deadline).split()
+            if int(number) == self._id:  # else to a command whose sender was interrupted
+                return picture, words
 
     def picture(self) -> NDArray[np.uint8]:
         """What is on the screen now, (H, W, 3) RGB."""
@@ -251,6 +252,8 @@ class Engine:
 
     def stop(self) -> None:
         """End the processes and remove the folder; safe to call again."""
+        if os.getpid() != self._owner:
+            return  # a copy in a forked process
         for process in self._processes.values():
             process.kill()
             process.wait()

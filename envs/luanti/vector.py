@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,14 @@ class LuantiVectorEnv(VoxelVectorEnv):
         return observation, self._reward.copy(), info["success"].copy(), self._truncated.copy(), info
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
-        self._pov = self._pov.copy()  # what was handed out stays as it was
+        seen, self._pov = self._pov, self._pov.copy()  # what was handed out stays as it was
         before = self.worlds.state_dict()
         try:
             self._play_all(actions)
         except BaseException:  # all worlds have taken the step, or none
             self.worlds.load_state_dict(before)
-            self._built[:] = False
+            self._pov = seen
+            self._forget()
             raise
         info = {"invalid_action": self._invalid.copy(), "success": self._success.copy(), "pose": self.worlds.pose - [1, 1, 0]}
         return self._observe(), info
@@ -88,7 +89,10 @@ class LuantiVectorEnv(VoxelVectorEnv):
         if len(self.engines) == 1:
             self._play(0, actions)
         else:
-            list(self._threads.map(lambda number: self._play(number, actions), range(len(self.engines))))
+            running = [self._threads.submit(self._play, number, actions) for number in range(len(self.engines))]
+            wait(running)
+            for engine in running:
+                engine.result()
 
     def _play(self, number: int, actions: NDArray[np.int64]) -> None:
         """The part of one engine: world n has the slot n // engines of the engine n % engines."""
@@ -133,7 +137,12 @@ class LuantiVectorEnv(VoxelVectorEnv):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        """The engines' worlds are no longer those of the arrays, and must be built anew."""
         self._built[:] = False
+        self._success = self.worlds.stage == len(self.spec_task.goal)
 
     def close_extras(self, **_: Any) -> None:
         """End the engines; nothing of them is left."""

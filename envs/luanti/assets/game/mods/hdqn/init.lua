@@ -33,7 +33,8 @@ local function node(name, red, tile, more)
 		tiles[i] = string.format("%s^[multiply:#%02x%02x%02x", tile, grey, grey, grey)
 	end
 	local definition = {
-		tiles = tiles, paramtype = "light", paramtype2 = "color", palette = "hdqn_palette" .. red .. ".png", light_source = minetest.LIGHT_MAX,
+		tiles = tiles, paramtype = "light", light_source = minetest.LIGHT_MAX,
+		paramtype2 = "color", palette = "hdqn_palette" .. red .. ".png",
 		walkable = false, pointable = false, sunlight_propagates = true, use_texture_alpha = "opaque",
 	}
 	for key, value in pairs(more) do definition[key] = value end
@@ -157,7 +158,6 @@ end
 
 function stages.settle(now)
 	if now < pending.ready then return end
-	if #pending.left == 0 then return pending.turn and "turn" or "done" end
 	for i = #pending.left, 1, -1 do
 		if player:send_mapblock(pending.left[i]) then
 			pending.asked = true
@@ -174,7 +174,11 @@ function stages.settle(now)
 		end
 		return
 	end
-	pending.ready = pending.asked and now + pending.patience or now
+	if pending.asked then
+		pending.asked, pending.ready = false, now + pending.patience
+		return
+	end
+	return pending.turn and "turn" or "done"
 end
 
 function stages.turn()
