@@ -1,6 +1,6 @@
 """Measure the Luanti world against what is promised of it; the results go to benchmarks/results/luanti.json.
 
-    python -m benchmarks.luanti [conformance] [settle] [determinism] [speed] [faults]
+    python -m benchmarks.luanti [conformance] [settle] [determinism] [speed] [speed64] [faults]
 
 Nothing else should run meanwhile, as `speed` measures time; `settle` makes its own noise.
 """
@@ -426,6 +426,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "settle": all_settle,
     "determinism": all_determinism,
     "speed": lambda: luanti_speed("luanti", 1),
+    "speed64": lambda: luanti_speed("luanti", 1, worlds=64),
     "faults": all_faults,
 }
 

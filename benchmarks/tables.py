@@ -161,10 +161,11 @@ def luanti() -> str:
     if part := found.get("determinism"):
         same = "identical bit for bit" if part["identical"] else "NOT identical"
         lines.append(f"| {part['runs']} runs of {part['steps']:,} steps with one seed | {same} |")
-    if part := found.get("speed"):
+    for part in [found[name] for name in ("speed", "speed64") if name in found]:
         lines.append(
-            f"| steps of 84x84 RGB | {part['steps_per_second']:,.0f} a second, {part['steps_per_million_turns']:.1f} while a "
-            f"Python loop counts to a million; reset {part['reset_ms_median']:.0f} ms (median) |"
+            f"| steps of 84x84 RGB, worlds in an engine: {part['worlds']} | {part['steps_per_second']:,.0f} a second, "
+            f"{part['steps_per_million_turns']:.1f} while a Python loop counts to a million; "
+            f"reset {part['reset_ms_median']:.0f} ms (median) |"
         )
     if part := found.get("faults"):
         total = sum(part["faults"].values())
