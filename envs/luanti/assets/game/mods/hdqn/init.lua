@@ -45,12 +45,12 @@ for _, pair in ipairs(task.nodes) do
 	local material, look = pair[1], pair[2]
 	for red = 0, task.shades - 1 do
 		local suffix, tile = material .. "_" .. look .. "_" .. red, "hdqn_" .. look .. ".png"
-		-- What can be walked through is drawn from all sides also where it meets another block, as one may stand in it.
-		node("hdqn:block" .. suffix, red, tile, {drawtype = task.solid[material] and "normal" or "allfaces"})
+		local function box(...) return {drawtype = "nodebox", node_box = {type = "fixed", fixed = {...}}} end
+		-- What can be walked through is a box, since one may stand in it and then must see the sides of blocks that it touches.
+		local whole = task.solid[material] and {drawtype = "normal"} or box(-0.5, -0.5, -0.5, 0.5, 0.5, 0.5)
+		node("hdqn:block" .. suffix, red, tile, whole)
 		if task.item[material] then
-			node("hdqn:item" .. suffix, red, tile, {
-				drawtype = "nodebox", node_box = {type = "fixed", fixed = {-0.25, -0.5, -0.25, 0.25, 0, 0.25}},
-			})
+			node("hdqn:item" .. suffix, red, tile, box(-0.25, -0.5, -0.25, 0.25, 0, 0.25))
 		end
 	end
 end
