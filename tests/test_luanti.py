@@ -55,6 +55,21 @@ def test_the_rules_are_those_of_the_embedded_world(name: str) -> None:
 
 
 @needs_luanti
+def test_curtains_side_by_side_hide_each_other_from_within() -> None:
+    doc = {
+        "map": "#######\n#.ee..#\n#.eeP.#\n#.p.P.#\n#######",
+        "legend": {"#": "stone", "e": ["exit", "exit"], "P": "portal", "p": {"floor": "pad"}},
+        "actions": ["forward", "turn_left", "turn_right"],
+        "start": ".e",
+        "step_limit": 40,
+        "goal": {"reach": "p"},
+    }
+    found = bench.conformance(parse_task(doc, "curtains"), 200, seed=1)
+    assert found["differences"] == 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
 def test_without_shaders_the_rules_are_the_same_and_the_pictures_are_not() -> None:
     found = bench.conformance(load_task("three_rooms"), 150, seed=1, worlds=3, kind=LuantiPlainVectorEnv)
     assert found["differences"] == 0

@@ -46,8 +46,9 @@ for _, pair in ipairs(task.nodes) do
 	for red = 0, task.shades - 1 do
 		local suffix, tile = material .. "_" .. look .. "_" .. red, "hdqn_" .. look .. ".png"
 		local function box(...) return {drawtype = "nodebox", node_box = {type = "fixed", fixed = {...}}} end
-		-- What can be walked through is a box, since one may stand in it and then must see the sides of blocks that it touches.
-		local whole = task.solid[material] and {drawtype = "normal"} or box(-0.5, -0.5, -0.5, 0.5, 0.5, 0.5)
+		-- What can be walked through is a box, since one may stand in it and then must see the sides of the blocks that it touches;
+		-- a little less than whole, as the engine leaves out the sides between two whole ones.
+		local whole = task.solid[material] and {drawtype = "normal"} or box(-0.4999, -0.4999, -0.4999, 0.4999, 0.4999, 0.4999)
 		node("hdqn:block" .. suffix, red, tile, whole)
 		if task.item[material] then
 			node("hdqn:item" .. suffix, red, tile, box(-0.25, -0.5, -0.25, 0.25, 0, 0.25))
