@@ -1,12 +1,14 @@
 """Measure the Luanti world against what is promised of it; the results go to benchmarks/results/luanti.json.
 
-    python -m benchmarks.luanti [conformance] [settle] [determinism] [speed] [speed64] [faults]
+    python -m benchmarks.luanti [conformance] [settle] [determinism] [speed] [speed64] [faults] [--share 0.1]
 
-Nothing else should run meanwhile, as `speed` measures time; `settle` makes its own noise.
+--share takes so much of the steps, frames or faults. Nothing else should run meanwhile, as `speed` measures time; `settle` makes
+its own noise.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -388,9 +390,9 @@ def faults(count: int, seed: int, kinds: list[str] | None = None) -> dict[str, A
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 
-def all_conformance() -> dict[str, Any]:
+def all_conformance(share: float) -> dict[str, Any]:
     specs = [load_task(name) for name in task_names()] + [generated_task(seed) for seed in range(20)]
-    each = -(-10_000 // len(specs))
+    each = round(share * 10_000 / len(specs) + 0.5)
     parts = {spec.name: conformance(spec, each, seed=number) for number, spec in enumerate(specs)}
     return {
         "steps": sum(part["steps"] for part in parts.values()),
@@ -401,41 +403,45 @@ def all_conformance() -> dict[str, Any]:
     }
 
 
-def all_settle() -> dict[str, Any]:
-    result: dict[str, Any] = {"idle": settle(crowded(), 4000, seed=1)}
+def all_settle(share: float) -> dict[str, Any]:
+    result: dict[str, Any] = {"idle": settle(crowded(), round(share * 4000), seed=1)}
     with busy(3):
-        result["busy"] = settle(crowded(), 2000, seed=2)
+        result["busy"] = settle(crowded(), round(share * 2000), seed=2)
     return result
 
 
-def all_determinism() -> dict[str, Any]:
-    spec = crowded()
-    digests = [digest(spec, 3000, seed=1) for _ in range(2)]
+def all_determinism(share: float) -> dict[str, Any]:
+    spec, steps = crowded(), round(share * 3000)
+    digests = [digest(spec, steps, seed=1) for _ in range(2)]
     with busy(3):
-        digests.append(digest(spec, 3000, seed=1))
-    return {"steps": 3000, "runs": len(digests), "identical": len(set(digests)) == 1}
+        digests.append(digest(spec, steps, seed=1))
+    return {"steps": steps, "runs": len(digests), "identical": len(set(digests)) == 1}
 
 
-def all_faults() -> dict[str, Any]:
+def all_faults(share: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as own, mock.patch.object(tempfile, "tempdir", own):
-        return faults(200, seed=1)
+        return faults(round(share * 200), seed=1)
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "conformance": all_conformance,
     "settle": all_settle,
     "determinism": all_determinism,
-    "speed": lambda: luanti_speed("luanti", 1),
-    "speed64": lambda: luanti_speed("luanti", 1, worlds=64),
+    "speed": lambda _: luanti_speed("luanti", 1),
+    "speed64": lambda _: luanti_speed("luanti", 1, worlds=64),
     "faults": all_faults,
 }
 
 
 def main() -> None:
-    for name in sys.argv[1:] or PARTS:
+    parser = argparse.ArgumentParser(description="Measure the Luanti world.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--share", type=float, default=1.0)
+    arguments = parser.parse_args()
+    for name in arguments.parts or PARTS:
         found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         print(name, flush=True)
-        found[name] = PARTS[name]()
+        found[name] = PARTS[name](arguments.share)
         found["version"] = luanti.version()
         write_text(RESULT, json.dumps(found, indent=1) + "\n")
 

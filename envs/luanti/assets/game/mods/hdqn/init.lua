@@ -137,9 +137,9 @@ local function begin(id, world, slot, write, patience, turn)
 	channel:send_all("wake " .. id)
 end
 
-local function turned(angle)
-	local _, yaw = room.pose(task, pending.world, pending.slot)
-	player:set_look_horizontal(yaw + angle)
+-- Turn away by quarters, and only by such angles as the agent itself has: the way back from another would not be exact.
+local function turn_away(quarters)
+	player:set_look_horizontal(task.yaws[(pending.world.heading + 3 * quarters) % 12])
 end
 
 -- Each returns the next stage; nil for the same once more.
@@ -170,7 +170,7 @@ function stages.settle(now)
 		pending.ready = now + AGAIN
 		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
 			pending.turns = pending.turns + 1
-			turned(pending.turns * math.pi / 2)
+			turn_away(pending.turns)
 			room.touch(pending.world, pending.slot)
 		end
 		return
@@ -183,7 +183,7 @@ function stages.settle(now)
 end
 
 function stages.turn()
-	turned(math.pi / 2)
+	turn_away(1)
 	pending.heard = 0
 	return "turned"
 end
