@@ -177,7 +177,7 @@ def luanti() -> str:
 
 
 def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    labels = {"idle": "on an idle machine", "busy": "beside three busy processes"}
+    labels = {"idle": "as the machine was", "busy": "beside three busy processes"}
     return [(labels[name], run) for name, run in part.items()]
 
 
