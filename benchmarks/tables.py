@@ -150,7 +150,8 @@ def luanti() -> str:
     if part := found.get("conformance"):
         lines.append(
             f"| the same actions in both worlds, {len(part['tasks'])} tasks | {part['differences']} differences of reward, end, "
-            f"inventory, pose, blocks or `invalid_action` in {part['steps']:,} steps; {part['pixels_unlike']:.2%} of the pixels |"
+            f"inventory, pose, blocks or `invalid_action` in {part['steps']:,} steps; "
+            f"{part['pixels_unlike']:.2%} of the pixels differ |"
         )
     if part := found.get("settle"):
         lines.append(
