@@ -75,43 +75,39 @@ def cells(name: str, seed: int) -> list[list[Cell]]:
     ]
 
 
-def summarise(name: str, seeds: list[int]) -> Summary:
-    """Every arm over the seeds that are done; what a command reports of several heads or tasks becomes an arm each."""
+def add(summary: Summary, name: str, seed: int) -> None:
+    """Add a seed's results to the summary; what a command reports of several heads or tasks becomes an arm each."""
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    summary: Summary = {}
-    for seed in seeds:
-        for cell in (cell for stage in cells(name, seed) for cell in stage):
-            result = cell.result
-            if result is None:
-                continue
-            parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
-            for arm, part in parts.items():
-                entry = summary.setdefault(cell.experiment, {}).setdefault(
-                    arm, {"command": f"h-dqn {cell.command}", "revision": revision, "per_seed": {}, "runs": {}}
-                )
-                entry["per_seed"][str(seed)] = part["success_rate"]
-                entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in ("run", "heads", "tasks")}
-    for arms in summary.values():
-        for entry in arms.values():
+    for cell in (cell for stage in cells(name, seed) for cell in stage):
+        result = cell.result
+        assert result is not None
+        parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
+        for arm, part in parts.items():
+            entry = summary.setdefault(cell.experiment, {}).setdefault(arm, {"per_seed": {}, "runs": {}})
+            entry |= {"command": f"h-dqn {cell.command}", "revision": revision}
+            entry["per_seed"][str(seed)] = part["success_rate"]
+            entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in ("run", "heads", "tasks")}
             mean, half = mean_ci(list(entry["per_seed"].values()))
             entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
-    return summary
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="a file benchmarks/NAME.toml")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 to this")
+    parser.add_argument("--first", type=int, default=1, help="begin with this seed, and keep the results of those before it")
     parser.add_argument("--episodes", type=int, default=1000, help="unseen episodes of each evaluation")
     arguments = parser.parse_args()
-    seeds = list(range(1, arguments.seeds + 1))
+    seeds = list(range(arguments.first, arguments.seeds + 1))
     path = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
+    summary: Summary = json.loads(path.read_text()) if arguments.first > 1 else {}
     for seed in seeds:
         for stage in cells(arguments.name, seed):
             side_by_side = min(CORES, len(stage))
             with ThreadPoolExecutor(side_by_side) as pool:
                 list(pool.map(lambda cell: cell.run(CORES // side_by_side, arguments.episodes), stage))  # noqa: B023
-        write_text(path, json.dumps(summarise(arguments.name, seeds), indent=1) + "\n")
+        add(summary, arguments.name, seed)
+        write_text(path, json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -82,18 +82,19 @@ PAPER: dict[str, Any] = {
     "pickup": ("about 100 %", "about 100 %"),
     "break": ("about 100 %", "about 79 %"),
     "placement": ("about 100 %", "about 79 %"),
-    "two_rooms": {"h-drln": "about 76 %", "flat-double": "about 50 %", "zero-shot": "between the two"},
+    "two_rooms": {"h-drln": "about 76 %", "flat-dqn": "about 50 %", "zero-shot": "between the two"},
     "three_rooms": {
         "array": "about 85 %, Double 91 %",
-        "distilled": "",
         "distilled-double": "about 94 %",
         "flat-double": "never solves it",
     },
 }
 
 
-def paper() -> Any:
-    return json.loads((ROOT / "benchmarks" / "results" / "paper.json").read_text())
+def reproduced(name: str = "paper") -> Any:
+    """What ``reproduce.py`` wrote of NAME: experiment -> arm -> figures; nothing where it was not run."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def percent(entry: dict[str, Any]) -> str:
@@ -106,7 +107,7 @@ def percent(entry: dict[str, Any]) -> str:
 
 
 def skills() -> str:
-    found = paper()
+    found = reproduced()
     lines = ["| skill | alone | paper | distilled | paper |", "|---|---|---|---|---|"]
     for name, entry in found["skills"].items():
         head = found["distilled"].get(name)
@@ -116,25 +117,61 @@ def skills() -> str:
 
 
 def controllers() -> str:
-    found = paper()
+    found, more = reproduced(), reproduced("ablations")
     lines = ["| task | agent | success | paper | environment steps |", "|---|---|---|---|---|"]
     labels = {
         "h-drln": "controller with navigation1",
         "zero-shot": "navigation1 alone, not trained here",
         "array": "controller, a network each skill",
         "distilled": "controller, one distilled network",
+        "distilled-dqn": "the same, DQN targets",
         "distilled-double": "the same, Double-DQN targets",
+        "flat": "no skills",
+        "flat-dqn": "no skills, DQN targets",
         "flat-double": "no skills, Double-DQN targets",
     }
     for task in ("two_rooms", "three_rooms"):
-        for arm, entry in found[task].items():
-            steps = next(iter(entry["runs"].values())).get("env_steps", 0) if arm != "zero-shot" else 0
-            lines.append(f"| {task} | {labels[arm]} | {percent(entry)} | {PAPER[task][arm]} | {steps:,} |")
+        arms = {**found[task], **more.get(task, {})}
+        for arm, label in labels.items():
+            if arm in arms:
+                steps = next(iter(arms[arm]["runs"].values())).get("env_steps", 0) if arm != "zero-shot" else 0
+                lines.append(f"| {task} | {label} | {percent(arms[arm])} | {PAPER[task].get(arm, '')} | {steps:,} |")
     return "\n".join(lines)
 
 
+def ablations() -> str:
+    found = reproduced("ablations").get("three_rooms", {})
+    arms = {"everything": reproduced()["three_rooms"]["array"], **found}
+    labels = {
+        "everything": "everything that is on by default",
+        "gamma-once-a-decision": "the discount once a decision instead of once a step",
+        "no-goal-termination": "skills run for k steps instead of ending at their goal",
+        "interruption": "and interruption where another option is worth more",
+        "no-intra-option": "no learning from the steps inside a skill",
+        "intra-option-all": "and these steps teach every option that agrees",
+        "no-success-memory": "no memory of successes",
+        "grown-from-two-rooms": "started from the controller of two_rooms, its head grown",
+        "nothing": "none of these",
+    }
+    lines = ["| three_rooms, array of skills | success | environment steps to 95 % |", "|---|---|---|"]
+    for arm, label in labels.items():
+        if arm in arms:
+            steps = [run["env_steps_to_95"] for run in arms[arm]["runs"].values()]
+            lines.append(f"| {label} | {percent(arms[arm])} | {soonest(steps)} |")
+    return "\n".join(lines)
+
+
+def soonest(steps: list[int | None]) -> str:
+    """Mean and interval of the seeds that got there, and how many did."""
+    there = [float(each) for each in steps if each is not None]
+    if not there:
+        return "never"
+    mean, half = mean_ci(there)
+    return f"{mean:,.0f}" + (f" ± {half:,.0f}" if len(there) > 1 else "") + f" ({len(there)} of {len(steps)} seeds)"
+
+
 def rooms() -> str:
-    found = paper()["rooms"]
+    found = reproduced()["rooms"]
     lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
     for task in dict.fromkeys(name.rpartition("-")[0] for name in found):
         lines.append(
@@ -182,7 +219,15 @@ def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(labels[name], run) for name, run in part.items()]
 
 
-TABLES = {"luanti": luanti, "demo": demo, "speed": speed, "skills": skills, "controllers": controllers, "rooms": rooms}
+TABLES = {
+    "luanti": luanti,
+    "demo": demo,
+    "speed": speed,
+    "skills": skills,
+    "controllers": controllers,
+    "ablations": ablations,
+    "rooms": rooms,
+}
 
 
 def render(text: str) -> str:

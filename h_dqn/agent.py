@@ -106,12 +106,12 @@ class Agent:
         if not len(batch.option):
             return []
         target_D = self.lambda_targets(batch)
-        obs, option = self._tensor(batch.obs), self._tensor(batch.option)
+        frames, start, option = self._tensor(batch.frames), self._tensor(batch.start), self._tensor(batch.option)
         losses = []
         for _ in range(self.config.epochs):
             order = self._tensor(self._rng.permutation(len(target_D)))
             for rows in torch.split(order, self.config.batch_size):
-                loss, _ = self._regress(obs[rows], option[rows], target_D[rows], torch.ones(()))
+                loss, _ = self._regress(frames[start[rows]], option[rows], target_D[rows], torch.ones(()))
                 losses.append(loss)
         return losses
 
@@ -121,9 +121,8 @@ class Agent:
         while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
             self._updates += 1
             batch = replay.sample(c.batch_size, c.n_step, success=c.success_memory)
-            loss, error = self._regress(
-                self._tensor(batch.obs), self._tensor(batch.option), self.n_step_targets(batch), self._tensor(batch.weight)
-            )
+            obs = self._tensor(batch.frames[batch.start])
+            loss, error = self._regress(obs, self._tensor(batch.option), self.n_step_targets(batch), self._tensor(batch.weight))
             losses.append(loss)
             if c.priority:
                 replay.set_priority(batch.id, error.cpu().numpy())
@@ -133,42 +132,43 @@ class Agent:
     def n_step_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the replay learner."""
         rewards, length = self._tensor(batch.rewards) * self.config.reward_scale, self._tensor(batch.length)
+        bootstrap, gap = self._judged(batch)
         terminated = self._tensor(batch.terminated)
-        target = smdp_target(rewards, length, self._bootstrap(batch), terminated, self.config.discount, self._exponent(length))
-        return target + self._gap(batch)
+        return smdp_target(rewards, length, bootstrap, terminated, self.config.discount, self._exponent(length)) + gap
 
     @torch.no_grad()
     def lambda_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the rollout learner."""
         c, length = self.config, self._tensor(batch.length)
         reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
+        bootstrap, gap = self._judged(batch)
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
-        discount = c.discount ** self._exponent(length)
-        return q_lambda(reward, discount, self._bootstrap(batch), terminated, following, c.trace) + self._gap(batch)
+        return q_lambda(reward, c.discount ** self._exponent(length), bootstrap, terminated, following, c.trace) + gap
 
     def _exponent(self, length: Tensor) -> Tensor:
         return length if self.config.discount_by == "step" else torch.ones_like(length)
 
-    def _bootstrap(self, batch: Decisions) -> Tensor:
-        """What is expected from the end of each decision on, (B,)."""
-        available = self._tensor(batch.available)
-        q = self._values(self.target, batch.end_obs)
+    def _judged(self, batch: Decisions) -> tuple[Tensor, Tensor]:
+        """What is expected from the end of each decision on, and the action gap where it was made; both (B,)."""
+        option, start, end = self._tensor(batch.option), self._tensor(batch.start), self._tensor(batch.end)
+        available, frames = self._tensor(batch.available), self._tensor(batch.frames)
+        gap = torch.zeros(len(option), device=self.device)
+        if self.config.gap:
+            q_UO = self._values(self.target, frames)
+            q_end = q_UO[end]
+            gap = action_gap(q_UO[start], option, self._tensor(batch.allowed), self.config.gap)
+        else:
+            q_end = self._values(self.target, frames[end])
         best = (
-            double_q_bootstrap(self._values(self.network, batch.end_obs), q, available)
+            double_q_bootstrap(self._values(self.network, frames[end]), q_end, available)
             if self.config.double and self.target is not self.network
-            else masked_max(q, available)
+            else masked_max(q_end, available)
         )
-        return option_bootstrap(q, best, self._tensor(batch.option), self._tensor(batch.persists))
+        return option_bootstrap(q_end, best, option, self._tensor(batch.persists)), gap
 
-    def _gap(self, batch: Decisions) -> Tensor:
-        if not self.config.gap:
-            return torch.zeros(len(batch.option), device=self.device)
-        q = self._values(self.target, batch.obs)
-        return action_gap(q, self._tensor(batch.option), self._tensor(batch.allowed), self.config.gap)
-
-    def _values(self, network: QNetwork, obs: NDArray[np.uint8]) -> Tensor:
-        """Q-values (B, O), a minibatch at a time: activations of a whole round would outgrow the caches."""
-        return torch.cat([network(rows) for rows in torch.split(self._tensor(obs), self.config.batch_size)])
+    def _values(self, network: QNetwork, frames: Tensor) -> Tensor:
+        """Q-values (U, O), a minibatch at a time: activations of a whole round would outgrow the caches."""
+        return torch.cat([network(rows) for rows in torch.split(frames, self.config.batch_size)])
 
     def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""

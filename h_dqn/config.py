@@ -34,7 +34,7 @@ class Config:
     """length of the run, in environment steps over all worlds together"""
     worlds: int = 64
     """worlds that run at once"""
-    size: int = 48
+    size: int = 64
     """height and width of a frame, in pixels"""
     stack: int = 2
     """grey frames in one observation; more show motion and the recent past, and cost time"""
@@ -119,7 +119,7 @@ class Config:
 
     evaluate_every: int = 20_000
     """environment steps between two validations"""
-    validation_episodes: int = 500
+    validation_episodes: int = 250
     """greedy episodes of a validation"""
     device: str = "auto"
     """auto, cpu or cuda"""

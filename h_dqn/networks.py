@@ -30,10 +30,10 @@ class Architecture:
 ARCHITECTURES = {
     # Mnih et al. 2015, with the padding of Tessler et al.'s code.
     "nature": Architecture(((32, 8, 4), (64, 4, 2), (64, 3, 1)), hidden=512, norm=False, padding=1),
-    # Small enough for two cores at 48x48; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
-    "compact": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
+    # Small enough for two cores at 64x64; LayerNorm is what lets it learn without a target network (Gallici et al. 2024).
+    "compact": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
     # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
-    "slim": Architecture(((16, 5, 3), (32, 3, 2), (32, 3, 1)), hidden=240, norm=True),
+    "slim": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=240, norm=True),
 }
 
 

@@ -21,11 +21,12 @@ from h_dqn.sum_tree import SumTree
 class Decisions:
     """A batch of B decisions (or of chains of n decisions, which look just the same). S frames a stack, K steps at most."""
 
-    obs: NDArray[np.uint8]  # (B, S, H, W) where it was made
+    frames: NDArray[np.uint8]  # (U, S, H, W) the observations where decisions were made or ended, each once
+    start: NDArray[np.int64]  # (B,) which of ``frames`` it was made at
+    end: NDArray[np.int64]  # (B,) which of ``frames`` it ended at
     option: NDArray[np.int64]  # (B,)
     rewards: NDArray[np.float32]  # (B, K) raw, 0 from its length on
     length: NDArray[np.int64]  # (B,) environment steps
-    end_obs: NDArray[np.uint8]  # (B, S, H, W) where it ended
     allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
     available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
@@ -267,13 +268,16 @@ class SMDPReplay:
         length = last - first
         step = np.arange(length.max(initial=1))
         rewards = self._reward[world[:, None], (first[:, None] + step) % self.rows]
+        # Most decisions begin where another ended: each observation is built, and later judged, once.
+        place, index = np.unique(np.concatenate([first, last]) * self.worlds + np.tile(world, 2), return_inverse=True)
         position = {n: i for i, n in enumerate(number.tolist())}
         return Decisions(
-            obs=self._stacked(world, first),
+            frames=self._stacked(place % self.worlds, place // self.worlds),
+            start=index[: len(number)],
+            end=index[len(number) :],
             option=store["option"][slot].astype(np.int64),
             rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
             length=length,
-            end_obs=self._stacked(world, last),
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             available=store["available"][end],
@@ -283,7 +287,7 @@ class SMDPReplay:
             id=number,
         )
 
-    def _stacked(self, world: NDArray[np.int32], row: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def _stacked(self, world: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The observation at these rows, (B, S, H, W): the newest frame last, zeros before the episode's start."""
         back = np.arange(self.stack - 1, -1, -1)
         frames: NDArray[np.uint8] = self._frames[world[:, None], (row[:, None] - back) % self.rows]

@@ -149,10 +149,11 @@ def agent_with(q: list[float], config: Config = TINY) -> Agent:
 
 
 def batch_of(**changes: Any) -> Decisions:
-    obs = np.zeros((1, 1, 8, 8), np.uint8)
+    zero = np.zeros(1, np.int64)
     every = np.ones((1, 3), bool)
     plain: dict[str, Any] = {
-        "obs": obs, "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]), "end_obs": obs,
+        "frames": np.zeros((1, 1, 8, 8), np.uint8), "start": zero, "end": zero,
+        "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
         "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip

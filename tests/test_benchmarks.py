@@ -52,9 +52,10 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     )
     for name, value in (("ROOT", tmp_path), ("RUNS", tmp_path / "runs" / "reproduce")):
         monkeypatch.setattr(reproduce, name, value)
-    monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--seeds", "2", "--episodes", "4"])
-    reproduce.main()
     written = tmp_path / "benchmarks" / "results" / "tiny.json"
+    for seed in ("1", "2"):  # the second run keeps what the first found
+        monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--first", seed, "--seeds", seed, "--episodes", "4"])
+        reproduce.main()
     first = written.read_text()
     summary = json.loads(first)
     assert set(summary) == {"skills", "two_rooms", "rooms"}

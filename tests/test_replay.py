@@ -95,8 +95,10 @@ def check(film: Film, batch: Any, n_step: int = 1) -> None:
         assert not batch.rewards[i, len(rewards) :].any()
         assert batch.option[i] == first["option"]
         assert batch.terminated[i] == last["terminated"]
-        for name, source in (("obs", first), ("allowed", first), ("end_obs", last), ("available", last)):
-            np.testing.assert_array_equal(getattr(batch, name)[i], source[name], err_msg=name)
+        np.testing.assert_array_equal(batch.frames[batch.start[i]], first["obs"])
+        np.testing.assert_array_equal(batch.frames[batch.end[i]], last["end_obs"])
+        np.testing.assert_array_equal(batch.allowed[i], first["allowed"])
+        np.testing.assert_array_equal(batch.available[i], last["available"])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -11,7 +11,7 @@ from h_dqn.networks import QNetwork
 from h_dqn.options import OptionRunner
 from skills_library.skill import DeepSkill, count_weights
 
-SHAPE, ACTIONS = (2, 48, 48), ("forward", "turn_left", "turn_right", "use")
+SHAPE, ACTIONS = (2, 64, 64), ("forward", "turn_left", "turn_right", "use")
 COUNTS, WORLDS, REPEATS, ROUNDS = (4, 16, 64), 64, 30, 7
 
 

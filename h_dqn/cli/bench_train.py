@@ -39,7 +39,7 @@ PEER_WORLDS, PEER_STEPS = 8, 500_000
 
 def compare(seed: int, limit_s: float) -> dict[str, Any]:
     """Both learners on the same task, observations and machine; each stops when it reaches the goal on unseen episodes."""
-    config = replace(PRESETS["fast"], evaluate_every=5_000)
+    config = replace(PRESETS["fast"], evaluate_every=5_000, validation_episodes=EPISODES)
     worlds = task_worlds(TASK, "voxel", config.size, config.stack)
     peer = _peer(worlds, seed, limit_s)
     ours = _ours(worlds, config, seed)
