@@ -199,7 +199,7 @@ def test_without_luanti_one_line_says_what_to_install(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    refused(capsys, "evaluate navigation1 --task navigation1 --world luanti --episodes 1", "minetest and Xvfb and setpriv", INSTALL)
+    refused(capsys, "train skill navigation1 --world luanti --preset smoke", "minetest and Xvfb and setpriv", INSTALL)
     assert h_dqn("doctor --world luanti") == 0
     assert "LACKS" in capsys.readouterr().out
 
