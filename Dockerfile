@@ -17,3 +17,11 @@ USER app
 WORKDIR /home/app
 ENTRYPOINT ["h-dqn"]
 CMD ["--help"]
+
+# With the world of `--world luanti`. Build: docker build --target luanti -t h-dqn-luanti .
+FROM embedded AS luanti
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends minetest xvfb \
+    && rm -rf /var/lib/apt/lists/*
+USER app

@@ -180,7 +180,54 @@ def rooms() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"demo": demo, "speed": speed, "skills": skills, "controllers": controllers, "ablations": ablations, "rooms": rooms}
+def luanti() -> str:
+    """The rows of what has been measured; parts of the result file may be missing."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "luanti.json").read_text())
+    lines = ["| | measured |", "|---|---|"]
+    if part := found.get("conformance"):
+        lines.append(
+            f"| the same actions in both worlds, {len(part['tasks'])} tasks | {part['differences']} differences of reward, end, "
+            f"inventory, pose, blocks or `invalid_action` in {part['steps']:,} steps; "
+            f"{part['pixels_unlike']:.2%} of the pixels differ |"
+        )
+    if part := found.get("settle"):
+        lines.append(
+            "| frames that differ from what the screen shows 40 ms later | "
+            + "; ".join(f"{run['wrong']} of {run['frames']:,} {label}" for label, run in _settled(part))
+            + " |"
+        )
+    if part := found.get("determinism"):
+        same = "identical bit for bit" if part["identical"] else "NOT identical"
+        lines.append(f"| {part['runs']} runs of {part['steps']:,} steps with one seed | {same} |")
+    for part in [found[name] for name in ("speed", "speed64") if name in found]:
+        lines.append(
+            f"| steps of 84x84 RGB, worlds in an engine: {part['worlds']} | {part['steps_per_second']:,.0f} a second, "
+            f"{part['steps_per_million_turns']:.1f} while a Python loop counts to a million; "
+            f"reset {part['reset_ms_median']:.0f} ms (median) |"
+        )
+    if part := found.get("faults"):
+        total = sum(part["faults"].values())
+        lines.append(
+            f"| {total} faults: {', '.join(part['faults'])} | {part['differences']} numbers of steps or states differ, "
+            f"{part['orphans']} processes and {part['leftovers']} files are left |"
+        )
+    return "\n".join(lines)
+
+
+def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    labels = {"idle": "as the machine was", "busy": "beside three busy processes"}
+    return [(labels[name], run) for name, run in part.items()]
+
+
+TABLES = {
+    "luanti": luanti,
+    "demo": demo,
+    "speed": speed,
+    "skills": skills,
+    "controllers": controllers,
+    "ablations": ablations,
+    "rooms": rooms,
+}
 
 
 def render(text: str) -> str:

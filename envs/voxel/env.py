@@ -35,6 +35,7 @@ class VoxelEnv(gym.Env[Observation, np.int64]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
+    VECTOR: type[VoxelVectorEnv] = VoxelVectorEnv
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class VoxelEnv(gym.Env[Observation, np.int64]):
         fov: float = 70.0,
         render_mode: str | None = None,
     ) -> None:
-        self.vector = VoxelVectorEnv(1, task, size, fov)
+        self.vector = self.VECTOR(1, task, size, fov)
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.render_mode = render_mode
@@ -75,6 +76,7 @@ class VoxelEnv(gym.Env[Observation, np.int64]):
         return None
 
     def close(self) -> None:
+        self.vector.close()
         if self.render_mode == "human" and has_display():
             import cv2
 

@@ -86,16 +86,19 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
+        observation, info = self._advance(self._checked(actions))
+        success = info["success"]
+        reward = np.where(success, self.spec_task.reward_success, self.spec_task.reward_step)
+        truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
+        return observation, reward, success.copy(), truncated, info
+
+    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         actions = np.asarray(actions)
         if not self._ready.all():
             raise gym.error.ResetNeeded("call reset() before step()")
         if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(self.spec_task.actions):
             raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {len(self.spec_task.actions) - 1}")
-        observation, info = self._advance(actions)
-        success = info["success"]
-        reward = np.where(success, self.spec_task.reward_success, self.spec_task.reward_step)
-        truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
-        return observation, reward, success.copy(), truncated, info
+        return actions
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
         worlds, rules, camera = self.worlds, self.worlds.rules, self._camera

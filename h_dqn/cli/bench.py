@@ -16,9 +16,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from h_dqn.cli.bench_luanti import luanti_speed
 from h_dqn.cli.bench_skills import skills_cost
 from h_dqn.cli.bench_train import compare
 from h_dqn.cli.errors import UserError
+from h_dqn.cli.worlds import World
 
 PEER = "MiniWorld-OneRoom-v0"
 SECONDS = 2.0
@@ -30,13 +32,15 @@ class Bench:
 
     world: frames per second of the world, against MiniWorld in the same run, and how the speed scales.
     A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench`
-    and OpenGL (libgl1, libegl1).
+    and OpenGL (libgl1, libegl1). With --world luanti: steps per second of that world, and the ratio to a plain Python loop.
     skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
     train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same observations.
     """
 
     what: tyro.conf.Positional[Literal["world", "train", "skills"]]
     """what to measure"""
+    world: World = "voxel"
+    """world: which one"""
     seed: int = 1
     """train: decides everything random"""
     limit_s: float = 1800.0
@@ -45,10 +49,13 @@ class Bench:
     """print the result as one JSON object"""
 
     def run(self) -> None:
-        if self.what == "world":
+        if self.what == "world" and self.world == "voxel":
             self._world()
             return
-        result = compare(self.seed, self.limit_s) if self.what == "train" else skills_cost()
+        if self.what == "world":
+            result = luanti_speed(self.world, self.seed)
+        else:
+            result = compare(self.seed, self.limit_s) if self.what == "train" else skills_cost()
         print(json.dumps(result) if self.json else "\n".join(f"{key}: {value}" for key, value in result.items()))
 
     def _world(self) -> None:

@@ -22,7 +22,7 @@ from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import write_video
 from h_dqn.cli.policy import Policy, find_policy
 from h_dqn.cli.runs import Plan, Run, new_folder
-from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
+from h_dqn.cli.worlds import IDS, TaskWorlds, World, task_worlds
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation, evaluate
 from h_dqn.options import OptionRunner
@@ -251,6 +251,8 @@ class TasksShow:
 
     task: Name
     """a task's name or the path of a task file"""
+    world: World = "voxel"
+    """which world draws it"""
     picture: Path | None = None
     """where to write the pictures, as PNG; default: <task>.png"""
     seed: int = 1
@@ -271,7 +273,7 @@ class TasksShow:
         goal = ", then ".join(f"{stage.kind} {stage.item} {stage.char}".strip().replace("  ", " ") for stage in task.goal)
         print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
               f"a step, {task.reward_success:g} for the last")  # fmt: skip
-        envs = gym.make_vec("envs:Voxel/Task-v0", num_envs=8, task=task, size=168)
+        envs = gym.make_vec(IDS[self.world], num_envs=8, task=task, size=168)
         obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]
         sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
         if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):

@@ -6,12 +6,15 @@ import importlib.util
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
 from envs.voxel.env import has_display
+from h_dqn.cli.worlds import World
 
 GOOD, LACKS, NOTE = "ok", "LACKS", "note"
 
@@ -20,9 +23,22 @@ GOOD, LACKS, NOTE = "ok", "LACKS", "note"
 class Doctor:
     """Say what this machine has and lacks, and what to do about it."""
 
+    world: World = "voxel"
+    """also try whether this world can be started"""
+
     def run(self) -> None:
         console = Console(highlight=False)
-        for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer):
+        for check in (
+            _python,
+            _processor,
+            _torch,
+            _opencv,
+            _display,
+            _video,
+            _disk,
+            _peer,
+            partial(_luanti, self.world != "voxel"),
+        ):
             verdict, text = _safely(check)
             console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")
 
@@ -34,7 +50,7 @@ def _safely(check: Callable[[], Verdict]) -> Verdict:
     try:
         return check()
     except Exception as error:  # a doctor that dies of what it finds is no help
-        return LACKS, f"{check.__name__.strip('_')}: {' '.join(str(error).split())}"
+        return LACKS, f"{getattr(check, '__name__', 'luanti').strip('_')}: {' '.join(str(error).split())}"
 
 
 def _python() -> Verdict:
@@ -85,3 +101,20 @@ def _peer() -> Verdict:
     if importlib.util.find_spec("miniworld"):
         return GOOD, "miniworld, the peer of `h-dqn bench world`"
     return NOTE, "no miniworld, the peer of `h-dqn bench world`; install it with: pip install -e '.[bench]'"
+
+
+def _luanti(start: bool) -> Verdict:
+    from envs.luanti import engine
+    from envs.luanti.vector import LuantiVectorEnv
+
+    try:
+        version = engine.version()
+        if start:
+            began = time.perf_counter()
+            LuantiVectorEnv(1, size=84).close()
+            return GOOD, f"{version} on a virtual screen, started in {time.perf_counter() - began:.1f} s"
+    except engine.LuantiError as error:
+        return LACKS if start else NOTE, f"no Luanti, the world of `--world luanti`: {error}"
+    if version not in engine.TESTED:
+        return NOTE, f"{version}: `--world luanti` is tested with {engine.TESTED} only"
+    return GOOD, f"{version}, the world of `--world luanti`"

@@ -36,21 +36,22 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
     temporary.replace(path)
 
 
-def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], captions: Sequence[str], fps: int = 6) -> None:
-    """An mp4 of ``frames`` (H, W, 3), enlarged, each with its caption underneath."""
+def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], captions: Sequence[str], fps: int = 6, width: int = 336) -> None:
+    """An mp4 of ``frames`` (H, W, 3), enlarged to ``width`` pixels, each with its caption underneath."""
     import imageio.v2 as imageio
 
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
     writer: Any = imageio.get_writer(temporary, fps=fps, codec="libx264", quality=8, macro_block_size=None)
     with writer:
         for frame, caption in zip(frames, captions, strict=True):
-            writer.append_data(captioned(frame, caption))
+            writer.append_data(captioned(frame, caption, width))
     temporary.replace(path)
 
 
-def captioned(frame: NDArray[np.uint8], caption: str, side: int = 336) -> NDArray[np.uint8]:
-    """``frame`` enlarged to ``side`` pixels, with a line of text in a bar of 32 pixels below."""
-    picture: Any = cv2.resize(frame, (side, side), interpolation=cv2.INTER_NEAREST)
-    bar = np.zeros((32, side, 3), np.uint8)
+def captioned(frame: NDArray[np.uint8], caption: str, width: int = 336) -> NDArray[np.uint8]:
+    """``frame`` enlarged to ``width`` pixels, with a line of text in a bar of 32 pixels below."""
+    height = width * frame.shape[0] // frame.shape[1]
+    picture: Any = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
+    bar = np.zeros((32, width, 3), np.uint8)
     cv2.putText(bar, caption, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return np.vstack([picture, bar])

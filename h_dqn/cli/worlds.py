@@ -11,8 +11,8 @@ from gymnasium.vector import VectorEnv
 from envs.task import TaskSpec, load_task
 from envs.wrappers import GreyStack
 
-World = Literal["voxel"]
-IDS = {"voxel": "envs:Voxel/Task-v0"}
+World = Literal["voxel", "luanti", "luanti-plain"]
+IDS = {"voxel": "envs:Voxel/Task-v0", "luanti": "envs:Luanti/Task-v0", "luanti-plain": "envs:LuantiPlain/Task-v0"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+-- The rules of a task, as in envs/voxel/world.py: cells and headings are whole numbers, a cell is (z * width + x), counted from 0.
+-- A world is a table: depth, width, height, blocks[cell * height + y], floor[cell], items[cell], marks[cell], x, z, heading,
+-- inventory[material], stage, steps. Materials are numbers, 0 is air.
+
+local AIR, HEADINGS = 0, 12
+local rules = {}
+
+local function cell_ahead(world)
+	local side = math.floor((world.heading + 1) / 3) % 4
+	local x = world.x + (side == 1 and 1 or 0) - (side == 3 and 1 or 0)
+	local z = world.z + (side == 2 and 1 or 0) - (side == 0 and 1 or 0)
+	return x, z, z * world.width + x
+end
+
+function rules.held(world)
+	for material = 1, #world.inventory do
+		if world.inventory[material] > 0 then return material end
+	end
+	return AIR
+end
+
+local function blocked(task, world, cell)
+	local feet, head = world.blocks[cell * world.height], world.blocks[cell * world.height + 1]
+	return task.solid[feet] or task.solid[head]
+end
+
+-- Each returns whether it had an effect and, if it did, the cell that it changed.
+local actions = {}
+
+function actions.forward(task, world)
+	local x, z, cell = cell_ahead(world)
+	if blocked(task, world, cell) then return false end
+	world.x, world.z = x, z
+	return true
+end
+
+function actions.turn_left(_, world)
+	world.heading = (world.heading - 1) % HEADINGS
+	return true
+end
+
+function actions.turn_right(_, world)
+	world.heading = (world.heading + 1) % HEADINGS
+	return true
+end
+
+actions["break"] = function(task, world)
+	local _, _, cell = cell_ahead(world)
+	local blocks, feet = world.blocks, cell * world.height
+	-- The block at eye level if there is one, else the one at the feet; a door breaks whole, as both are one material.
+	local material = blocks[feet + 1] ~= AIR and blocks[feet + 1] or blocks[feet]
+	if not task.breakable[material] then return false end
+	for body = feet, feet + 1 do
+		if blocks[body] == material then blocks[body] = AIR end
+	end
+	if task.drops[material] ~= AIR and world.items[cell] == AIR then
+		world.items[cell] = task.drops[material]
+	end
+	return true, cell
+end
+
+function actions.pick_up(task, world)
+	local _, _, cell = cell_ahead(world)
+	if world.items[cell] == AIR or blocked(task, world, cell) then
+		cell = world.z * world.width + world.x
+	end
+	local item = world.items[cell]
+	if item == AIR then return false end
+	world.items[cell] = AIR
+	world.inventory[item] = world.inventory[item] + 1
+	return true, cell
+end
+
+function actions.place(_, world)
+	local _, _, cell = cell_ahead(world)
+	local feet, held = cell * world.height, rules.held(world)
+	if held == AIR or world.blocks[feet] ~= AIR or world.blocks[feet + 1] ~= AIR or world.items[cell] ~= AIR then
+		return false
+	end
+	world.inventory[held] = world.inventory[held] - 1
+	world.blocks[feet] = held
+	return true, cell
+end
+
+local function marked(mark, stage)
+	return math.floor(mark / 2 ^ stage) % 2 == 1
+end
+
+-- Each says whether a predicate of the goal, stage number `stage` from 0, is true now.
+local goals = {}
+
+function goals.reach(_, world, stage)
+	return marked(world.marks[world.z * world.width + world.x], stage)
+end
+
+function goals.hold(_, world, _, goal)
+	return world.inventory[goal.item] > 0
+end
+
+function goals.broken(task, world, stage)
+	for cell = 0, world.depth * world.width - 1 do
+		if marked(world.marks[cell], stage) and blocked(task, world, cell) then return false end
+	end
+	return true
+end
+
+function goals.placed_at(_, world, stage, goal)
+	for cell = 0, world.depth * world.width - 1 do
+		if marked(world.marks[cell], stage) and world.blocks[cell * world.height] == goal.item then return true end
+	end
+	return false
+end
+
+-- Count the stages of the goal that are complete; returns whether all are.
+function rules.judge(task, world)
+	while world.stage < #task.goal do
+		local goal = task.goal[world.stage + 1]
+		if not goals[goal.kind](task, world, world.stage, goal) then break end
+		world.stage = world.stage + 1
+	end
+	return world.stage == #task.goal
+end
+
+-- One step. Returns reward, terminated, truncated, whether the action had no effect, and the cell that it changed or nil.
+function rules.step(task, world, action)
+	world.steps = world.steps + 1
+	local effect, cell = actions[action](task, world)
+	local success = rules.judge(task, world)
+	local reward = success and task.reward_success or task.reward_step
+	return reward, success, world.steps >= task.step_limit and not success, not effect, cell
+end
+
+return rules

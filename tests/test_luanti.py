@@ -1,0 +1,237 @@
+"""The Luanti world: the same play as in the embedded world, one exact frame a step, and nothing left behind whatever happens."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from benchmarks import luanti as bench
+from envs.luanti import engine
+from envs.luanti.compile import SLOTS, Compiler, exact_yaw
+from envs.luanti.engine import INSTALL, LuantiError
+from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
+from envs.task import HEADINGS, TaskError, load_task, parse_task, task_names
+from envs.voxel.vector import VoxelVectorEnv
+from tests.test_cli import h_dqn, last_json, refused
+
+try:
+    engine.programs()
+    MISSING = ""
+except LuantiError as error:
+    MISSING = str(error)
+
+needs_luanti = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be full")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Engines live in the test's own folder, and are gone at its end."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    yield
+    gc.collect()
+    assert (bench.running(), bench.folders()) == ([], [])
+
+
+@needs_luanti
+@pytest.mark.parametrize("name", [*task_names(), "generated0", "generated4", "generated12"])
+def test_the_rules_are_those_of_the_embedded_world(name: str) -> None:
+    """And so are the pictures, but for some pixels on the edges of texels."""
+    seed = name.removeprefix("generated")
+    spec = bench.generated_task(int(seed)) if seed != name else load_task(name)
+    found = bench.conformance(spec, 150, seed=1, worlds=3)
+    assert found["steps"] >= 150
+    assert found["differences"] == 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_curtains_side_by_side_hide_each_other_from_within() -> None:
+    doc = {
+        "map": "#######\n#.ee..#\n#.eeP.#\n#.p.P.#\n#######",
+        "legend": {"#": "stone", "e": ["exit", "exit"], "P": "portal", "p": {"floor": "pad"}},
+        "actions": ["forward", "turn_left", "turn_right"],
+        "start": ".e",
+        "step_limit": 40,
+        "goal": {"reach": "p"},
+    }
+    found = bench.conformance(parse_task(doc, "curtains"), 200, seed=1)
+    assert found["differences"] == 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_without_shaders_the_rules_are_the_same_and_the_pictures_are_not() -> None:
+    found = bench.conformance(load_task("three_rooms"), 150, seed=1, worlds=3, kind=LuantiPlainVectorEnv)
+    assert found["differences"] == 0
+    assert found["pixels_unlike"] > 0.1
+
+
+@needs_luanti
+def test_a_frame_is_that_of_its_step() -> None:
+    with bench.busy(1):
+        found = bench.settle(bench.crowded(), 120, seed=1)
+    assert found["frames"] >= 120
+    assert found["edits"] > 5
+    assert found["wrong"] == 0
+
+
+@needs_luanti
+def test_the_same_seed_gives_the_same_run_bit_for_bit() -> None:
+    one, other, another = (bench.digest(bench.crowded(), 200, seed) for seed in (1, 1, 2))
+    assert one == other != another
+
+
+@needs_luanti
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs_mount if name == "disk full" else ()) for name in bench.FAULTS])
+def test_a_fault_loses_no_step_and_leaves_nothing(name: str) -> None:
+    found = bench.faults(2, seed=1, kinds=[name])
+    assert found["faults"] == {name: 2}
+    assert found["differences"] == found["orphans"] == found["leftovers"] == 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_check_env_is_clean() -> None:
+    env = gym.make("envs:Luanti/Placement-v0").unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*not passed through gym.make.*|.*render modes but.*")
+        check_env(env, skip_close_check=True)
+    env.close()
+
+
+@needs_luanti
+def test_one_world_renders_and_closes() -> None:
+    env: Any = gym.make("envs:Luanti/Break-v0", size=(40, 60), render_mode="rgb_array")
+    obs, info = env.reset(seed=1)
+    assert obs["pov"].shape == (40, 60, 3)
+    np.testing.assert_array_equal(env.render(), obs["pov"])
+    assert not info["invalid_action"]
+    env.close()
+    env.close()
+
+
+@needs_luanti
+def test_a_saved_world_goes_on() -> None:
+    a, b = (LuantiVectorEnv(2, "three_rooms", 40) for _ in range(2))
+    rng = np.random.default_rng(1)
+    a.reset(seed=3), b.reset(seed=4)
+    for _ in range(10):
+        a.step(rng.integers(6, size=2))
+    b.load_state_dict(a.state_dict())
+    for _ in range(10):
+        actions = rng.integers(6, size=2)
+        one, other = a.step(actions), b.step(actions)
+        np.testing.assert_array_equal(one[0]["pov"], other[0]["pov"])
+        assert bench.differences(a, b, one, other) == 0
+    a.close()
+    b.close()
+
+
+@needs_luanti
+def test_masked_resets_and_seeds() -> None:
+    real, embedded = LuantiVectorEnv(3, "pickup", 40), VoxelVectorEnv(3, "pickup", 40)
+    for envs in (real, embedded):
+        envs.reset(seed=[5, 6, 7])
+    for _ in range(5):
+        before, *_ = real.step(np.array([0, 1, 2]))
+        embedded.step(np.array([0, 1, 2]))
+    mask = np.array([False, True, False])
+    for envs in (real, embedded):
+        after, _ = envs.reset(seed=[None, 9, None], options={"reset_mask": mask})
+        if envs is real:
+            np.testing.assert_array_equal(after["pov"][~mask], before["pov"][~mask])
+    assert bench.differences(real, embedded, (), ()) == 0
+    assert real.worlds.steps.tolist() == [5, 0, 5]
+    real.close()
+
+
+@needs_luanti
+def test_several_engines_play_as_one() -> None:
+    one, two = LuantiVectorEnv(3, "break", 40, engines=1), LuantiVectorEnv(3, "break", 40, engines=2)
+    assert (len(one.engines), len(two.engines)) == (1, 2)
+    one.reset(seed=1), two.reset(seed=1)
+    for action in range(8):
+        actions = np.arange(3) * action % 4
+        assert bench.differences(one, two, one.step(actions), two.step(actions)) == 0
+    one.close()
+    two.close()
+
+
+@needs_luanti
+def test_an_engine_that_nobody_holds_is_gone() -> None:
+    envs = LuantiVectorEnv(1, "break", 40)
+    assert len(bench.running()) == 2
+    del envs
+    gc.collect()
+    assert bench.running() == []
+
+
+@needs_luanti
+def test_training_and_evaluation_in_luanti(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert h_dqn("train skill navigation1 --world luanti --preset smoke --env-steps 64 --episodes 4 --json") == 0
+    assert last_json(capsys)["env_steps"] == 64
+    assert json.loads(Path("skills/navigation1/skill.json").read_text())["task"]["world"] == "luanti"
+    assert h_dqn("evaluate navigation1 --world luanti --episodes 4 --json --video episode.mp4") == 0
+    assert last_json(capsys)["episodes"] == 4
+    assert Path("episode.mp4").stat().st_size > 1000
+
+
+@needs_luanti
+def test_tasks_are_shown_by_luanti_and_the_doctor_knows_it(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert h_dqn("tasks show placement --world luanti --picture p.png") == 0
+    assert Path("p.png").stat().st_size > 10_000
+    assert h_dqn("doctor --world luanti") == 0
+    assert "on a virtual screen, started in" in capsys.readouterr().out
+
+
+def test_without_luanti_one_line_says_what_to_install(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    refused(capsys, "train skill navigation1 --world luanti --preset smoke", "minetest and Xvfb and setpriv", INSTALL)
+    assert h_dqn("doctor --world luanti") == 0
+    assert "LACKS" in capsys.readouterr().out
+
+
+def test_rooms_that_do_not_fit_are_refused() -> None:
+    def room(rows: int, height: int) -> Any:
+        return parse_task(
+            {
+                "map": "\n".join(["." * 40] * rows),
+                "height": height,
+                "step_limit": 9,
+                "legend": {"p": {"floor": "pad"}},
+                "goal": {"hold": "crate"},
+                "inventory": {"crate": 1},
+            },
+            "wide",
+        )
+
+    with pytest.raises(TaskError, match="at most 14 blocks, not 15"):
+        Compiler(room(3, 15), (84, 84), 70.0)
+    embedded = VoxelVectorEnv(1, room(3, 3), 8)
+    embedded.reset(seed=1)
+    with pytest.raises(TaskError, match="at most 32 by 32 cells, not 5 by 42"):
+        Compiler(embedded.spec_task, (84, 84), 70.0).world(embedded.worlds, 0)
+
+
+@needs_luanti
+def test_more_worlds_than_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="each holds 432"):
+        LuantiVectorEnv(SLOTS + 1, "break", 8, engines=1)
+
+
+@pytest.mark.parametrize("heading", range(HEADINGS))
+def test_yaws_are_headings_counter_clockwise(heading: int) -> None:
+    assert np.degrees(exact_yaw(heading)) == pytest.approx(-30 * heading % 360, abs=1e-4)
