@@ -12,15 +12,16 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _register(id: str, **kwargs: str) -> None:
+def _register(world: str, name: str, **kwargs: str) -> None:
     gym.register(
-        id=id,
-        entry_point="envs.voxel.env:VoxelEnv",
-        vector_entry_point="envs.voxel.vector:VoxelVectorEnv",
+        id=f"{world}/{name}-v0",
+        entry_point=f"envs.{world.lower()}.env:{world}Env",
+        vector_entry_point=f"envs.{world.lower()}.vector:{world}VectorEnv",
         kwargs=kwargs,
     )
 
 
-_register("Voxel/Task-v0")
-for _path in sorted(TASKS.glob("*.toml")):
-    _register(f"Voxel/{camel(_path.stem)}-v0", task=_path.stem)
+for _world in ("Voxel", "MineRL"):
+    _register(_world, "Task")
+    for _path in sorted(TASKS.glob("*.toml")):
+        _register(_world, camel(_path.stem), task=_path.stem)

@@ -1,0 +1,25 @@
+"""``import minerl`` on a Python of today: it was frozen with gym 0.19 and NumPy 1.23. Import this module first."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+warnings.filterwarnings("ignore", module="gym|minerl|Pyro4|daemoniker")
+warnings.filterwarnings("ignore", message=".*Gym has been unmaintained.*")
+
+for _name, _kind in {"float": float, "int": int, "bool": bool}.items():
+    if _name not in vars(np):
+        setattr(np, _name, _kind)  # removed in NumPy 1.24
+
+import gym.spaces  # noqa: E402
+
+
+def _set_shape(space: Any, shape: Any) -> None:
+    space._shape = shape
+
+
+# From gym 0.21 on ``shape`` cannot be set, but MineRL's Discrete does.
+gym.spaces.Space.shape = gym.spaces.Space.shape.setter(_set_shape)
