@@ -12,16 +12,16 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _register(world: str, name: str, **kwargs: str) -> None:
+def _register(room: str, world: str, name: str, **kwargs: str) -> None:
     gym.register(
         id=f"{world}/{name}-v0",
-        entry_point=f"envs.{world.lower()}.env:{world}Env",
-        vector_entry_point=f"envs.{world.lower()}.vector:{world}VectorEnv",
+        entry_point=f"envs.{room}.env:{world}Env",
+        vector_entry_point=f"envs.{room}.vector:{world}VectorEnv",
         kwargs=kwargs,
     )
 
 
-for _world in ("Voxel", "MineRL"):
-    _register(_world, "Task")
+for _room, _world in (("voxel", "Voxel"), ("minerl", "MineRL")):
+    _register(_room, _world, "Task")
     for _path in sorted(TASKS.glob("*.toml")):
-        _register(_world, camel(_path.stem), task=_path.stem)
+        _register(_room, _world, camel(_path.stem), task=_path.stem)

@@ -59,11 +59,13 @@ class Room:
         for element in find("DrawBlock"):
             x, y, z = (int(element.attrib[axis]) for axis in "xyz")
             self.grid[y - FLOOR, z, x] = _name({"type": element.attrib["type"]})
-        self.lying = [[int(e.attrib["x"]) + 0.5, int(e.attrib["z"]) + 0.5, e.attrib["type"], 0] for e in find("DrawItem")]
+        self.lying: list[list[Any]] = [
+            [int(e.attrib["x"]) + 0.5, int(e.attrib["z"]) + 0.5, e.attrib["type"], 0] for e in find("DrawItem")
+        ]
         start = find("Placement")[0].attrib
         self.x, self.y, self.z, self.yaw, self.pitch = (float(start[key]) for key in ("x", "y", "z", "yaw", "pitch"))
         self.vx = self.vz = 0.0
-        self.inventory = [[e.attrib["type"], int(e.attrib["quantity"])] for e in find("InventoryObject")]
+        self.inventory: list[list[Any]] = [[e.attrib["type"], int(e.attrib["quantity"])] for e in find("InventoryObject")]
         self.keys = dict.fromkeys(("forward", "back", "sneak", "attack"), 0)
         self.attacked: tuple[tuple[int, int, int] | None, int] = (None, 0)
         self.rest = 0  # ticks until the next block can be broken
@@ -206,7 +208,7 @@ class Picture:
         types = item_types(task)
         self.number = {
             _name({"type": types[name]} if material.item else block_of(material)): task.number(name)
-            for name, material in reversed(task.materials.items())
+            for name, material in reversed(list(task.materials.items()))
         }
         self.through = {task.number(name) for name, material in task.materials.items() if not material.solid}
         self.worlds.look[0] = np.arange(len(task.material_names))
@@ -220,7 +222,7 @@ class Picture:
             door = room.task.number("door")
             numbers = np.array([0 if name == "air" else self.number.get(name, door) for name in room.grid[:-1].ravel()], np.uint8)
             numbers = numbers.reshape(room.grid[:-1].shape)
-            depth, width = numbers.shape[1:]
+            _, depth, width = room.grid.shape
             blocks = numbers[1:].transpose(1, 2, 0)
             # An opening with the colour of a curtain on its floor is a curtain.
             opening = np.isin(numbers[0], list(self.through))
@@ -243,7 +245,8 @@ class Picture:
             worlds.tint, rules.actions, rules.solid, rules.breakable, rules.drops, rules.goal_kind, rules.goal_item, camera.zoom,
             camera.pitch, camera.ceiling, camera.textures, camera.hand,
         )  # fmt: skip
-        return self.pov[0]
+        picture: np.ndarray[Any, Any] = self.pov[0]
+        return picture
 
 
 def _name(attributes: Any) -> str:

@@ -1,5 +1,6 @@
 """MineRL's own client, in the worker: one Minecraft, attached to or started here, and the episodes played in it."""
 
+# ruff: noqa: I001  (the shim comes first)
 from __future__ import annotations
 
 import contextlib
@@ -7,7 +8,7 @@ import logging
 import socket
 from typing import Any
 
-import envs.minerl.mission  # noqa: F401  (the shim, before minerl)
+import envs.minerl.shim  # noqa: F401
 import minerl.env._multiagent as multiagent
 import numpy as np
 from minerl.env.malmo import InstanceManager, MinecraftInstance

@@ -48,7 +48,8 @@ class Mission:
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> Mission:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in doc.items()})
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in doc.items()}
+        return cls(**fields)
 
 
 @cache
@@ -190,7 +191,7 @@ def _doors(spec: TaskSpec, episode: Episode, solid: NDArray[np.bool_]) -> list[t
         return []
     door = spec.number("door")
     body = episode.blocks[:, :, :2]
-    shut = solid[body].any(2)
+    shut: NDArray[np.bool_] = np.asarray(solid[body].any(2))
     found: list[tuple[tuple[int, ...], Block]] = []
     for z, x in np.argwhere((body == door).all(2)).tolist():
         if not (0 < z < len(shut) - 1 and 0 < x < shut.shape[1] - 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from envs.minerl.instance import Pool, Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.task import TaskSpec
-from envs.voxel.env import first_world
+from envs.voxel.env import _first
 from envs.voxel.vector import Observation
 
 
@@ -23,7 +24,7 @@ class MineRLEnv(gym.Env[Observation, np.int64]):
     transition. ``reset`` waits for a Minecraft that works, and raises :class:`envs.minerl.instance.MineRLError` if there is none.
 
     Args:
-        task, size, settings, pool: see :class:`envs.minerl.vector.MineRLVectorEnv`.
+        task, size, address, settings, pool: see :class:`envs.minerl.vector.MineRLVectorEnv`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -32,11 +33,12 @@ class MineRLEnv(gym.Env[Observation, np.int64]):
         self,
         task: str | Path | TaskSpec = "navigation1",
         size: int | tuple[int, int] = 84,
+        address: str | Sequence[str] = (),
         settings: Settings | None = None,
         pool: Pool | None = None,
         render_mode: str | None = None,
     ) -> None:
-        self.vector = MineRLVectorEnv(1, task, size, settings, pool)
+        self.vector = MineRLVectorEnv(1, task, size, address, settings, pool)
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.render_mode = render_mode
@@ -44,11 +46,11 @@ class MineRLEnv(gym.Env[Observation, np.int64]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         observation, info = self.vector.reset(seed=None if seed is None else [seed])
-        return first_world(observation), first_world(info)
+        return _first(observation), _first(info)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.vector.step(np.array([action]))
-        return first_world(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), first_world(info)
+        return _first(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
     def render(self) -> NDArray[np.uint8] | None:
         """The picture as last seen, (H, W, 3) uint8."""

@@ -188,7 +188,7 @@ class Hands:
         hit, *point = self.sight.ray.tolist()
         if not hit:
             return None
-        eye = self.sight.pose[:3] + [0, EYE, 0]
+        eye = self.sight.pose[:3] + np.array([0, EYE, 0])
         ray = np.array(point) - eye
         x, y, z = np.floor(np.array(point) + 0.02 * ray / max(1e-6, float(np.linalg.norm(ray)))).astype(int).tolist()
         return x, y, z

@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,26 @@ HASTY = 5  # failures after which an address that never answered is given up
 SLOWEST_RETRY = 15.0  # seconds
 
 
+ADDRESSES = "H_DQN_MINERL_ADDRESS"  # in the environment: the default of Settings.addresses, with commas between them
+
+
 class MineRLError(Exception):
     """Minecraft cannot be had, or not any more; one line says why and what to do."""
+
+
+def read_addresses(addresses: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """``("host:9000",)`` -> ``(("host", 9000),)``. Raises :class:`MineRLError` for anything else."""
+    found = []
+    for address in addresses:
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise MineRLError(f"address '{address}': must be host:port, such as localhost:9000")
+        found.append((host, int(port)))
+    return tuple(found)
+
+
+def default_addresses() -> tuple[tuple[str, int], ...]:
+    return read_addresses(filter(None, os.environ.get(ADDRESSES, "").split(",")))
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,8 @@ class Settings:
     """How Minecrafts are had and watched over.
 
     Args:
-        addresses: host and port of each Minecraft that runs already; empty: they are started here.
+        addresses: host and port of each Minecraft that runs already (default: those of ``ADDRESSES``); empty: they are started
+            here.
         launch_s, reset_s, step_s: seconds after which a start, the beginning of an episode, and an action count as failed.
         restarts: failures in a row, with no whole action between them, after which an instance is given up.
         episodes: an instance that was started here is restarted after so many, since Minecraft leaks memory.
@@ -51,7 +70,7 @@ class Settings:
         minecraft: the folder of launchClient.sh, if not that of the installed package.
     """
 
-    addresses: tuple[tuple[str, int], ...] = ()
+    addresses: tuple[tuple[str, int], ...] = field(default_factory=default_addresses)
     launch_s: float = 300.0
     reset_s: float = 120.0
     step_s: float = 30.0
@@ -238,7 +257,8 @@ class Instance:
         hopeless = not self._worked and (fatal or (unreachable and self.failures >= HASTY))
         if hopeless or self.failures > self.settings.restarts:
             if unreachable and self.address:
-                self.reason = f"{self.name}: no Minecraft answers there ({reason.partition(':')[0]}); start one, or mend the address"
+                kind = reason.partition(":")[0]
+                self.reason = f"{self.name}: no Minecraft answers there ({kind}); start one, or give the address of one"
             self.stop()
             self.state = GIVEN_UP
         self._retry = time.monotonic() + (0.0 if self.failures < 2 else min(SLOWEST_RETRY, 0.1 * 2 ** (self.failures - 2)))

@@ -85,7 +85,8 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> int:
                     return port
             if ended is not None:
                 said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {said[-1] if said else 'it said nothing'}")
+                last = said[-1] if said else "it said nothing"
+                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {last}")
             time.sleep(0.05)
 
 

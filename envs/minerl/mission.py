@@ -54,7 +54,7 @@ class LineOfSight(TranslationHandler):
 
 
 class Room(EnvSpec):
-    """The mission as MineRL's environment. Rewards and quitting are left to us: the mod may lose a reward that comes with the end."""
+    """The mission as MineRL's environment. Rewards and ends are left to us: the mod may lose a reward that comes with an end."""
 
     def __init__(self, mission: Mission) -> None:
         self.mission = mission

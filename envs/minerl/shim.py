@@ -22,4 +22,5 @@ def _set_shape(space: Any, shape: Any) -> None:
 
 
 # From gym 0.21 on ``shape`` cannot be set, but MineRL's Discrete does.
-gym.spaces.Space.shape = gym.spaces.Space.shape.setter(_set_shape)
+_space: Any = gym.spaces.Space
+_space.shape = _space.shape.setter(_set_shape)

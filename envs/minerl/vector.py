@@ -1,12 +1,14 @@
 """N Minecrafts as one ``gymnasium.vector.VectorEnv`` with the observations, rewards and infos of the embedded worlds.
 
-The rules are those of ``envs.voxel.world``, kept beside Minecraft: they know what was drawn and what has been taken since. An action
-changes them only as far as Minecraft's observations confirm it, and the pose is always the one that Minecraft reports.
+The rules are those of ``envs.voxel.world``, kept beside Minecraft: they know what was drawn and what has been taken since. An
+action changes them only as far as Minecraft's observations confirm it, and the pose is always the one that Minecraft reports.
 """
 
 from __future__ import annotations
 
 import atexit
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.minerl.drawing import check_task, draw, item_types, yaw_of
-from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, Settings, wait
+from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, Settings, read_addresses, wait
 from envs.task import HEADINGS, TaskSpec, load_task
 from envs.voxel.vector import Observation, spaces
 from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, Worlds, act, cell_ahead, held_item, holds
@@ -43,6 +45,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         num_envs: number of Minecrafts.
         task: a task's name, the path of a task file, or a :class:`TaskSpec`.
         size: pixels of a picture, (height, width) or one number for a square.
+        address: ``host:port`` of the Minecraft that runs already, or of several.
         settings: how Minecrafts are had and watched over.
         pool: Minecrafts shared with other environments, instead of ``settings``. One that begins another's episode ends ours.
     """
@@ -54,6 +57,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         num_envs: int = 1,
         task: str | Path | TaskSpec = "navigation1",
         size: int | tuple[int, int] = 84,
+        address: str | Sequence[str] = (),
         settings: Settings | None = None,
         pool: Pool | None = None,
         render_mode: str | None = None,
@@ -68,7 +72,10 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.worlds = Worlds(self.spec_task, num_envs)
         self._types = item_types(self.spec_task)
-        self._own_pool = Pool(num_envs, settings or Settings()) if pool is None else None
+        settings = settings or Settings()
+        if address:
+            settings = replace(settings, addresses=read_addresses([address] if isinstance(address, str) else address))
+        self._own_pool = Pool(num_envs, settings) if pool is None else None
         self.pool = pool or self._own_pool
         assert self.pool is not None
         self.instances = self.pool.instances[:num_envs]
@@ -185,8 +192,10 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         """What the worker is to do. An action that the rules say has no effect is one tick of waiting."""
         worlds, rules = self.worlds, self.worlds.rules
         x, z, heading = worlds.pose[n].tolist()
-        state = [worlds.blocks[n].copy(), worlds.kind[n].copy(), worlds.items[n].copy(), worlds.pose[n].copy()]
-        if not act(code, *state, worlds.inventory[n].copy(), rules.solid, rules.breakable, rules.drops):
+        blocks, kind, items, pose, inventory = (
+            array[n].copy() for array in (worlds.blocks, worlds.kind, worlds.items, worlds.pose, worlds.inventory)
+        )
+        if not act(code, blocks, kind, items, pose, inventory, rules.solid, rules.breakable, rules.drops):
             return ["wait"]
         ahead_x, ahead_z = cell_ahead(x, z, heading)
         home, axis = yaw_of(heading), yaw_of((heading + 1) // 3 * 3)
@@ -206,7 +215,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             return ["collect", x, z, self._type(item), int(worlds.inventory[n, item]) + 1, axis, home]
         if code == PLACE:
             return ["place", ahead_x, ahead_z, self._type(int(held_item(worlds.inventory[n]))), axis, home]
-        return ["turn", yaw_of(int(state[3][2]))]
+        return ["turn", yaw_of(int(pose[2]))]
 
     def _type(self, item: int) -> str:
         return self._types[self.spec_task.material_names[item]]

@@ -48,7 +48,10 @@ def serve(link: Link, settings: dict[str, Any]) -> None:
                 verb, *arguments = request["act"]
                 assert verb in VERBS
                 did = getattr(client.hands, verb)(*arguments)
-        except Exception as error:
+        except Exception as problem:
+            error: BaseException = problem
+            if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+                error = error.__context__  # the client hides a refused connection behind its wish to start a Minecraft
             ticks = client.hands.ticks - before if client.hands else 0
             client.drop()
             link.send({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", "ticks": ticks})

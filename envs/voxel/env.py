@@ -51,16 +51,16 @@ class VoxelEnv(gym.Env[Observation, np.int64]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         observation, info = self.vector.reset(seed=None if seed is None else [seed])
-        return self._single(observation), first_world(info)
+        return self._single(observation), _first(info)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.vector.step(np.array([action]))
-        return self._single(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), first_world(info)
+        return self._single(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
     def _single(self, observation: Observation) -> Observation:
         if self.render_mode == "human":
             self.render()
-        return first_world(observation)
+        return _first(observation)
 
     def render(self) -> NDArray[np.uint8] | None:
         """The picture as last drawn, (H, W, 3) uint8; in mode "human" it is shown in a window instead."""
@@ -92,9 +92,9 @@ def has_display() -> bool:
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def first_world(batch: dict[str, Any]) -> dict[str, Any]:
+def _first(batch: dict[str, Any]) -> dict[str, Any]:
     """World 0 out of nested dicts of arrays; numbers come out as arrays of no dimension, as their spaces say."""
     return {
-        key: first_world(value) if isinstance(value, dict) else value[0] if value.ndim > 1 else np.asarray(value[0])
+        key: _first(value) if isinstance(value, dict) else value[0] if value.ndim > 1 else np.asarray(value[0])
         for key, value in batch.items()
     }

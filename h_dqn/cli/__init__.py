@@ -10,6 +10,7 @@ from typing import Any
 import tyro
 
 from envs.materials import MaterialError
+from envs.minerl.instance import MineRLError
 from envs.task import TaskError
 from h_dqn.checkpoint import CheckpointError
 from h_dqn.cli import commands
@@ -35,7 +36,7 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except (UserError, TaskError, MaterialError, SkillError, CheckpointError, ConfigError) as error:
+    except (UserError, TaskError, MaterialError, MineRLError, SkillError, CheckpointError, ConfigError) as error:
         return _refuse(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
