@@ -76,9 +76,10 @@ def test_replay_holds_every_whole_step_and_no_other() -> None:
     for _ in range(200):
         run._step()
     whole = run.replay._gather(np.arange(run.replay.made), 1, np.ones(run.replay.made, np.float32))
+    cells = [(int(a), int(b)) for a, b in zip(whole.obs[:, -1, 0].argmax(1), whole.end_obs[:, -1, 0].argmax(1), strict=True)]
     stored = Counter(
-        (int(run.replay._decisions["world"][i]), int(whole.obs[i, -1, 0].argmax()), int(whole.option[i]), float(whole.rewards[i, 0]),
-         int(whole.end_obs[i, -1, 0].argmax()), bool(whole.terminated[i]))
+        (int(run.replay._decisions["world"][i]), cells[i][0], int(whole.option[i]), float(whole.rewards[i, 0]), cells[i][1],
+         bool(whole.terminated[i]))
         for i in range(run.replay.made)
     )  # fmt: skip
     assert stored == Counter(world.log)

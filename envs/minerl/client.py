@@ -25,6 +25,9 @@ class ClientError(Exception):
     """What Minecraft or its client did wrong, in one line."""
 
 
+PATIENCE = 0.8  # share of the parent's deadlines that the client waits for one answer: then this process need not be replaced
+
+
 class Client:
     """Talks to the Minecraft that listens at ``host:port``."""
 
@@ -47,9 +50,9 @@ class Client:
         else:
             self._env.task = room
             self._env._setup_spaces()
-        multiagent.SOCKTIME = self.reset_s
+        multiagent.SOCKTIME = PATIENCE * self.reset_s
         first = self._sight(self._env.reset())
-        self._instance.client_socket.settimeout(self.step_s)
+        self._instance.client_socket.settimeout(PATIENCE * self.step_s)
         place = "place" in mission.actions
 
         def tick(camera: tuple[float, float] = (0.0, 0.0), place_kind: str = "none", **keys: int) -> Sight:

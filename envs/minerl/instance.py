@@ -104,7 +104,7 @@ class Instance:
         self.trusted = True  # it never failed, or has worked since
         self.reply: Reply | None = None
         self.owner: object = None  # whose episode it plays
-        self.lost_ticks = 0  # answered in the action that failed last
+        self.ticks = 0  # of Minecraft, whole ones, in all that it ever played
         self.starts = 0
         self._mission: Mission | None = None  # to be begun as soon as possible
         self._beginning: Mission | None = None  # being begun
@@ -234,10 +234,11 @@ class Instance:
         elif "ready" in told:
             self.state = IDLE
         elif "error" in told:
-            self.lost_ticks = int(told.get("ticks", 0))
+            self.ticks += told.get("ticks", 0)
             self._fail(told["error"], ended="fatal" in told or self.address is None, fatal="fatal" in told)
         else:
             pov = np.frombuffer(body, np.uint8).reshape(told["shape"])
+            self.ticks += told["ticks"]
             self.reply = Reply(told["did"], tuple(told["pose"]), told["counts"], pov, told["ticks"])
             if self.state == ACTING:
                 self.failures, self.trusted, self._worked = 0, True, True
