@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Watch:
             self.reasons[kind] = self.reasons.get(kind, 0) + 1
             fail(instance, reason, ended, fatal)
 
-        Instance._fail = watched  # type: ignore[method-assign]
+        Instance._fail = watched  # type: ignore[method-assign, assignment]
 
 
 def play(env: MineRLVectorEnv, episodes: int, seed: int, violence: float = 0.0) -> dict[str, Any]:
@@ -278,7 +279,7 @@ def scaling(tick_s: float = 0.02, seconds: float = 15.0) -> dict[str, Any]:
 
 
 def main() -> None:
-    parts = {"evaluate": evaluate, "faults": faults, "cost": cost, "scaling": scaling}
+    parts: dict[str, Callable[[], dict[str, Any]]] = {"evaluate": evaluate, "faults": faults, "cost": cost, "scaling": scaling}
     for name in sys.argv[1:] or parts:
         found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         began = time.monotonic()

@@ -49,7 +49,7 @@ class Failing(Corridor):
         lost = ~self.alive | (self.rng.random(self.num_envs) < self.chance)
         self.cell = np.where(lost, before, self.cell)
         for n in np.flatnonzero(~lost):
-            self.log.append((n, before[n], actions[n], reward[n], self.cell[n], terminated[n]))
+            self.log.append((int(n), int(before[n]), int(actions[n]), float(reward[n]), int(self.cell[n]), bool(terminated[n])))
         self.away[lost & self.alive] = self.rng.integers(0, 3, self.num_envs)[lost & self.alive]
         self.alive &= ~(lost | terminated | truncated)
         obs[lost] = NOISE
