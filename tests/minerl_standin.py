@@ -347,6 +347,8 @@ class StandIn:
                     self._step(sock, message.decode())
                 elif message.startswith(b"<StepServer"):
                     pass
+                elif message.startswith(b"<Status"):
+                    _send(sock, b"{}")
                 elif message.startswith(b"<Disconnect"):
                     return
                 else:

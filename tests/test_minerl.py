@@ -69,14 +69,14 @@ def attached(stands: list[StandIn], task: str | TaskSpec, **limits: Any) -> Mine
 
 
 def validate(task: TaskSpec, seed: int) -> None:
-    import minerl
     from lxml import etree
 
+    from envs.minerl.launch import package
     from envs.minerl.mission import Room
 
     global _SCHEMA
     if _SCHEMA is None:
-        _SCHEMA = etree.XMLSchema(etree.parse(str(Path(minerl.__file__).parent / "Malmo" / "Schemas" / "Mission.xsd")))
+        _SCHEMA = etree.XMLSchema(etree.parse(str(package().parent / "Schemas" / "Mission.xsd")))
     room = Room(draw(task, task.sample(np.random.default_rng(seed)), (84, 84)))
     assert _SCHEMA.validate(etree.fromstring(room.to_xml().encode())), _SCHEMA.error_log
 

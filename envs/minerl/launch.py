@@ -86,8 +86,27 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> int:
             if ended is not None:
                 said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
                 last = said[-1] if said else "it said nothing"
-                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {last}")
+                why = "; ".join(problems())
+                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {why or last}")
             time.sleep(0.05)
+
+
+def problems() -> list[str]:
+    """What this machine lacks to run Minecraft, each with the way out."""
+    found = []
+    java = shutil.which("java")
+    if java is None:
+        found.append("there is no java; install a JDK 8 (Ubuntu: apt-get install openjdk-8-jdk)")
+    else:
+        said = subprocess.run([java, "-version"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False).stderr
+        version = said.split('"')[1] if said.count('"') >= 2 else "unknown"
+        if not version.startswith("1.8"):
+            found.append(f"java is version {version}, but MineRL 0.4.4 needs 1.8; install openjdk-8-jdk and put it first in PATH")
+    if not os.environ.get("DISPLAY") and os.environ.get("MINERL_HEADLESS") != "1":
+        found.append("there is no display; run under xvfb-run, or set MINERL_HEADLESS=1 where xvfb-run is installed")
+    if os.environ.get("MINERL_HEADLESS") == "1" and shutil.which("xvfb-run") is None:
+        found.append("MINERL_HEADLESS=1, but there is no xvfb-run (apt-get install xvfb xauth)")
+    return found
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -24,3 +25,10 @@ def _set_shape(space: Any, shape: Any) -> None:
 # From gym 0.21 on ``shape`` cannot be set, but MineRL's Discrete does.
 _space: Any = gym.spaces.Space
 _space.shape = _space.shape.setter(_set_shape)
+
+# Where these are set, as they are under pytest, MineRL checks its own environments at import, which fails with a gym of today.
+_hidden = {name: os.environ.pop(name) for name in ("MINERL_TESTING", "PYTEST_CURRENT_TEST") if name in os.environ}
+import minerl.utils.test  # noqa: E402
+
+minerl.utils.test.SHOULD_ASSERT = False
+os.environ |= _hidden

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ def main() -> None:
     except (EOFError, BrokenPipeError):
         signal.pause()  # the parent is gone: the lifeline ends this
     except Exception as error:
-        link.send({"error": " ".join(str(error).split()), "fatal": True})
+        traceback.print_exc()  # to the log in the private folder
+        reason = str(error) if type(error).__name__ == "LaunchError" else f"{type(error).__name__}: {error}"
+        link.send({"error": " ".join(reason.split()), "fatal": True})
 
 
 if __name__ == "__main__":

@@ -12,22 +12,25 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from envs.voxel.env import has_display
-
-GOOD, LACKS, NOTE = "ok", "LACKS", "note"
+from h_dqn.cli.doctor_minerl import GOOD, LACKS, NOTE, Verdict, minerl_checks
+from h_dqn.cli.worlds import Minecrafts, World
 
 
 @dataclass
-class Doctor:
+class Doctor(Minecrafts):
     """Say what this machine has and lacks, and what to do about it."""
+
+    world: World = "voxel"
+    """also look at what this world needs"""
 
     def run(self) -> None:
         console = Console(highlight=False)
+        if self.world == "minerl":
+            for verdict, text in minerl_checks(self.settings.addresses):
+                console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}", soft_wrap=True)
         for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer):
             verdict, text = _safely(check)
-            console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")
-
-
-Verdict = tuple[str, str]
+            console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}", soft_wrap=True)
 
 
 def _safely(check: Callable[[], Verdict]) -> Verdict:
