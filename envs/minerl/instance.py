@@ -5,6 +5,7 @@ Nothing here blocks but :func:`wait`, and that only for instances that are expec
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import os
@@ -274,10 +275,22 @@ class Pool:
         sweep()
         addresses = settings.addresses or (None,) * count
         self.instances = [Instance(settings, address) for address in addresses[:count]]
+        _open.add(self)
 
     def close(self) -> None:
+        _open.discard(self)
         for instance in self.instances:
             instance.stop()
+
+
+_open: set[Pool] = set()
+
+
+@atexit.register
+def close_pools() -> None:
+    """End all that is still open, as when a command or the program ends."""
+    for pool in list(_open):
+        pool.close()
 
 
 def wait(instances: Sequence[Instance], done: Callable[[], bool]) -> None:

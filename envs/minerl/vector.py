@@ -6,7 +6,6 @@ action changes them only as far as Minecraft's observations confirm it, and the 
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +35,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     ``ticks`` (N,) int
         Minecraft's ticks that the transition took (after a reset: 0).
     ``reason`` (N,) object
-        What failed, as text; empty where nothing did.
+        What failed, as text; empty where nothing did, and missing where nothing did in any world.
 
     No call waits for a Minecraft that has failed, unless none is left that works. If all are beyond repair,
     :class:`envs.minerl.instance.MineRLError` is raised.
@@ -79,7 +78,6 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self.pool = pool or self._own_pool
         assert self.pool is not None
         self.instances = self.pool.instances[:num_envs]
-        atexit.register(self.pool.close)
         self._generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence().generate_state(num_envs)]
         self._seeds: list[int | None] = [None] * num_envs
         self._ready = np.zeros(num_envs, bool)  # has been reset at all
@@ -268,13 +266,14 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def _info(self, lost: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
         reasons = [self._reason(self.instances[n]) if lost[n] else "" for n in range(self.num_envs)]
+        failed = {"reason": np.array(reasons, object)} if lost.any() else {}
         return {
             "invalid_action": invalid,
             "success": (self.worlds.stage == len(self.spec_task.goal)) & ~lost,
             "pose": self.worlds.pose - [1, 1, 0],
             "lost": lost,
             "ticks": ticks,
-            "reason": np.array(reasons, object),
+            **failed,
         }
 
     @staticmethod

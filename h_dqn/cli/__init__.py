@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from envs.materials import MaterialError
-from envs.minerl.instance import MineRLError
+from envs.minerl.instance import MineRLError, close_pools
 from envs.task import TaskError
 from h_dqn.checkpoint import CheckpointError
 from h_dqn.cli import commands
@@ -42,6 +42,8 @@ def run(arguments: list[str]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise
         return _refuse(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
+    finally:
+        close_pools()
     return 0
 
 

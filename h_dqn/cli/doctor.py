@@ -27,10 +27,16 @@ class Doctor(Minecrafts):
         console = Console(highlight=False)
         if self.world == "minerl":
             for verdict, text in minerl_checks(self.settings.addresses):
-                console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}", soft_wrap=True)
+                console.print(
+                    f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}",
+                    soft_wrap=True,
+                )
         for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer):
             verdict, text = _safely(check)
-            console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}", soft_wrap=True)
+            console.print(
+                f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}",
+                soft_wrap=True,
+            )
 
 
 def _safely(check: Callable[[], Verdict]) -> Verdict:
