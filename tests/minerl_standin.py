@@ -121,20 +121,26 @@ class Room:
         return -math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
 
     def ray(self) -> tuple[tuple[int, int, int], tuple[float, float, float], tuple[int, int, int]] | None:
-        """The block under the crosshair (level, z, x), the point on it, and the cell before it; a slow walk in small steps."""
-        dx, dy, dz = self._look()
-        before = None
-        for i in range(1, 4000):
-            t = i * 0.005
-            x, y, z = self.x + t * dx, self.y + EYE + t * dy, self.z + t * dz
-            cell = (math.floor(y) - FLOOR, math.floor(z), math.floor(x))
-            if not (0 <= cell[0] < len(self.grid) and 0 <= cell[1] < self.grid.shape[1] and 0 <= cell[2] < self.grid.shape[2]):
+        """The block under the crosshair (level, z, x), the point on it, and the cell before it."""
+        look = self._look()
+        eye = (self.x, self.y + EYE, self.z)
+        at = [math.floor(value) for value in eye]
+        # The distance along the ray to the next border on each axis, and from one border to the one after it.
+        gap = [abs(1 / d) if d else math.inf for d in look]
+        to = [((1 - v % 1 if d > 0 else v % 1) * g if d else math.inf) for v, d, g in zip(eye, look, gap, strict=True)]
+        before = (at[1] - FLOOR, at[2], at[0])
+        while True:
+            axis = to.index(min(to))
+            t = to[axis]
+            to[axis] += gap[axis]
+            at[axis] += 1 if look[axis] > 0 else -1
+            cell = (at[1] - FLOOR, at[2], at[0])
+            if any(not 0 <= index < length for index, length in zip(cell, self.grid.shape, strict=True)):
                 return None
             if self.grid[cell] != "air":
-                t -= 0.004
-                return cell, (self.x + t * dx, self.y + EYE + t * dy, self.z + t * dz), before or cell
+                x, y, z = (value + t * d for value, d in zip(eye, look, strict=True))
+                return cell, (x, y, z), before
             before = cell
-        return None
 
     def _attack(self) -> None:
         self.rest = max(0, self.rest - 1)
