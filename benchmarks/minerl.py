@@ -301,10 +301,10 @@ def scaling(tick_s: float = 0.02, seconds: float = 15.0) -> dict[str, Any]:
 def main() -> None:
     parts: dict[str, Callable[[], dict[str, Any]]] = {"evaluate": evaluate, "faults": faults, "cost": cost, "scaling": scaling}
     for name in sys.argv[1:] or parts:
-        found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         began = time.monotonic()
-        found[name] = {**parts[name](), "seconds": 0.0}
-        found[name]["seconds"] = round(time.monotonic() - began, 1)
+        measured = parts[name]()
+        found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        found[name] = {**measured, "seconds": round(time.monotonic() - began, 1)}
         print(name, json.dumps(found[name], indent=1), flush=True)
         write_text(RESULT, json.dumps(found, indent=1) + "\n")
 

@@ -160,7 +160,7 @@ def minerl() -> str:
         whole = attached["transitions"] + launched["transitions"]
         differ = attached["differences_from_embedded"] + launched["differences_from_embedded"]
         lines += [
-            f"| {attached['episodes'] + launched['episodes']:,} episodes with {attached['faults_injected']} faults of the protocol and "
+            f"| {attached['episodes'] + launched['episodes']:,} episodes, {attached['faults_injected']} faults of the protocol, "
             f"{launched['processes_killed_or_stopped']} processes killed or stopped | {whole:,} transitions, {differ} unlike the "
             f"embedded world's; {attached['lost_transitions'] + launched['lost_transitions']} dropped |",
             f"| ticks that the stand-in answered whole, and those that were counted | {attached['ticks_answered']:,}, "

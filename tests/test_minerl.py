@@ -148,7 +148,8 @@ def test_any_play_is_as_in_the_embedded_world(name: str) -> None:
             seen, expected = env.reset(options={"reset_mask": over}), twin.reset(options={"reset_mask": over})
     assert not seen[-1]["lost"].any()
     env.close()
-    [stand.close() for stand in stands]
+    for stand in stands:
+        stand.close()
 
 
 def test_check_env_is_clean() -> None:
@@ -170,7 +171,8 @@ def test_a_skill_is_trained_and_evaluated_there(in_tmp: Path, capsys: pytest.Cap
     )
     assert run(["evaluate", "navigation1", "--task", "navigation1", *there]) == 0
     assert "success_rate" in capsys.readouterr().out
-    [stand.close() for stand in stands]
+    for stand in stands:
+        stand.close()
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
@@ -234,7 +236,8 @@ def test_nobody_waits_for_a_dead_one() -> None:
         env.reset(options={"reset_mask": terminated | truncated})
     assert not info["lost"].any()
     env.close()
-    [stand.close() for stand in stands]
+    for stand in stands:
+        stand.close()
 
 
 def test_where_nothing_answers_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,6 +309,6 @@ def test_nothing_outlives_a_killed_parent(monkeypatch: pytest.MonkeyPatch, tmp_p
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     end = time.monotonic() + 10
-    while (processes(tmp_path) or list(tmp_path.glob(f"{PREFIX}*"))) and time.monotonic() < end:
+    while (processes(tmp_path) or any(tmp_path.glob(f"{PREFIX}*"))) and time.monotonic() < end:
         time.sleep(0.02)
     assert time.monotonic() < end
