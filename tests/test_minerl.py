@@ -135,12 +135,13 @@ def test_any_play_is_as_in_the_embedded_world(name: str) -> None:
     stands = [StandIn(name, cheap=True) for _ in range(2)]
     env, twin = attached(stands, name), VoxelVectorEnv(2, name, 8)
     rng, oracle = np.random.default_rng(4), Oracle(env.worlds)
-    seen, expected = env.reset(seed=[3, 4]), twin.reset(seed=[3, 4])
+    seen: tuple[Any, ...] = env.reset(seed=[3, 4])
+    expected: tuple[Any, ...] = twin.reset(seed=[3, 4])
     for _ in range(150):
         assert seen[0]["inventory"]["crate"].tolist() == expected[0]["inventory"]["crate"].tolist()
         assert seen[-1]["pose"].tolist() == expected[-1]["pose"].tolist()
         actions = np.where(rng.random(2) < 0.4, rng.integers(0, env.single_action_space.n, 2), oracle.act())  # type: ignore[attr-defined]
-        seen, expected = env.step(actions), twin.step(actions)  # type: ignore[assignment]
+        seen, expected = env.step(actions), twin.step(actions)
         for one, other in zip(seen[1:4], expected[1:4], strict=True):
             np.testing.assert_array_equal(one, other)
         assert seen[-1]["invalid_action"].tolist() == expected[-1]["invalid_action"].tolist()
