@@ -23,7 +23,8 @@ CMD ["--help"]
 FROM embedded AS learner
 USER root
 RUN pip install --no-cache-dir -r /opt/h-dqn/envs/minerl/requirements.txt \
-    && READTHEDOCS=1 pip install --no-cache-dir --no-deps minerl==0.4.4
+    && READTHEDOCS=1 pip install --no-cache-dir --no-deps minerl==0.4.4 \
+    && mkdir /home/app/runs /home/app/skills && chown app:app /home/app/runs /home/app/skills
 USER app
 
 # Minecraft 1.11.2 with MineRL's mod, and the learner. Contains code of Mojang's: build it yourself and do not publish it.
@@ -66,8 +67,6 @@ COPY --chmod=755 envs/minerl/minecraft.sh /usr/local/bin/minecraft
 RUN pip install -e . && chown -R app:app /opt/h-dqn
 USER app
 WORKDIR /home/app
-# Whether Minecraft listens on port 9000, asked of the kernel: a connection of ours could end the mission that runs.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=300s \
-    CMD ["bash", "-c", "grep -q ':2328 .* 0A ' /proc/net/tcp /proc/net/tcp6 || grep -qs h-dqn /proc/[0-9]*/cmdline"]
+HEALTHCHECK --interval=10s --timeout=5s CMD ["bash", "-c", "grep -qsx Xvfb /proc/[0-9]*/comm"]
 ENTRYPOINT ["tini", "-g", "--", "xvfb-run", "-a", "-s", "-screen 0 1024x768x24 -ac +extension GLX +render -noreset", "h-dqn"]
 CMD ["--help"]
