@@ -6,13 +6,16 @@ Nothing here blocks but :func:`wait`, and that only for instances that are expec
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import math
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,6 +110,7 @@ class Instance:
         self.owner: object = None  # whose episode it plays
         self.ticks = 0  # of Minecraft, whole ones, in all that it ever played
         self.starts = 0
+        self.burials: list[threading.Thread] = []  # of processes and folders that are gone for this instance
         self._mission: Mission | None = None  # to be begun as soon as possible
         self._beginning: Mission | None = None  # being begun
         self._worked = False
@@ -173,17 +177,18 @@ class Instance:
 
     def stop(self) -> None:
         """End the worker and its Minecraft and remove their folder."""
-        if self._process is not None:
-            end_group(self._process.pid)
-            self._process.wait()
-            self._process = None
+        if self._process is not None and self._folder is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            # Minecraft's folder is large: nobody waits for its removal but the end of all.
+            burial = threading.Thread(target=_bury, args=(self._process, self._folder), daemon=True)
+            burial.start()
+            self.burials = [*(thread for thread in self.burials if thread.is_alive()), burial]
+            self._process = self._folder = None
         if self._link is not None:
             self._link.close()
             os.close(self._lifeline)
             self._link = None
-        if self._folder is not None:
-            self._folder.remove()
-            self._folder = None
         if self.state != GIVEN_UP:
             self.state = DOWN
 
@@ -281,6 +286,15 @@ class Pool:
         _open.discard(self)
         for instance in self.instances:
             instance.stop()
+        for instance in self.instances:
+            for thread in instance.burials:
+                thread.join(30)
+
+
+def _bury(process: subprocess.Popen[bytes], folder: Folder) -> None:
+    end_group(process.pid)
+    process.wait()
+    folder.remove()
 
 
 _open: set[Pool] = set()
