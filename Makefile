@@ -4,7 +4,7 @@ SEED ?= 1
 SEEDS ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench reproduce ablate results clean
+.PHONY: setup demo test test-slow test-minerl smoke-minerl lint bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -24,6 +24,19 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# MineRL's Python part without Minecraft, and the tests of its adapter with it.
+.venv/.minerl: .venv/.done envs/minerl/requirements.txt
+	$(BIN)/pip install --quiet -r envs/minerl/requirements.txt
+	READTHEDOCS=1 $(BIN)/pip install --quiet --no-deps minerl==0.4.4
+	touch .venv/.minerl
+
+test-minerl: .venv/.minerl
+	$(BIN)/python -m pytest tests/test_minerl.py
+
+# For a machine with the real Minecraft (ADDRESS=host:port): plays one episode and writes down what was said.
+smoke-minerl: .venv/.minerl
+	$(BIN)/python -m tests.minerl_smoke $(ADDRESS)
 
 lint: setup
 	$(BIN)/ruff check .

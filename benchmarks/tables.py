@@ -219,14 +219,49 @@ def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(labels[name], run) for name, run in part.items()]
 
 
+def minerl() -> str:
+    """Parts of benchmarks/results/minerl.json that have been measured."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "minerl.json").read_text())
+    lines = ["| | measured |", "|---|---|"]
+    if part := found.get("evaluate"):
+        both = [
+            f"{part[world]['success_rate']:.1%} ({part[world]['ci95'][0]:.1%} to {part[world]['ci95'][1]:.1%})"
+            for world in ("embedded", "minerl")
+        ]
+        lines.append(
+            f"| a skill of the embedded world on {part['minerl']['episodes']} episodes, there and here | {both[0]}, {both[1]} |"
+        )
+    if part := found.get("faults"):
+        attached, launched = part["attached"], part["launched"]
+        whole = attached["transitions"] + launched["transitions"]
+        differ = attached["differences_from_embedded"] + launched["differences_from_embedded"]
+        lines += [
+            f"| {attached['episodes'] + launched['episodes']:,} episodes, {attached['faults_injected']} faults of the protocol, "
+            f"{launched['processes_killed_or_stopped']} processes killed or stopped | {whole:,} transitions, {differ} unlike the "
+            f"embedded world's; {attached['lost_transitions'] + launched['lost_transitions']} dropped |",
+            f"| ticks that the stand-in answered whole, and those that were counted | {attached['ticks_answered']:,}, "
+            f"{attached['ticks_counted']:,} |",
+            f"| latest overrun of a deadline; folders and processes left; growth of memory | {part['latest_overrun']:.1%}; "
+            f"{part['left_behind']['folders']}, {part['left_behind']['processes']}; {attached['memory_growth_mib']:.1f} MiB |",
+        ]
+    if part := found.get("cost"):
+        lines.append(f"| processor time of a step beyond that of the client's {part['ticks_per_step']:.1f} ticks | "
+                     f"{part['beyond_client_ms']:.2f} ms |")  # fmt: skip
+    if part := found.get("scaling"):
+        lines.append(f"| steps per second of one and of four, with ticks of 20 ms | {part['one']:.1f}, {part['four']:.1f} "
+                     f"({part['ratio']:.2f} times) |")  # fmt: skip
+    return "\n".join(lines)
+
+
 TABLES = {
-    "luanti": luanti,
     "demo": demo,
     "speed": speed,
     "skills": skills,
     "controllers": controllers,
     "ablations": ablations,
     "rooms": rooms,
+    "luanti": luanti,
+    "minerl": minerl,
 }
 
 

@@ -21,7 +21,7 @@ def _register(room: str, world: str, name: str, **kwargs: str) -> None:
     )
 
 
-for _room, _world in (("voxel", "Voxel"), ("luanti", "Luanti"), ("luanti", "LuantiPlain")):
+for _room, _world in (("voxel", "Voxel"), ("luanti", "Luanti"), ("luanti", "LuantiPlain"), ("minerl", "MineRL")):
     _register(_room, _world, "Task")
     for _path in sorted(TASKS.glob("*.toml")):
         _register(_room, _world, camel(_path.stem), task=_path.stem)

@@ -38,6 +38,8 @@ def evaluate(
 ) -> Evaluation:
     """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of worlds.
 
+    An episode that the world lost is played again and only then counted.
+
     ``interrupt``: an option ends where ``choose`` would pick another.
     """
     seeds = episode_seeds(split, seed, max(episodes, envs.num_envs))
@@ -46,19 +48,22 @@ def evaluate(
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
     first, later = seeds[: envs.num_envs], iter(seeds[envs.num_envs :])
     rollout = Rollout(envs, runner, choose, first, later, choose if interrupt else None)
-    given, done, successes, steps, decisions = min(envs.num_envs, episodes), 0, 0, 0, 0
-    total = 0.0
+    given, done, successes = min(envs.num_envs, episodes), 0, 0
+    # Of the running episode of each world, and of all that are done: steps, decisions, reward.
+    running, sums = np.zeros((envs.num_envs, 3)), np.zeros(3)
     while done < episodes:
         step = rollout.step()
-        steps += int(counted.sum())
-        decisions += int((counted & step.due).sum())
-        total += float(step.reward[counted].sum())
-        successes += int((counted & step.terminated).sum())
-        for n in np.flatnonzero(counted & step.ended):
+        running += np.stack([np.ones(envs.num_envs), step.due, step.reward], 1)
+        running[step.lost] = 0
+        for n in np.flatnonzero(counted & step.ended & ~step.lost):
             done += 1
+            sums += running[n]
+            successes += int(step.terminated[n])
             counted[n] = given < episodes
             given += int(counted[n])
-    return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, total / episodes)
+        running[step.ended] = 0
+    steps, decisions = int(sums[0]), int(sums[1])
+    return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, float(sums[2]) / episodes)
 
 
 def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:

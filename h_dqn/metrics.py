@@ -44,6 +44,7 @@ class Tally:
     def __init__(self, worlds: int, options: list[str]) -> None:
         self.names = options
         self.episodes = 0
+        self.lost = 0
         self._running = np.zeros(worlds)
         self._success: deque[float] = deque(maxlen=300)
         self._return: deque[float] = deque(maxlen=300)
@@ -52,15 +53,18 @@ class Tally:
         self._invalid = self._steps = 0
 
     def add(self, step: Step) -> None:
-        self._running += step.reward
-        self._success.extend(step.terminated[step.ended].astype(float))
-        self._return.extend(self._running[step.ended])
-        self.episodes += int(step.ended.sum())
+        stepped = ~step.lost
+        whole = step.ended & stepped
+        self._running[stepped] += step.reward[stepped]
+        self._success.extend(step.terminated[whole].astype(float))
+        self._return.extend(self._running[whole])
+        self.episodes += int(whole.sum())
+        self.lost += int(step.lost.sum())
         self._running[step.ended] = 0
-        self._decisions += np.bincount(step.option[step.due], minlength=len(self.names))
-        self._frames += np.bincount(step.option, minlength=len(self.names))
-        self._invalid += int(step.info["invalid_action"].sum()) if "invalid_action" in step.info else 0
-        self._steps += len(step.option)
+        self._decisions += np.bincount(step.option[step.due & stepped], minlength=len(self.names))
+        self._frames += np.bincount(step.option[stepped], minlength=len(self.names))
+        self._invalid += int(step.info["invalid_action"][stepped].sum()) if "invalid_action" in step.info else 0
+        self._steps += int(stepped.sum())
 
     @property
     def success(self) -> float:
@@ -73,6 +77,7 @@ class Tally:
             "train_success": self.success,
             "train_return": float(np.mean(self._return)) if self._return else 0.0,
             "invalid_share": self._invalid / max(1, self._steps),
+            "lost": float(self.lost),
         }
         for name, decisions, frames in zip(self.names, self._decisions, self._frames, strict=True):
             row[f"decisions/{name}"] = float(decisions / max(1, self._decisions.sum()))

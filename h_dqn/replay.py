@@ -112,12 +112,12 @@ class SMDPReplay:
         self._begun[worlds] = self._written[worlds] - 1
         self._option[worlds], self._allowed[worlds] = option[worlds], allowed[worlds]
 
-    def step(self, reward: NDArray[Any], obs: NDArray[np.uint8]) -> None:
-        """Every world took one step: its reward (N,) and the observation it led to."""
-        everyone = np.arange(self.worlds)
-        newest = (self._written - 1) % self.rows
-        self._reward[everyone, newest] = reward
-        self._write(everyone, obs, age=np.minimum(self._age[everyone, newest], 254) + 1)
+    def step(self, reward: NDArray[Any], obs: NDArray[np.uint8], worlds: NDArray[np.bool_] | None = None) -> None:
+        """Every world (of the mask, if there is one) took one step: its reward (N,) and the observation it led to."""
+        stepped = np.arange(self.worlds) if worlds is None else np.flatnonzero(worlds)
+        newest = (self._written[stepped] - 1) % self.rows
+        self._reward[stepped, newest] = np.asarray(reward)[stepped]
+        self._write(stepped, obs, age=np.minimum(self._age[stepped, newest], 254) + 1)
 
     def complete(
         self, worlds: NDArray[np.bool_], terminated: NDArray[np.bool_], ended: NDArray[np.bool_], available: NDArray[np.bool_]

@@ -56,7 +56,7 @@ class Trainer:
         interrupt = self.agent.choose if config.interrupt else None
         seeds = episode_seeds("train", seed, config.worlds)
         self.rollout = Rollout(self.envs, runner, self.agent.explore, seeds, interrupt=interrupt)
-        self.replay.begin_episode(np.ones(config.worlds, bool), self.rollout.obs)
+        self.replay.begin_episode(~self.rollout.away, self.rollout.obs)
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
         self.tally = Tally(config.worlds, [option.name for option in options])
@@ -74,11 +74,11 @@ class Trainer:
         """
         c = self.config
         while self.env_steps < c.env_steps:
-            began = time.perf_counter()
+            began, before = time.perf_counter(), self.env_steps
             for _ in range(c.round_steps):
                 self._step()
             row = self.agent.learn(self.replay, min(1.0, self.env_steps / c.env_steps))
-            due = self.env_steps // c.evaluate_every > (self.env_steps - c.worlds * c.round_steps) // c.evaluate_every
+            due = self.env_steps // c.evaluate_every > before // c.evaluate_every
             if self.env_steps >= c.env_steps or (due and self.tally.success > 0.85):
                 row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
@@ -86,32 +86,38 @@ class Trainer:
             yield {**counters, "epsilon": float(self.agent.epsilon.mean()), **row}
 
     def _step(self) -> None:
+        away = self.rollout.away
         before, step = self.rollout.obs, self.rollout.step()
-        self.replay.decide(step.due, step.option, step.allowed)
-        self.replay.step(step.reward, step.reached)
-        if step.over.any():
-            self.replay.complete(step.over, step.terminated, step.ended, step.available)
+        lost = step.lost
+        if lost.any():
+            # What failed was no step. A decision that ran before it is cut off there, as by a step limit, with the steps it had.
+            cut = lost & ~step.due & ~away
+            self.replay.complete(cut, np.zeros_like(lost), lost, step.allowed)
+        self.replay.decide(step.due & ~lost, step.option, step.allowed)
+        self.replay.step(step.reward, step.reached, None if not lost.any() else ~lost)
+        if (over := step.over & ~lost).any():
+            self.replay.complete(over, step.terminated, step.ended, step.available)
         self._teach_others(before, step)
-        if step.ended.any():
-            self.replay.begin_episode(step.ended, step.obs)
+        if step.began.any():
+            self.replay.begin_episode(step.began, step.obs)
         self.tally.add(step)
-        self._found = self._found or bool(step.terminated.any())
+        self._found = self._found or bool((step.terminated & ~lost).any())
         if self.config.epsilon_waits and not self._found:
             self.agent.sought = self.agent.decisions
-        self.env_steps += self.config.worlds
+        self.env_steps += int((~lost).sum())
 
     def _teach_others(self, before: NDArray[np.uint8], step: Step) -> None:
         """Intra-option learning: the step also counts for options other than the one that took it, if they would have done it."""
         if self.config.intra_option == "no":
             return
         nothing = np.zeros(len(before))
-        primitive, skilled = self._primitive[step.action], ~np.isin(step.option, self._primitive)
+        primitive, skilled = self._primitive[step.action], ~np.isin(step.option, self._primitive) & ~step.lost
         self.replay.inside(skilled, primitive, step.terminated, step.allowed, step.available, nothing)
         if self.config.intra_option == "all":
             for index, option in enumerate(self.options):
                 if index not in self._primitive:
                     action, done = option.act(before)
-                    agrees = (action == step.action) & ~(step.due & (step.option == index))
+                    agrees = (action == step.action) & ~step.lost & ~(step.due & (step.option == index))
                     # Its clock is not known here, so it goes on by the chance that it has in the mean.
                     persists = np.where(done, 0.0, 1 - 1 / self.config.option_steps)
                     self.replay.inside(agrees, np.full(len(before), index), step.terminated, step.allowed, step.available, persists)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from envs.task import ACTIONS, AIR, GOALS, HEADINGS, TaskSpec
+from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
 
 FORWARD, TURN_LEFT, TURN_RIGHT, BREAK, PICK_UP, PLACE = range(len(ACTIONS))
 REACH, HOLD, BROKEN, PLACED_AT = range(len(GOALS))
@@ -66,14 +66,15 @@ class Worlds:
         self.look = np.zeros((n, m), np.uint8)
         self.tint = np.ones((n, m, 3), np.float32)
 
-    def reset(self, n: int, rng: np.random.Generator) -> None:
-        """Draw a new episode for world ``n``."""
+    def reset(self, n: int, rng: np.random.Generator) -> Episode:
+        """Draw a new episode for world ``n``; returns it."""
         episode = self.spec.sample(rng)
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
         self.pose[n], self.target[n], self.look[n], self.tint[n] = episode.start, episode.target, episode.look, episode.tint
         self.inventory[n] = self.rules.inventory
         self.stage[n] = self.steps[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
+        return episode
 
     def compass(self) -> NDArray[np.float32]:
         """(N,) angle in degrees, -180..180, from the heading to the target, positive to the right; 0 without a target."""

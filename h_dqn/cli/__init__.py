@@ -11,6 +11,7 @@ import tyro
 
 from envs.luanti.engine import LuantiError
 from envs.materials import MaterialError
+from envs.minerl.instance import MineRLError, close_pools
 from envs.task import TaskError
 from h_dqn.checkpoint import CheckpointError
 from h_dqn.cli import commands
@@ -36,12 +37,23 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except (UserError, TaskError, MaterialError, LuantiError, SkillError, CheckpointError, ConfigError) as error:
+    except (
+        UserError,
+        TaskError,
+        MaterialError,
+        LuantiError,
+        MineRLError,
+        SkillError,
+        CheckpointError,
+        ConfigError,
+    ) as error:
         return _refuse(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise
         return _refuse(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
+    finally:
+        close_pools()
     return 0
 
 

@@ -22,7 +22,7 @@ from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import write_video
 from h_dqn.cli.policy import Policy, find_policy
 from h_dqn.cli.runs import Plan, Run, new_folder
-from h_dqn.cli.worlds import IDS, TaskWorlds, World, task_worlds
+from h_dqn.cli.worlds import IDS, Minecrafts, TaskWorlds, World, task_worlds
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation, evaluate
 from h_dqn.options import OptionRunner
@@ -51,7 +51,7 @@ def emit(result: dict[str, Any], as_json: bool) -> None:
 
 
 @dataclass
-class _Train:
+class _Train(Minecrafts):
     task: Name
     """a task's name (see: h-dqn tasks list) or the path of a task file"""
     world: World = "voxel"
@@ -82,8 +82,9 @@ class _Train:
         if self.episodes < 1:
             raise UserError("--episodes must be at least 1")
         plan = Plan(
-            self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config, self.start
-        )
+            self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config, self.start,
+            self.minerl_address, self.minerl_instances,
+        )  # fmt: skip
         short = load_task(self.task).name
         folder = new_folder(self.runs, self.name, f"{self.kind}-{short}-s{self.seed}")
         finish(Run(plan, folder), self.json)
@@ -150,7 +151,7 @@ class Resume:
 
 
 @dataclass
-class Evaluate:
+class Evaluate(Minecrafts):
     """Measure how often a skill or a run's agent reaches the goal on unseen episodes.
 
     Examples:
@@ -198,25 +199,27 @@ class Evaluate:
 
     def _play(self, policy: Policy, task: str) -> tuple[TaskWorlds, Evaluation]:
         stack, size, _ = policy.source.shape
-        worlds = task_worlds(task, self.world, size, stack)
+        worlds = task_worlds(task, self.world, size, stack, self.settings, self.minerl_instances)
         envs, options = worlds(min(250, self.episodes)), policy.options(worlds)
         return worlds, evaluate(envs, options, policy.player(self.seed), self.episodes, self.seed, interrupt=policy.interrupt)
 
 
 def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
-    """Write one episode as an mp4, in sharper pictures than the policy sees."""
+    """Write one episode as an mp4, in sharper pictures than the policy sees where the world can be played twice at once."""
     options = policy.options(worlds)
-    sharp = TaskWorlds(worlds.task, worlds.world, 336, 1)(1)
+    sharp = TaskWorlds(worlds.task, worlds.world, 336, 1)(1) if worlds.world != "minerl" else None
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
     player = policy.player(seed)
     runner = OptionRunner(options, 1, np.random.default_rng(seed))
     rollout = Rollout(envs, runner, player, first, interrupt=player if policy.interrupt else None)
-    _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
-    frames, captions = [info["observation"]["pov"][0]], ["start"]
+    frames, captions = [], []
+    if sharp is not None:
+        _, info = sharp.reset(seed=first)  # type: ignore[arg-type]
+        frames, captions = [info["observation"]["pov"][0]], ["start"]
     while True:
         step = rollout.step()
-        *_, info = sharp.step(step.action)
+        info = step.info if sharp is None else sharp.step(step.action)[-1]
         frames.append(info["observation"]["pov"][0])
         option, action = options[step.option[0]].name, worlds.actions[step.action[0]]
         captions.append(option if option == action else f"{option}: {action}")
@@ -290,11 +293,13 @@ class TasksCheck:
 
     file: Name
     """the task file"""
+    world: World = "voxel"
+    """which world is to play it"""
     episodes: int = 200
     """how many drawn episodes the oracle plays"""
 
     def run(self) -> None:
-        task = load_task(self.file)
+        task = task_worlds(self.file, self.world, 8, 1).task
         envs: Any = gym.make_vec("envs:Voxel/Task-v0", num_envs=self.episodes, task=task, size=8).unwrapped
         lengths = Oracle(envs.worlds).play(envs, seed=1)
         failed = sum(length is None for length in lengths)

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 
 from envs.voxel.env import has_display
-from h_dqn.cli.worlds import World
-
-GOOD, LACKS, NOTE = "ok", "LACKS", "note"
+from h_dqn.cli.doctor_minerl import GOOD, LACKS, NOTE, Verdict, minerl_checks
+from h_dqn.cli.worlds import Minecrafts, World
 
 
 @dataclass
-class Doctor:
+class Doctor(Minecrafts):
     """Say what this machine has and lacks, and what to do about it."""
 
     world: World = "voxel"
-    """also try whether this world can be started"""
+    """also look at what this world needs"""
 
     def run(self) -> None:
         console = Console(highlight=False)
-        for check in (
+        checks = (
             _python,
             _processor,
             _torch,
@@ -37,13 +37,14 @@ class Doctor:
             _video,
             _disk,
             _peer,
-            partial(_luanti, self.world != "voxel"),
-        ):
-            verdict, text = _safely(check)
-            console.print(f"[{'green' if verdict == GOOD else 'red' if verdict == LACKS else 'yellow'}]{verdict:>5}[/]  {text}")
-
-
-Verdict = tuple[str, str]
+            partial(_luanti, self.world.startswith("luanti")),
+        )
+        verdicts = [_safely(check) for check in checks]
+        if self.world == "minerl":
+            verdicts = [*minerl_checks(self.settings.addresses), *verdicts]
+        for verdict, text in verdicts:
+            color = "green" if verdict == GOOD else "red" if verdict == LACKS else "yellow"
+            console.print(f"[{color}]{verdict:>5}[/]  {escape(text)}", soft_wrap=True)
 
 
 def _safely(check: Callable[[], Verdict]) -> Verdict:

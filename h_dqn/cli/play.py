@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from envs.task import load_task
 from envs.voxel.env import has_display
 from h_dqn.cli.errors import UserError
-from h_dqn.cli.worlds import IDS, World
+from h_dqn.cli.worlds import IDS, Minecrafts, World
 
 KEYS = {"w": "forward", "a": "turn_left", "d": "turn_right", "b": "break", "e": "pick_up", "p": "place"}
 QUIT, AGAIN = "q", "r"
 
 
 @dataclass
-class Play:
+class Play(Minecrafts):
     """Play a task yourself, in a window, or in the terminal where there is no display.
 
     Keys: w forward, a and d turn, b break, e pick up, p place, r new episode, q quit.
@@ -49,7 +49,8 @@ class Play:
         windowed = not self.terminal and has_display()
         if not windowed and not sys.stdin.isatty():
             raise UserError("play needs a display or a terminal to read keys from")
-        env = gym.make(IDS[self.world], task=task, size=480 if windowed else 84)
+        settings = {"settings": self.settings} if self.world == "minerl" else {}
+        env = gym.make(IDS[self.world], task=task, size=480 if windowed else 84, **settings)  # type: ignore[arg-type]
         print(f"{task.title}\n" + "  ".join(f"{key} {name}" for key, name in KEYS.items() if name in task.actions)
               + f"  {AGAIN} new episode  {QUIT} quit")  # fmt: skip
         with _window(task.name) if windowed else _terminal() as (show, read):
@@ -72,7 +73,7 @@ class Play:
                 total += float(reward)
                 note = "that had no effect" if info["invalid_action"] else ""
                 if terminated or truncated:
-                    end = "goal reached" if terminated else "time is up"
+                    end = f"lost: {info['reason']}" if info.get("lost") else "goal reached" if terminated else "time is up"
                     show(obs["pov"], f"{end}, return {total:g}; {AGAIN} new episode, {QUIT} quit")
                     while (key := read()) not in (AGAIN, QUIT):
                         pass

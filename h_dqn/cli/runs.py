@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import h_dqn
+from envs.minerl.instance import MineRLError
 from h_dqn.checkpoint import load_state, save_state, write_text
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import learning_curve
 from h_dqn.cli.policy import AGENT, SKILLS, find_policy
-from h_dqn.cli.worlds import TaskWorlds, World, task_worlds
+from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, task_worlds
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation
 from h_dqn.metrics import MetricsLog
@@ -50,6 +51,8 @@ class Plan:
     library: str
     config: Config
     start: str | None = None  # a skill or a run that it begins from
+    addresses: tuple[str, ...] = ()  # of the Minecrafts
+    instances: int = 1  # Minecrafts that are started, where there are no addresses
 
 
 def new_folder(root: Path, name: str | None, default: str) -> Path:
@@ -86,8 +89,10 @@ class Run:
     """One training run: learns with a progress bar, logs, and keeps what was learned, also when it is interrupted."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
+        minerl = Minecrafts(minerl_address=plan.addresses).settings if plan.world == "minerl" else None
+        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack, minerl, plan.instances)
+        plan = replace(plan, config=replace(plan.config, worlds=self.worlds.most(plan.config.worlds)))
         self.plan, self.folder = plan, folder
-        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack)
         library = Library(Path(plan.library))
         self.networks = [library.load(folder) for folder in dict.fromkeys(name.partition("/")[0] for name in plan.skills)]
         config = plan.config
@@ -108,7 +113,8 @@ class Run:
         if not (folder / "checkpoint").is_dir():
             raise UserError(f"{folder}: no checkpoint here (only an interrupted run leaves one)")
         saved = json.loads((folder / "run.json").read_text())["plan"]
-        run = cls(Plan(**{**saved, "config": Config(**saved["config"]), "skills": tuple(saved["skills"])}), folder)
+        tuples = {name: tuple(saved[name]) for name in ("skills", "addresses") if name in saved}
+        run = cls(Plan(**{**saved, "config": Config(**saved["config"]), **tuples}), folder)
         run.trainer.load_state_dict(load_state(folder / "checkpoint"))
         return run
 
@@ -123,7 +129,7 @@ class Run:
         try:
             with interrupted() as stop:
                 self._learn(log, stop)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MineRLError):
             say.print("\nstopping: saving what was learned ...")
             save_state(self.folder / "checkpoint", self.trainer.state_dict())
             self._save_agent(self.folder / AGENT, None)

@@ -3,29 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+from envs.minerl.drawing import check_task
+from envs.minerl.instance import Pool, Settings, read_addresses
+from envs.minerl.vector import MineRLVectorEnv
 from envs.task import TaskSpec, load_task
 from envs.wrappers import GreyStack
 
-World = Literal["voxel", "luanti", "luanti-plain"]
-IDS = {"voxel": "envs:Voxel/Task-v0", "luanti": "envs:Luanti/Task-v0", "luanti-plain": "envs:LuantiPlain/Task-v0"}
+World = Literal["voxel", "luanti", "luanti-plain", "minerl"]
+IDS = {
+    "voxel": "envs:Voxel/Task-v0",
+    "luanti": "envs:Luanti/Task-v0",
+    "luanti-plain": "envs:LuantiPlain/Task-v0",
+    "minerl": "envs:MineRL/Task-v0",
+}
+
+
+@dataclass(kw_only=True)
+class Minecrafts:
+    """The flags of ``--world minerl``, for commands to inherit."""
+
+    minerl_address: tuple[str, ...] = ()
+    """minerl: host:port of each Minecraft that runs already; default: $H_DQN_MINERL_ADDRESS; without any, they are started here"""
+    minerl_instances: int = 1
+    """minerl: how many Minecrafts are started, where there are no addresses"""
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(addresses=read_addresses(self.minerl_address)) if self.minerl_address else Settings()
 
 
 @dataclass(frozen=True)
 class TaskWorlds:
-    """Makes worlds of one task, seen as (stack, size, size) grey frames. Calling it with n gives a vector environment of n."""
+    """Makes worlds of one task, seen as (stack, size, size) grey frames. Calling it with n gives a vector environment of n.
+
+    Of ``minerl`` there are as many as there are Minecrafts, and every environment that this makes plays in the same ones.
+    """
 
     task: TaskSpec
     world: World
     size: int
     stack: int
+    minerl: Settings | None = None
+    instances: int = 1
 
     def __call__(self, n: int) -> VectorEnv[Any, Any, Any]:
-        return GreyStack(gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.size), self.stack)
+        if self.world == "minerl":
+            envs: VectorEnv[Any, Any, Any] = MineRLVectorEnv(self.most(n), self.task, self.size, pool=self._pool)
+        else:
+            envs = gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.size)
+        return GreyStack(envs, self.stack)
+
+    def most(self, n: int) -> int:
+        """How many worlds there are when n are asked for."""
+        if self.world != "minerl":
+            return n
+        return min(n, len((self.minerl or Settings()).addresses) or self.instances)
+
+    @cached_property
+    def _pool(self) -> Pool:
+        settings = self.minerl or Settings()
+        return Pool(len(settings.addresses) or self.instances, settings)
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -36,6 +79,9 @@ class TaskWorlds:
         return self.stack, self.size, self.size
 
 
-def task_worlds(task: str, world: World, size: int, stack: int) -> TaskWorlds:
-    """Raises :class:`envs.task.TaskError` for an unknown or wrong task."""
-    return TaskWorlds(load_task(task), world, size, stack)
+def task_worlds(task: str, world: World, size: int, stack: int, minerl: Settings | None = None, instances: int = 1) -> TaskWorlds:
+    """Raises :class:`envs.task.TaskError` for a task that is unknown or wrong, or that this world cannot play."""
+    spec = load_task(task)
+    if world == "minerl":
+        check_task(spec)
+    return TaskWorlds(spec, world, size, stack, minerl, instances)
