@@ -41,7 +41,7 @@ class Scripted(QNetwork):
     """A teacher that sees the cell it is in (the bright column) and has a fixed preference in each."""
 
     def __init__(self, prefer: list[int]) -> None:
-        super().__init__("compact", (1, 24, 24), 2)
+        super().__init__("compact", (1, 32, 32), 2)
         self.prefer = torch.tensor(prefer)
 
     def forward(self, frames_BSHW: torch.Tensor) -> torch.Tensor:
@@ -57,7 +57,7 @@ SMALL = DistillConfig(env_steps=4096, worlds=16, memory=2000, updates=12, batch_
 
 
 def wide(worlds: int) -> Any:
-    return Corridor(worlds, length=6, limit=12, size=24)
+    return Corridor(worlds, length=6, limit=12, size=32)
 
 
 def distiller(config: DistillConfig = SMALL) -> Distiller:
@@ -103,7 +103,7 @@ def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
     skills[0].network.register_forward_hook(lambda *_: calls.append(1))
     options = [*primitives(["left", "right"]), *skills]
     runner = OptionRunner(options, 8, np.random.default_rng(1))
-    obs = np.random.default_rng(2).integers(0, 255, (8, 1, 24, 24)).astype(np.uint8)
+    obs = np.random.default_rng(2).integers(0, 255, (8, 1, 32, 32)).astype(np.uint8)
     chosen = np.array([0, 1, 2, 3, 2, 3, 3, 2])
     runner.begin(np.ones(8, bool), chosen)
     together = runner.act(obs)
@@ -118,7 +118,7 @@ def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
     whole = library.load("both")
     assert [head.name for head in library.skills(["both"])] == ["both/to", "both/fro"]
     assert library.load("both/fro").first == 3  # two actions, and "this is the last"
-    obs = np.random.default_rng(2).integers(0, 255, (3, 1, 24, 24)).astype(np.uint8)
+    obs = np.random.default_rng(2).integers(0, 255, (3, 1, 32, 32)).astype(np.uint8)
     torch.testing.assert_close(library.load("both/fro").values(obs), student.skills("both").heads[1].values(obs))
     with pytest.raises(SkillError, match="holds several skills; name one: both/to, both/fro"):
         whole.on(("left", "right"), whole.shape)
@@ -127,7 +127,7 @@ def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
 
 
 def test_teachers_must_see_the_same() -> None:
-    other = DeepSkill("other", QNetwork("compact", (2, 24, 24), 2), ("left", "right"))
+    other = DeepSkill("other", QNetwork("compact", (2, 32, 32), 2), ("left", "right"))
     with pytest.raises(SkillError, match="see different frames"):
         Distiller([teacher("to", [1]), other], [wide, wide], [primitives(["left", "right"])] * 2, SMALL, seed=1)
 
