@@ -32,6 +32,7 @@ class Material:
     breakable: bool = False
     drops: str | None = None
     item: bool = False
+    building: bool = False
 
     @classmethod
     def from_table(cls, name: str, table: Mapping[str, Any]) -> Material:
@@ -41,7 +42,7 @@ class Material:
         color = table.get("color")
         if not (isinstance(color, list) and len(color) == 3 and all(type(c) is int and 0 <= c <= 255 for c in color)):
             raise MaterialError(f"material '{name}': 'color' must be three whole numbers from 0 to 255")
-        for key, kind in {"solid": bool, "breakable": bool, "item": bool, "drops": str, "pattern": str}.items():
+        for key, kind in {"solid": bool, "breakable": bool, "item": bool, "building": bool, "drops": str, "pattern": str}.items():
             if key in table and not isinstance(table[key], kind):
                 raise MaterialError(f"material '{name}': '{key}' must be a {'text' if kind is str else 'true or false'}")
         if table.get("pattern", "noise") not in PATTERNS:

@@ -392,8 +392,10 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         raise TaskError("vary.tint: must be at least 0 and below 1")
     textures = {}
     for material, options in vary.get("textures", {}).items():
+        if options == "any":
+            options = [name for name, each in materials.items() if each.building]
         if not isinstance(options, list) or not options:
-            raise TaskError(f"vary.textures.{material}: must list materials")
+            raise TaskError(f'vary.textures.{material}: must list materials, or be "any"')
         textures[known("vary.textures", material)] = tuple(known(f"vary.textures.{material}", option) for option in options)
 
     start = doc.get("start", ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -13,6 +14,8 @@ from gymnasium.wrappers import FrameStackObservation, TransformObservation
 from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
+
+ROWS, MARK = 4, 4  # of the strip of past actions: rows, and pixels from one action to the next
 
 
 def grey(pov: Frames) -> Frames:
@@ -33,11 +36,18 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
     """As :func:`grey_stack`, for N worlds with masked resets: observations (N, S, H, W) uint8.
 
     The whole observation of the last step or reset stays in ``info["observation"]``.
+
+    Args:
+        rows: for each action, in which of the ROWS rows of a strip above the frame it leaves its mark, ROWS pixels more in
+            height. The strip shows the episode's last W / MARK actions, newest at the right: who sees it knows which way it was
+            turning, and when it has come full circle. Without rows there is no strip.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, rows: Sequence[int] = ()) -> None:
         super().__init__(env)
+        self._rows = np.array(rows)
         height, width, _ = env.single_observation_space["pov"].shape  # type: ignore[index]
+        height += ROWS if rows else 0
         self.single_observation_space = gym.spaces.Box(0, 255, (stack, height, width), np.uint8)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._frames: Frames = np.zeros((env.num_envs, stack, height, width), np.uint8)
@@ -47,12 +57,19 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         fresh = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         self._frames = self._frames.copy()
         self._frames[fresh] = 0
-        self._frames[fresh, -1] = grey(obs["pov"][fresh])
+        picture = grey(obs["pov"][fresh])
+        self._frames[fresh, -1, -picture.shape[1] :] = picture
         return self._frames, {**info, "observation": obs}
 
     def step(self, actions: Any) -> tuple[Frames, Any, Any, Any, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.env.step(actions)
-        self._frames = np.concatenate([self._frames[:, 1:], grey(obs["pov"])[:, None]], 1)
+        newest = np.zeros_like(self._frames[:, -1:])
+        picture = grey(obs["pov"])
+        newest[:, 0, -picture.shape[1] :] = picture
+        if len(self._rows):
+            newest[:, 0, :ROWS, :-MARK] = self._frames[:, -1, :ROWS, MARK:]
+            newest[np.arange(self.num_envs), 0, self._rows[actions], -MARK:] = 255
+        self._frames = np.concatenate([self._frames[:, 1:], newest], 1)
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
 
     def state_dict(self) -> dict[str, Any]:

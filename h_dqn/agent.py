@@ -31,15 +31,15 @@ class Agent:
 
     Args:
         config: settings; of its fields this class reads those of exploration and learning.
+        shape: (S, H, W).
         options: O.
         seed: decides the first weights, the exploration and the order of minibatches.
     """
 
-    def __init__(self, config: Config, options: int, seed: int) -> None:
+    def __init__(self, config: Config, shape: tuple[int, int, int], options: int, seed: int) -> None:
         torch.manual_seed(seed)
         self.config, self.options = config, options
         self.device = pick_device(config.device)
-        shape = (config.stack, config.size, config.size)
         self.network = QNetwork(config.network, shape, options, config.initial_value).to(self.device)
         self.target = deepcopy(self.network) if config.target_period else self.network
         self.optimizer: torch.optim.Optimizer = (

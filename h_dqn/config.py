@@ -38,6 +38,8 @@ class Config:
     """height and width of a frame, in pixels"""
     stack: int = 2
     """grey frames in one observation; more show motion and the recent past, and cost time"""
+    memory: bool = True
+    """whether a strip above each frame shows the last actions; without it, an agent forgets which way it was turning"""
     network: str = "compact"
     """a name in networks.ARCHITECTURES"""
     option_steps: int = 10
@@ -77,7 +79,7 @@ class Config:
     """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""
     round_steps: int = 16
     """steps of every world between two rounds of learning"""
-    batch_size: int = 256
+    batch_size: int = 64
     """decisions in a minibatch"""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """adam, or the centred RMSProp of the DQN papers"""

@@ -27,6 +27,7 @@ PRESETS = {
         worlds=8,
         size=84,
         stack=4,
+        memory=False,
         network="nature",
         discount=0.99,
         reward_scale=1.0,

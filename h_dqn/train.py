@@ -37,15 +37,14 @@ class Trainer:
         self.make_envs, self.options, self.config, self.seed = make_envs, list(options), config, seed
         self.envs = make_envs(config.worlds)
         self._validation_envs: VectorEnv[Any, Any, Any] | None = None
-        self.agent = Agent(config, len(options), seed)
-        shape = self.envs.single_observation_space.shape
-        assert shape is not None
+        stack, height, width = self.envs.single_observation_space.shape or ()
+        self.agent = Agent(config, (stack, height, width), len(options), seed)
         # A round of the rollout learner looks at what was just seen: at most two rows a step, and a skill that began before.
         recent = config.worlds * (2 * config.round_steps + config.option_steps + config.stack)
         self.replay = SMDPReplay(
             config.worlds,
             recent if config.learner == "rollout" and not config.success_memory else config.capacity,
-            (shape[0], shape[1], shape[2]),
+            (stack, height, width),
             len(options),
             config.priority if config.learner == "replay" else 0.0,
             np.random.default_rng([seed, 3]),
@@ -125,7 +124,8 @@ class Trainer:
     def _validate(self, seconds: float) -> float:
         """Success on validation seeds; remembers the best weights and when 95 % was first reached."""
         if self._validation_envs is None:
-            self._validation_envs = self.make_envs(min(250, self.config.validation_episodes))
+            # As few worlds as keep the processor busy: those that are done early play on for nothing.
+            self._validation_envs = self.make_envs(min(64, self.config.validation_episodes))
         episodes = self.config.validation_episodes
         success = self._evaluate(self._validation_envs, episodes, self.seed, "validate").success_rate
         if self.best is None or success >= self.best[0]:

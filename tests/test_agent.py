@@ -25,6 +25,7 @@ TINY = Config(
     reward_scale=1.0,
     initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9, validation_episodes=32, gap=0.0,
 )  # fmt: skip
+SHAPE = (1, 8, 8)
 REPLAY = replace(TINY, learner="replay", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200,
                  learning_rate=3e-3)  # fmt: skip
 VARIANTS = {
@@ -100,7 +101,7 @@ def test_a_discount_once_a_decision_makes_long_options_look_worse() -> None:
 
 
 def test_a_network_grows_by_name() -> None:
-    small, large = Agent(TINY, 2, seed=1), Agent(replace(TINY, initial_value=-5.0), 3, seed=2)
+    small, large = Agent(TINY, SHAPE, 2, seed=1), Agent(replace(TINY, initial_value=-5.0), SHAPE, 3, seed=2)
     with torch.no_grad():
         small.network.head.weight.normal_()
     obs = torch.randint(0, 255, (7, 1, 8, 8), dtype=torch.uint8)
@@ -110,7 +111,7 @@ def test_a_network_grows_by_name() -> None:
     assert torch.equal(after[:, [2, 0]], before)
     assert torch.equal(after[:, 1], torch.full((7,), -5.0))
     with pytest.raises(ConfigError, match="--from"):
-        Agent(replace(TINY, network="compact", size=32), 2, seed=1).start_from(small.network, ["left"], ["left"])
+        Agent(replace(TINY, network="compact"), (1, 32, 32), 2, seed=1).start_from(small.network, ["left"], ["left"])
 
 
 def test_same_seed_same_weights() -> None:
@@ -141,7 +142,7 @@ def test_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
 
 def agent_with(q: list[float], config: Config = TINY) -> Agent:
     """An agent whose Q-values are these everywhere."""
-    agent = Agent(config, len(q), seed=1)
+    agent = Agent(config, SHAPE, len(q), seed=1)
     with torch.no_grad():
         agent.network.head.weight.zero_()
         agent.network.head.bias.copy_(torch.tensor(q))
@@ -199,7 +200,8 @@ def test_each_world_draws_its_own_exploration() -> None:
 
 
 def test_epsilon_falls_linearly() -> None:
-    agent = Agent(replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000, epsilon_ladder=0.0), 2, seed=1)
+    config = replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000, epsilon_ladder=0.0)
+    agent = Agent(config, SHAPE, 2, seed=1)
     for decisions, epsilon in ((0, 1.0), (500, 0.55), (1000, 0.1), (5000, 0.1)):
         agent.decisions = decisions
         assert agent.epsilon == pytest.approx(epsilon)
@@ -208,8 +210,9 @@ def test_epsilon_falls_linearly() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_acts(name: str) -> None:
     config = PRESETS[name]
-    agent = Agent(config, 4, seed=1)
-    obs = np.zeros((2, config.stack, config.size, config.size), np.uint8)
+    shape = (config.stack, config.size, config.size)
+    agent = Agent(config, shape, 4, seed=1)
+    obs = np.zeros((2, *shape), np.uint8)
     assert agent.explore(obs, np.ones((2, 4), bool), np.arange(2)).shape == (2,)
     assert agent.network.spec["architecture"] == config.network
 

@@ -163,6 +163,25 @@ def test_the_oracle_solves_every_draw_from_its_worst_start(task: str) -> None:
         over |= terminated
 
 
+def test_the_strip_shows_the_last_actions() -> None:
+    many = GreyStack(vector("navigation2", 2, size=24), stack=2, rows=(0, 1, 2))
+    obs, _ = many.reset(seed=3)
+    assert obs.shape == (2, 2, 28, 24)
+    assert not obs[:, :, :4].any()
+    taken = [(1, 2), (0, 1), (1, 0), (2, 2), (1, 1), (2, 2), (1, 1), (2, 2)]  # two more than there is room for
+    for actions in taken:
+        obs, *_, info = many.step(np.array(actions))
+        same(obs[:, -1, 4:], grey(info["observation"]["pov"]))
+    for n in range(2):
+        marks = obs[n, -1, :4].reshape(4, 6, 4)
+        assert (marks == marks[..., :1]).all()  # a mark is four pixels wide
+        assert [int(row) for row in marks[..., 0].argmax(0)] == [actions[n] for actions in taken[-6:]]
+        assert (marks[..., 0].sum(0, dtype=int) == 255).all()
+    obs, _ = many.reset(options={"reset_mask": np.array([False, True])})
+    assert obs[0, -1, :4].any()
+    assert not obs[1, :, :4].any()
+
+
 def test_grey_stack_is_the_same_for_one_and_many() -> None:
     many = GreyStack(vector("navigation2", 2, size=24), stack=4)
     single = grey_stack(gym.make("envs:Voxel/Navigation2-v0", size=24), stack=4)

@@ -54,6 +54,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "too tall": (changed(legend={"#": ["stone"] * 9, "e": {}}), "legend.#.column: 9 blocks"),
     "too many chosen": (changed(legend={"#": "stone", "e": {"choose": 3}}), "legend.e: choose: 3 of 1 cells"),
     "compass nowhere": (changed(compass="z"), "compass: 'z' is not on the map"),
+    "bad textures": (changed(vary={"textures": {"stone": "some"}}), "vary.textures.stone"),
     "bad tint": (changed(vary={"tint": 2}), "vary.tint"),
     "bad shrink": (changed(vary={"shrink": [1]}), "vary.shrink"),
     "steep": (changed(pitch=-90), "pitch: must be"),
@@ -201,3 +202,10 @@ def test_the_hash_tells_tasks_apart() -> None:
     doc = changed()
     assert parse_task(doc, "a").hash == parse_task({**doc, "title": "other words"}, "b").hash
     assert parse_task(doc, "a").hash != parse_task(changed(step_limit=21), "a").hash
+
+
+def test_any_building_material_may_be_worn() -> None:
+    spec = load_task("navigation1")
+    worn = {spec.material_names[spec.sample(np.random.default_rng(seed)).look[spec.number("stone")]] for seed in range(400)}
+    assert worn == {name for name, material in spec.materials.items() if material.building}
+    assert not worn & {"exit", "door", "crate", "pad"}

@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from h_dqn.cli.errors import UserError
-from h_dqn.cli.worlds import TaskWorlds, task_worlds
+from h_dqn.cli.worlds import TaskWorlds, shape_of, task_worlds
 from h_dqn.evaluate import evaluate
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
@@ -40,7 +40,7 @@ PEER_WORLDS, PEER_STEPS = 8, 500_000
 def compare(seed: int, limit_s: float) -> dict[str, Any]:
     """Both learners on the same task, observations and machine; each stops when it reaches the goal on unseen episodes."""
     config = replace(PRESETS["fast"], evaluate_every=5_000, validation_episodes=EPISODES)
-    worlds = task_worlds(TASK, "voxel", config.size, config.stack)
+    worlds = task_worlds(TASK, "voxel", shape_of(config))
     peer = _peer(worlds, seed, limit_s)
     ours = _ours(worlds, config, seed)
     result = {"task": TASK, "seed": seed, "goal": GOAL, "seconds_to_95": ours[0], "env_steps_to_95": ours[1]}

@@ -198,8 +198,7 @@ class Evaluate(Minecrafts):
             out.print(table)
 
     def _play(self, policy: Policy, task: str) -> tuple[TaskWorlds, Evaluation]:
-        stack, size, _ = policy.source.shape
-        worlds = task_worlds(task, self.world, size, stack, self.settings, self.minerl_instances)
+        worlds = task_worlds(task, self.world, policy.source.shape, self.settings, self.minerl_instances)
         envs, options = worlds(min(250, self.episodes)), policy.options(worlds)
         return worlds, evaluate(envs, options, policy.player(self.seed), self.episodes, self.seed, interrupt=policy.interrupt)
 
@@ -207,7 +206,7 @@ class Evaluate(Minecrafts):
 def film(policy: Policy, worlds: TaskWorlds, seed: int, path: Path) -> None:
     """Write one episode as an mp4, in sharper pictures than the policy sees where the world can be played twice at once."""
     options = policy.options(worlds)
-    sharp = TaskWorlds(worlds.task, worlds.world, 336, 1)(1) if worlds.world != "minerl" else None
+    sharp = TaskWorlds(worlds.task, worlds.world, (1, 336, 336))(1) if worlds.world != "minerl" else None
     envs = worlds(1)
     first = episode_seeds("evaluate", seed, 1)
     player = policy.player(seed)
@@ -299,7 +298,7 @@ class TasksCheck:
     """how many drawn episodes the oracle plays"""
 
     def run(self) -> None:
-        task = task_worlds(self.file, self.world, 8, 1).task
+        task = task_worlds(self.file, self.world, (1, 8, 8)).task
         envs: Any = gym.make_vec("envs:Voxel/Task-v0", num_envs=self.episodes, task=task, size=8).unwrapped
         lengths = Oracle(envs.worlds).play(envs, seed=1)
         failed = sum(length is None for length in lengths)

@@ -71,8 +71,7 @@ def distil(
 ) -> dict[str, Any]:
     """Distil skills, measure each head and its teacher on the same unseen episodes, and keep the network in the library."""
     teachers = library.skills(names)
-    stack, size, _ = teachers[0].shape
-    worlds = [task_worlds(str(teacher.card["task"]["name"]), world, size, stack) for teacher in teachers]
+    worlds = [task_worlds(str(teacher.card["task"]["name"]), world, teacher.shape) for teacher in teachers]
     options = [Policy(teacher, ()).options(make) for teacher, make in zip(teachers, worlds, strict=True)]
     distiller = Distiller(teachers, worlds, options, config, seed)
     began = time.perf_counter()

@@ -25,7 +25,7 @@ from h_dqn.checkpoint import load_state, save_state, write_text
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import learning_curve
 from h_dqn.cli.policy import AGENT, SKILLS, find_policy
-from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, task_worlds
+from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, shape_of, task_worlds
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation
 from h_dqn.metrics import MetricsLog
@@ -90,7 +90,7 @@ class Run:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         minerl = Minecrafts(minerl_address=plan.addresses).settings if plan.world == "minerl" else None
-        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, plan.config.size, plan.config.stack, minerl, plan.instances)
+        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, shape_of(plan.config), minerl, plan.instances)
         plan = replace(plan, config=replace(plan.config, worlds=self.worlds.most(plan.config.worlds)))
         self.plan, self.folder = plan, folder
         library = Library(Path(plan.library))

@@ -12,8 +12,9 @@ from gymnasium.vector import VectorEnv
 from envs.minerl.drawing import check_task
 from envs.minerl.instance import Pool, Settings, read_addresses
 from envs.minerl.vector import MineRLVectorEnv
-from envs.task import TaskSpec, load_task
-from envs.wrappers import GreyStack
+from envs.task import ACTIONS, TaskSpec, load_task
+from envs.wrappers import ROWS, GreyStack
+from h_dqn.config import Config
 
 World = Literal["voxel", "luanti", "luanti-plain", "minerl"]
 IDS = {
@@ -40,24 +41,27 @@ class Minecrafts:
 
 @dataclass(frozen=True)
 class TaskWorlds:
-    """Makes worlds of one task, seen as (stack, size, size) grey frames. Calling it with n gives a vector environment of n.
+    """Makes worlds of one task. Calling it with n gives a vector environment of n, seen as (S, H, W) = ``shape`` grey frames.
 
-    Of ``minerl`` there are as many as there are Minecrafts, and every environment that this makes plays in the same ones.
+    Square frames are the picture alone; those that are ROWS higher have a strip of past actions above it. Of ``minerl`` there are
+    as many worlds as there are Minecrafts, and every environment that this makes plays in the same ones.
     """
 
     task: TaskSpec
     world: World
-    size: int
-    stack: int
+    shape: tuple[int, int, int]
     minerl: Settings | None = None
     instances: int = 1
 
     def __call__(self, n: int) -> VectorEnv[Any, Any, Any]:
         if self.world == "minerl":
-            envs: VectorEnv[Any, Any, Any] = MineRLVectorEnv(self.most(n), self.task, self.size, pool=self._pool)
+            envs: VectorEnv[Any, Any, Any] = MineRLVectorEnv(self.most(n), self.task, self.shape[2], pool=self._pool)
         else:
-            envs = gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.size)
-        return GreyStack(envs, self.stack)
+            envs = gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.shape[2])
+        # Moving and turning have a row each, all that hands do shares the last.
+        stack, height, width = self.shape
+        rows = [min(ACTIONS.index(action), ROWS - 1) for action in self.actions] if height > width else ()
+        return GreyStack(envs, stack, rows)
 
     def most(self, n: int) -> int:
         """How many worlds there are when n are asked for."""
@@ -74,14 +78,17 @@ class TaskWorlds:
     def actions(self) -> tuple[str, ...]:
         return self.task.actions
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.stack, self.size, self.size
+
+def shape_of(config: Config) -> tuple[int, int, int]:
+    """(S, H, W) of the observations that these settings ask for."""
+    return config.stack, config.size + ROWS * config.memory, config.size
 
 
-def task_worlds(task: str, world: World, size: int, stack: int, minerl: Settings | None = None, instances: int = 1) -> TaskWorlds:
+def task_worlds(
+    task: str, world: World, shape: tuple[int, int, int], minerl: Settings | None = None, instances: int = 1
+) -> TaskWorlds:
     """Raises :class:`envs.task.TaskError` for a task that is unknown or wrong, or that this world cannot play."""
     spec = load_task(task)
     if world == "minerl":
         check_task(spec)
-    return TaskWorlds(spec, world, size, stack, minerl, instances)
+    return TaskWorlds(spec, world, shape, minerl, instances)
