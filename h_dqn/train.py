@@ -37,14 +37,16 @@ class Trainer:
         self.make_envs, self.options, self.config, self.seed = make_envs, list(options), config, seed
         self.envs = make_envs(config.worlds)
         self._validation_envs: VectorEnv[Any, Any, Any] | None = None
-        stack, height, width = self.envs.single_observation_space.shape or ()
-        self.agent = Agent(config, (stack, height, width), len(options), seed)
+        space = self.envs.single_observation_space.shape
+        assert space is not None
+        shape = space[0], space[1], space[2]
+        self.agent = Agent(config, shape, len(options), seed)
         # A round of the rollout learner looks at what was just seen: at most two rows a step, and a skill that began before.
         recent = config.worlds * (2 * config.round_steps + config.option_steps + config.stack)
         self.replay = SMDPReplay(
             config.worlds,
             recent if config.learner == "rollout" and not config.success_memory else config.capacity,
-            (stack, height, width),
+            shape,
             len(options),
             config.priority if config.learner == "replay" else 0.0,
             np.random.default_rng([seed, 3]),
