@@ -17,7 +17,10 @@ TEXTURE_SIZE = 16
 
 
 class MaterialError(ValueError):
-    """A material's table is wrong; the message names the material and the key."""
+    """A material's table is wrong; the message names the material and the key, in one line whatever they are called."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 @dataclass(frozen=True)

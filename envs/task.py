@@ -146,9 +146,12 @@ class TaskSpec:
             target = (tx, tz)
         look, tint = tables.look, tables.no_tint
         if self.textures:
-            look = look.copy()
+            look, worn = look.copy(), set[int]()
             for material, options in tables.textures:
-                look[material] = options[rng.integers(len(options))]
+                # No two of them look alike, where the lists allow it: a wall like the floor would hide the shape of the room.
+                free = [option for option in options if option not in worn] or options
+                look[material] = free[rng.integers(len(free))]
+                worn.add(int(look[material]))
         if self.tint:
             tint = rng.uniform(1 - self.tint, 1 + self.tint, tint.shape).astype(np.float32)
         heading = int(rng.integers(HEADINGS))

@@ -49,7 +49,9 @@ class Agent:
             else torch.optim.RMSprop(self.network.parameters(), lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
         )
         self.decisions = 0  # made while training
-        self.sought = 0  # of them, those before epsilon began to fall
+        self.success = 0.0  # share of the newest episodes that reached the goal; who trains keeps it up to date
+        self.judged = np.zeros((config.worlds, options), np.float32)  # Q-values by which each world's option was chosen last
+        self._fallen = 0  # decisions that it has fallen by
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._rng = np.random.default_rng([seed, 1])
@@ -61,14 +63,13 @@ class Agent:
 
     @property
     def epsilon(self) -> NDArray[np.float64]:
-        """Share of random choices in each world now, (N,); falls linearly with the decisions made since the first success.
+        """Share of random choices in each world now, (N,); falls linearly with the decisions made, and rises while none succeeds.
 
         The worlds form a ladder from epsilon down to epsilon ** (1 + ladder) (Horgan et al. 2018, section 4): the first go on
         exploring, the last act almost greedily, so that the loops a greedy agent would be caught in are seen and unlearned.
         """
         c = self.config
-        share = min(1.0, (self.decisions - self.sought) / max(1, c.epsilon_decisions))
-        epsilon = c.epsilon_start + share * (c.epsilon_end - c.epsilon_start)
+        epsilon = c.epsilon_start + self._fallen / max(1, c.epsilon_decisions) * (c.epsilon_end - c.epsilon_start)
         rungs: NDArray[np.float64] = epsilon ** (1 + np.linspace(0, c.epsilon_ladder, c.worlds))
         return rungs
 
@@ -84,10 +85,14 @@ class Agent:
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""
-        chosen = self.choose(obs, available)
+        q_BO = values(self.network, obs)
+        self.judged[worlds] = q_BO.numpy()
+        chosen = greedy(q_BO, available)
         random = self._rng.random(len(chosen)) < self.epsilon[worlds]
         chosen[random] = (self._rng.random(available.shape) * available).argmax(1)[random]
         self.decisions += len(chosen)
+        self._fallen += len(chosen) if self.success or not self.config.epsilon_waits else -len(chosen)
+        self._fallen = min(max(self._fallen, 0), self.config.epsilon_decisions)
         return chosen
 
     def learn(self, replay: SMDPReplay, progress: float) -> dict[str, float]:
@@ -131,7 +136,7 @@ class Agent:
     @torch.no_grad()
     def n_step_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the replay learner."""
-        rewards, length = self._tensor(batch.rewards) * self.config.reward_scale, self._tensor(batch.length)
+        rewards, length = self._rewards(batch), self._tensor(batch.length)
         bootstrap, gap = self._judged(batch)
         terminated = self._tensor(batch.terminated)
         return smdp_target(rewards, length, bootstrap, terminated, self.config.discount, self._exponent(length)) + gap
@@ -140,10 +145,19 @@ class Agent:
     def lambda_targets(self, batch: Decisions) -> Tensor:
         """Targets (B,) of the rollout learner."""
         c, length = self.config, self._tensor(batch.length)
-        reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, c.discount)
+        reward = skill_reward(self._rewards(batch), length, c.discount)
         bootstrap, gap = self._judged(batch)
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
         return q_lambda(reward, c.discount ** self._exponent(length), bootstrap, terminated, following, c.trace) + gap
+
+    def _rewards(self, batch: Decisions) -> Tensor:
+        """Rewards (B, K) as they are learned: scaled, and less what the decision itself costs, at its first step.
+
+        While no way to the goal is known, long options must not look better for that cost alone: it comes with success.
+        """
+        rewards = self._tensor(batch.rewards).clone()
+        rewards[:, 0] -= self.config.deliberation * self.success
+        return rewards * self.config.reward_scale
 
     def _exponent(self, length: Tensor) -> Tensor:
         return length if self.config.discount_by == "step" else torch.ones_like(length)
@@ -152,13 +166,16 @@ class Agent:
         """What is expected from the end of each decision on, and the action gap where it was made; both (B,)."""
         option, start, end = self._tensor(batch.option), self._tensor(batch.start), self._tensor(batch.end)
         available, frames = self._tensor(batch.available), self._tensor(batch.frames)
+        q_UO = self._tensor(batch.values)
+        wanted = torch.zeros(len(q_UO), dtype=torch.bool, device=self.device)
+        wanted[torch.cat([start, end]) if self.config.gap else end] = True
+        if self.target is self.network:  # those that the options were chosen by are still right
+            wanted &= q_UO.isnan().any(1)
+        q_UO[wanted] = self._values(self.target, frames[wanted])
+        q_end = q_UO[end]
         gap = torch.zeros(len(option), device=self.device)
         if self.config.gap:
-            q_UO = self._values(self.target, frames)
-            q_end = q_UO[end]
             gap = action_gap(q_UO[start], option, self._tensor(batch.allowed), self.config.gap)
-        else:
-            q_end = self._values(self.target, frames[end])
         best = (
             double_q_bootstrap(self._values(self.network, frames[end]), q_end, available)
             if self.config.double and self.target is not self.network
@@ -191,7 +208,7 @@ class Agent:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "counters": [self.decisions, self.sought, self._updates, self._copied],
+            "counters": [self.decisions, self._fallen, self._updates, self._copied],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -199,5 +216,5 @@ class Agent:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.decisions, self.sought, self._updates, self._copied = state["counters"]
+        self.decisions, self._fallen, self._updates, self._copied = state["counters"]
         self._rng.bit_generator.state = state["rng"]

@@ -12,6 +12,7 @@ class ConfigError(ValueError):
 
 _FROM_ZERO = {
     "reward_scale",
+    "deliberation",
     "epsilon_ladder",
     "epsilon_decisions",
     "td_clip",
@@ -32,7 +33,7 @@ class Config:
 
     env_steps: int = 700_000
     """length of the run, in environment steps over all worlds together"""
-    worlds: int = 64
+    worlds: int = 128
     """worlds that run at once"""
     size: int = 64
     """height and width of a frame, in pixels"""
@@ -50,6 +51,8 @@ class Config:
     """whether a skill also ends where another option is worth more (Sutton, Precup and Singh 1999, section 4)"""
     discount_by: Literal["step", "decision"] = "step"
     """step: gamma^k after k steps, as the semi-MDP has it; decision: gamma, however long it was, as in Tessler et al.'s code"""
+    deliberation: float = 0.0
+    """what each decision costs beside the rewards (Harb et al. 2018): of two ways alike, the one of fewer decisions is taken"""
     success_memory: float = 0.2
     """share of what is learned that is drawn from the newest successful episodes, once there are any"""
     discount: float = 0.97
@@ -69,7 +72,7 @@ class Config:
     epsilon_decisions: int = 60_000
     """decisions over which epsilon falls"""
     epsilon_waits: bool = True
-    """whether epsilon begins to fall only when an episode has reached the goal"""
+    """whether epsilon falls only while some of the last 300 episodes reached the goal, and rises again while none does"""
 
     temperature: float = 0.05
     """of the choice by softmax(Q / temperature) wherever the agent is evaluated; 0: greedy. An agent without memory needs a little
@@ -77,7 +80,7 @@ class Config:
 
     learner: Literal["rollout", "replay"] = "rollout"
     """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""
-    round_steps: int = 16
+    round_steps: int = 8
     """steps of every world between two rounds of learning"""
     batch_size: int = 64
     """decisions in a minibatch"""
@@ -119,7 +122,7 @@ class Config:
     priority: float = 0.0
     """replay only. exponent of prioritised replay (0: uniform)"""
 
-    evaluate_every: int = 20_000
+    evaluate_every: int = 40_000
     """environment steps between two validations"""
     validation_episodes: int = 250
     """greedy episodes of a validation"""
@@ -137,6 +140,8 @@ class Config:
                 raise ConfigError(f"{flag} must be from 0 to 1, not {value}")
             if value < 0 or (value == 0 and entry.name not in _FROM_ZERO | _SHARES):
                 raise ConfigError(f"{flag} must be above 0, not {value}")
+        if self.deliberation and self.n_step > 1:
+            raise ConfigError("--deliberation is charged once for each chain of decisions: it goes with --n-step 1")
         for name in ("gap", "success_memory"):
             if (value := getattr(self, name)) >= 1:
                 raise ConfigError(f"--{name.replace('_', '-')} must be below 1, not {value}")

@@ -22,6 +22,7 @@ class Decisions:
     """A batch of B decisions (or of chains of n decisions, which look just the same). S frames a stack, K steps at most."""
 
     frames: NDArray[np.uint8]  # (U, S, H, W) the observations where decisions were made or ended, each once
+    values: NDArray[np.float32]  # (U, O) their Q-values where they are known already, NaN elsewhere
     start: NDArray[np.int64]  # (B,) which of ``frames`` it was made at
     end: NDArray[np.int64]  # (B,) which of ``frames`` it ended at
     option: NDArray[np.int64]  # (B,)
@@ -66,6 +67,7 @@ class SMDPReplay:
         self.stack = shape[0]
         self._frames = np.zeros((worlds, self.rows, *shape[1:]), np.uint8)
         self._reward = np.zeros((worlds, self.rows), np.float32)
+        self._values = np.full((worlds, self.rows, options), np.nan, np.float32)
         self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
         self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
         # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
@@ -107,8 +109,19 @@ class SMDPReplay:
         for n in np.flatnonzero(worlds):
             self._episode[n] = []
 
-    def decide(self, worlds: NDArray[np.bool_], option: NDArray[np.int64], allowed: NDArray[np.bool_]) -> None:
-        """Option ``option[n]``, of those ``allowed[n]`` (N, O), begins in each world n of the mask, at the newest row."""
+    def decide(
+        self,
+        worlds: NDArray[np.bool_],
+        option: NDArray[np.int64],
+        allowed: NDArray[np.bool_],
+        values: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Option ``option[n]``, of those ``allowed[n]`` (N, O), begins in each world n of the mask, at the newest row.
+
+        ``values`` (N, O), by which it was chosen, are handed out by the next :meth:`fresh`, to spare working them out again.
+        """
+        if values is not None:
+            self._values[worlds, (self._written[worlds] - 1) % self.rows] = values[worlds]
         self._begun[worlds] = self._written[worlds] - 1
         self._option[worlds], self._allowed[worlds] = option[worlds], allowed[worlds]
 
@@ -184,6 +197,7 @@ class SMDPReplay:
         row = self._written[worlds] % self.rows
         self._frames[worlds, row] = obs[worlds, -1]
         self._age[worlds, row] = age
+        self._values[worlds, row] = np.nan
         self._written[worlds] += 1
 
     def _forget(self) -> None:
@@ -239,7 +253,9 @@ class SMDPReplay:
         number = number[self._whole(number)]
         again = self._recall(round(len(number) * success / (1 - success)))
         number = np.concatenate([np.setdiff1d(again, number), number])
-        return self._gather(number, 1, np.ones(len(number), np.float32))
+        decisions = self._gather(number, 1, np.ones(len(number), np.float32))
+        self._values[:] = np.nan  # what is learned from these makes them stale
+        return decisions
 
     def _recall(self, count: int) -> NDArray[np.int64]:
         """Numbers of about ``count`` decisions of successful episodes that are still whole, episode by episode."""
@@ -273,6 +289,7 @@ class SMDPReplay:
         position = {n: i for i, n in enumerate(number.tolist())}
         return Decisions(
             frames=self._stacked(place % self.worlds, place // self.worlds),
+            values=self._values[place % self.worlds, place // self.worlds % self.rows],
             start=index[: len(number)],
             end=index[len(number) :],
             option=store["option"][slot].astype(np.int64),

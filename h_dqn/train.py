@@ -61,7 +61,6 @@ class Trainer:
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
         self.tally = Tally(config.worlds, [option.name for option in options])
-        self._found = False  # whether an episode has reached the goal
         self.env_steps = 0
         self.seconds = 0.0
         self.best: tuple[float, dict[str, Any]] | None = None
@@ -94,7 +93,8 @@ class Trainer:
             # What failed was no step. A decision that ran before it is cut off there, as by a step limit, with the steps it had.
             cut = lost & ~step.due & ~away
             self.replay.complete(cut, np.zeros_like(lost), lost, step.allowed)
-        self.replay.decide(step.due & ~lost, step.option, step.allowed)
+        values = self.agent.judged if self.config.learner == "rollout" else None
+        self.replay.decide(step.due & ~lost, step.option, step.allowed, values)
         self.replay.step(step.reward, step.reached, None if not lost.any() else ~lost)
         if (over := step.over & ~lost).any():
             self.replay.complete(over, step.terminated, step.ended, step.available)
@@ -102,9 +102,7 @@ class Trainer:
         if step.began.any():
             self.replay.begin_episode(step.began, step.obs)
         self.tally.add(step)
-        self._found = self._found or bool((step.terminated & ~lost).any())
-        if self.config.epsilon_waits and not self._found:
-            self.agent.sought = self.agent.decisions
+        self.agent.success = self.tally.success
         self.env_steps += int((~lost).sum())
 
     def _teach_others(self, before: NDArray[np.uint8], step: Step) -> None:
@@ -154,7 +152,7 @@ class Trainer:
             "agent": self.agent.state_dict(),
             "replay": self.replay.state_dict(),
             "tally": self.tally.state_dict(),
-            "counters": [self.env_steps, self.seconds, self._found],
+            "counters": [self.env_steps, self.seconds],
             "best": self.best,
             "reached_95": self.reached_95,
         }
@@ -162,6 +160,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for part in ("rollout", "agent", "replay", "tally"):
             getattr(self, part).load_state_dict(state[part])
-        self.env_steps, self.seconds, self._found = state["counters"]
+        self.env_steps, self.seconds = state["counters"]
+        self.agent.success = self.tally.success
         self.best = state["best"] and (state["best"][0], state["best"][1])
         self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])

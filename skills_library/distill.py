@@ -39,7 +39,7 @@ class DistillConfig:
     """temperature of the teacher's softmax (kl, softmax); below 1 it is sharpened"""
     student_share: float = 0.5
     """share of the worlds that the student drives; 0: only the teachers' own frames"""
-    env_steps: int = 90_000
+    env_steps: int = 240_000
     """environment steps in each teacher's task"""
     network: str = "slim"
     """a name in networks.ARCHITECTURES"""
@@ -47,11 +47,11 @@ class DistillConfig:
     """worlds of each task"""
     round_steps: int = 16
     """steps of every world between two rounds of learning"""
-    memory: int = 20_000
+    memory: int = 40_000
     """frames of each task that are kept to learn from"""
     batch_size: int = 64
     """frames of each task in a minibatch"""
-    updates: int = 32
+    updates: int = 12
     """minibatches in a round of learning"""
     epsilon: float = 0.05
     """share of random actions, by whoever drives"""

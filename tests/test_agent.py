@@ -153,12 +153,30 @@ def batch_of(**changes: Any) -> Decisions:
     zero = np.zeros(1, np.int64)
     every = np.ones((1, 3), bool)
     plain: dict[str, Any] = {
-        "frames": np.zeros((1, 1, 8, 8), np.uint8), "start": zero, "end": zero,
+        "frames": np.zeros((1, 1, 8, 8), np.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
         "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
         "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})
+
+
+def test_values_by_which_was_chosen_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(VARIANTS["rollout"], env_steps=1024)
+    trainer = Trainer(lambda n: Corridor(n), options(), config, 1)
+    agent, plain, shares = trainer.agent, trainer.agent.lambda_targets, []
+
+    def checked(batch: Decisions) -> torch.Tensor:
+        shares.append(np.isfinite(batch.values).all(1).mean())
+        targets = plain(batch)
+        again = plain(replace(batch, values=np.full_like(batch.values, np.nan)))
+        torch.testing.assert_close(targets, again, rtol=1e-4, atol=1e-5)
+        return targets
+
+    monkeypatch.setattr(agent, "lambda_targets", checked)
+    for _ in trainer.run():
+        pass
+    assert np.mean(shares) > 0.3
 
 
 OBS, NO_SECOND = np.zeros((400, 1, 8, 8), np.uint8), np.tile([True, False, True], (400, 1))
@@ -199,12 +217,30 @@ def test_each_world_draws_its_own_exploration() -> None:
         assert low < (chosen != 1).mean() < high
 
 
-def test_epsilon_falls_linearly() -> None:
+def test_epsilon_falls_linearly_and_rises_while_nothing_succeeds() -> None:
     config = replace(TINY, epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000, epsilon_ladder=0.0)
-    agent = Agent(config, SHAPE, 2, seed=1)
-    for decisions, epsilon in ((0, 1.0), (500, 0.55), (1000, 0.1), (5000, 0.1)):
-        agent.decisions = decisions
-        assert agent.epsilon == pytest.approx(epsilon)
+    agent = Agent(config, SHAPE, 3, seed=1)
+
+    def decide(decisions: int, success: float) -> float:
+        agent.success = success
+        for _ in range(decisions // 50):
+            agent.explore(OBS[:50], NO_SECOND[:50], np.zeros(50, int))
+        return float(agent.epsilon.mean())
+
+    assert decide(500, success=0.0) == pytest.approx(1.0)
+    assert decide(500, success=0.01) == pytest.approx(0.55)
+    assert decide(1500, success=0.5) == pytest.approx(0.1)
+    assert decide(250, success=0.0) == pytest.approx(0.325)
+    agent.config = replace(config, epsilon_waits=False)
+    assert decide(250, success=0.0) == pytest.approx(0.1)
+
+
+def test_deliberation_costs_as_much_as_success_is_known() -> None:
+    agent = agent_with([0.0, 0.0, 0.0], replace(TINY, deliberation=0.5, reward_scale=0.1, discount=0.9, gap=0.0))
+    batch = batch_of(rewards=np.array([[-1.0, -1.0]], np.float32), length=np.array([2]), terminated=np.array([True]))
+    for success, target in ((0.0, -0.1 * 1.9), (0.4, -0.1 * 2.1), (1.0, -0.1 * 2.4)):
+        agent.success = success
+        assert float(agent.lambda_targets(batch)) == pytest.approx(target)
 
 
 @pytest.mark.parametrize("name", PRESETS)

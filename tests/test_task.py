@@ -209,3 +209,13 @@ def test_any_building_material_may_be_worn() -> None:
     worn = {spec.material_names[spec.sample(np.random.default_rng(seed)).look[spec.number("stone")]] for seed in range(400)}
     assert worn == {name for name, material in spec.materials.items() if material.building}
     assert not worn & {"exit", "door", "crate", "pad"}
+
+
+def test_no_two_parts_wear_the_same_where_there_is_a_choice() -> None:
+    toy = changed(vary={"textures": {"stone": ["brick", "wood"], "oak_floor": ["brick"], "plaster": ["brick", "wood", "slate"]}})
+    spec = parse_task(toy, "toy")
+    stone, floor, ceiling = (spec.number(name) for name in ("stone", "oak_floor", "plaster"))
+    worn = {tuple(spec.sample(np.random.default_rng(seed)).look[[stone, floor, ceiling]].tolist()) for seed in range(60)}
+    brick, wood, slate = (spec.number(name) for name in ("brick", "wood", "slate"))
+    # The floor has no choice but brick, which the wall may have taken first; the ceiling always finds one that is left.
+    assert worn == {(brick, brick, wood), (brick, brick, slate), (wood, brick, slate)}

@@ -103,9 +103,10 @@ class Run:
         self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
         self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
         if plan.start is not None:
-            source = find_policy(plan.start, library).source
-            names = [option.name for option in self.options]
-            self.trainer.agent.start_from(source.network, names, source.actions)
+            policy = find_policy(plan.start, library)
+            # What its outputs are worth holds for its own task alone; what its layers see is good for others too.
+            known = policy.source.actions if policy.trained_on == self.worlds.task.name else ()
+            self.trainer.agent.start_from(policy.source.network, [option.name for option in self.options], known)
 
     @classmethod
     def resume(cls, folder: Path) -> Run:
