@@ -154,6 +154,7 @@ def toml_value(value: Any) -> str:
 BAD = {
     "unknown task": ("train skill navigation9", ["unknown task 'navigation9'", "navigation1"]),
     "unknown skill": ("train controller two_rooms --skills fly", ["unknown skill 'fly'"]),
+    "no run": ("evaluate /nowhere/at/all --task navigation1", ["/nowhere/at/all: no run is kept here"]),
     "unknown agent": ("evaluate nothing --task navigation1", ["unknown skill 'nothing'"]),
     "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, long, paper"]),
     "unknown preset, other form": ("train skill navigation1 --preset=quick", ["unknown preset 'quick'"]),

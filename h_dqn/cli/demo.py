@@ -16,7 +16,7 @@ from h_dqn.metrics import read_metrics
 from h_dqn.presets import PRESETS
 
 SKILL, TASK = "navigation1", "two_rooms"
-SKILL_STEPS = 350_000  # enough for one room
+STEPS = {"skill": 300_000, "controller": 400_000, "flat": 400_000}  # enough for one room, and for two with the skill
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Demo:
         results = {}
         for part, (kind, task, skills) in parts.items():
             config = PRESETS[self.preset]
-            if kind == "skill":
-                config = replace(config, env_steps=min(SKILL_STEPS, config.env_steps))
-            plan = Plan(kind, task, "voxel", self.preset, self.seed, self.episodes, skills, str(self.library), config)
+            config = replace(config, env_steps=min(STEPS[kind], config.env_steps))
+            start = SKILL if skills else None  # the controller sees with the skill's layers from the beginning
+            plan = Plan(kind, task, "voxel", self.preset, self.seed, self.episodes, skills, str(self.library), config, start)
             run = Run(plan, folder / part)
             results[part] = run.learn()
             if part == "controller":
