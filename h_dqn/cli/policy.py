@@ -68,7 +68,7 @@ def find_policy(what: str, library: Library) -> Policy:
         return Policy(source, tuple(kept.skills([path.name for path in sorted((folder / SKILLS).glob("[!.]*"))])))
     if folder.is_dir() and (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder}: this run has no finished agent yet")
-    if folder.is_absolute() or folder.is_dir():
+    if folder.is_absolute() or (folder.is_dir() and what not in library.names()):
         raise UserError(f"{folder}: no run is kept here; give a run's folder, or the name of a skill")
     source = library.load(what)
     source.check_single()
