@@ -85,6 +85,8 @@ def cost() -> None:
         for axis, key in zip(axes, ("weights", "microseconds"), strict=True):
             axis.loglog([row["skills"] for row in mine], [row[key] for row in mine], "o-", label=kind)
             axis.set(xlabel="skills", ylabel=key.replace("microseconds", "microseconds a decision"))
+            axis.set_xticks([row["skills"] for row in mine], [str(row["skills"]) for row in mine])
+            axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     axes[0].legend()
     save(figure, "paper-cost.png")
 
