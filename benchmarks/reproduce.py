@@ -2,7 +2,7 @@
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
 with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped, and one file may use the skills of another. Nothing else should run meanwhile.
+that the same command goes on where it stopped (what was run by another command is run again), and one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from h_dqn.checkpoint import write_text
 
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
+NOT_KEPT = ("run", "heads", "tasks", "command", "revision")  # of a result: kept elsewhere in the summary, or a folder's path
 Summary = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -43,8 +44,10 @@ class Cell:
 
     @property
     def result(self) -> dict[str, Any] | None:
+        """What the command reported; None if it has not been run, or was another command then."""
         path = self.folder / "reported.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        reported = json.loads(path.read_text()) if path.exists() else {}
+        return reported if reported.get("command") == self.command else None
 
     def run(self, threads: int, episodes: int) -> None:
         """Run the command unless it was run before. Raises if it fails."""
@@ -63,7 +66,13 @@ class Cell:
         if done.returncode:
             raise SystemExit(f"failed: h-dqn {line}\n{done.stderr[-2000:]}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / "reported.json", done.stdout.splitlines()[-1] + "\n")
+        reported = {**json.loads(done.stdout.splitlines()[-1]), "command": self.command, "revision": revision()}
+        write_text(self.folder / "reported.json", json.dumps(reported) + "\n")
+
+
+def revision() -> str:
+    """The code that runs now."""
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def cells(name: str, seed: int) -> list[list[Cell]]:
@@ -77,16 +86,15 @@ def cells(name: str, seed: int) -> list[list[Cell]]:
 
 def add(summary: Summary, name: str, seed: int) -> None:
     """Add a seed's results to the summary; what a command reports of several heads or tasks becomes an arm each."""
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     for cell in (cell for stage in cells(name, seed) for cell in stage):
         result = cell.result
         assert result is not None
         parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
         for arm, part in parts.items():
             entry = summary.setdefault(cell.experiment, {}).setdefault(arm, {"per_seed": {}, "runs": {}})
-            entry |= {"command": f"h-dqn {cell.command}", "revision": revision}
+            entry |= {"command": f"h-dqn {cell.command}", "revision": result["revision"]}
             entry["per_seed"][str(seed)] = part["success_rate"]
-            entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in ("run", "heads", "tasks")}
+            entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in NOT_KEPT}
             mean, half = mean_ci(list(entry["per_seed"].values()))
             entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
 

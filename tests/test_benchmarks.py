@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,4 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     for stage in reproduce.cells("tiny", 1):
         for cell in stage:
             cell.run(1, 4)
+            assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
