@@ -2,7 +2,8 @@
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
 with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped (what was run by another command is run again), and one file may use the skills of another. Nothing else should run meanwhile.
+that the same command goes on where it stopped (what was run by another command is run again), and one file may use the skills of
+another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
