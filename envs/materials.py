@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import OneLineError
+
 TEXTURE_SIZE = 16
 
 
-class MaterialError(ValueError):
-    """A material's table is wrong; the message names the material and the key, in one line whatever they are called."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+class MaterialError(OneLineError, ValueError):
+    """A material's table is wrong; the message names the material and the key."""
 
 
 @dataclass(frozen=True)

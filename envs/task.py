@@ -20,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from envs import TASKS
+from envs.errors import OneLineError
 from envs.materials import Material, MaterialError, read_materials, standard_materials
 
 ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
@@ -29,11 +30,8 @@ AIR = 0
 MAX_TRIES = 1000
 
 
-class TaskError(ValueError):
-    """A task file is wrong; the message names the file, the key and the reason, in one line whatever the key is."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+class TaskError(OneLineError, ValueError):
+    """A task file is wrong; the message names the file, the key and the reason."""
 
 
 @dataclass(frozen=True)

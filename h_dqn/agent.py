@@ -50,8 +50,8 @@ class Agent:
         )
         self.decisions = 0  # made while training
         self.success = 0.0  # share of the newest episodes that reached the goal; who trains keeps it up to date
-        self.judged = np.zeros((config.worlds, options), np.float32)  # Q-values by which each world's option was chosen last
-        self._fallen = 0  # decisions that it has fallen by
+        self.chosen_by = np.zeros((config.worlds, options), np.float32)  # Q-values by which each world's option was chosen last
+        self._fallen = 0  # decisions by which epsilon has fallen
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._rng = np.random.default_rng([seed, 1])
@@ -86,7 +86,7 @@ class Agent:
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""
         q_BO = values(self.network, obs)
-        self.judged[worlds] = q_BO.numpy()
+        self.chosen_by[worlds] = q_BO.numpy()
         chosen = greedy(q_BO, available)
         random = self._rng.random(len(chosen)) < self.epsilon[worlds]
         chosen[random] = (self._rng.random(available.shape) * available).argmax(1)[random]
@@ -166,7 +166,7 @@ class Agent:
         """What is expected from the end of each decision on, and the action gap where it was made; both (B,)."""
         option, start, end = self._tensor(batch.option), self._tensor(batch.start), self._tensor(batch.end)
         available, frames = self._tensor(batch.available), self._tensor(batch.frames)
-        q_UO = self._tensor(batch.values)
+        q_UO = self._tensor(batch.values).clone()
         wanted = torch.zeros(len(q_UO), dtype=torch.bool, device=self.device)
         wanted[torch.cat([start, end]) if self.config.gap else end] = True
         if self.target is self.network:  # those that the options were chosen by are still right

@@ -52,7 +52,8 @@ class Config:
     discount_by: Literal["step", "decision"] = "step"
     """step: gamma^k after k steps, as the semi-MDP has it; decision: gamma, however long it was, as in Tessler et al.'s code"""
     deliberation: float = 0.0
-    """what each decision costs beside the rewards (Harb et al. 2018): of two ways alike, the one of fewer decisions is taken"""
+    """what each decision costs beside the rewards (Harb et al. 2018), times the share of the newest episodes that
+    reached the goal: of two ways alike, the one of fewer decisions is taken"""
     success_memory: float = 0.2
     """share of what is learned that is drawn from the newest successful episodes, once there are any"""
     discount: float = 0.97

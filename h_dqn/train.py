@@ -93,7 +93,7 @@ class Trainer:
             # What failed was no step. A decision that ran before it is cut off there, as by a step limit, with the steps it had.
             cut = lost & ~step.due & ~away
             self.replay.complete(cut, np.zeros_like(lost), lost, step.allowed)
-        values = self.agent.judged if self.config.learner == "rollout" else None
+        values = self.agent.chosen_by if self.config.learner == "rollout" else None
         self.replay.decide(step.due & ~lost, step.option, step.allowed, values)
         self.replay.step(step.reward, step.reached, None if not lost.any() else ~lost)
         if (over := step.over & ~lost).any():

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import OneLineError
 from envs.luanti.compile import MARKER, Compiler
 
 PREFIX = "h-dqn-luanti-"
@@ -33,11 +34,8 @@ TESTED = "Minetest 5.6.1 (Linux)"
 INSTALL = "apt-get install minetest xvfb"
 
 
-class LuantiError(RuntimeError):
-    """The engine is missing, cannot be started, or died again and again; the message says what to do, in one line."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+class LuantiError(OneLineError, RuntimeError):
+    """The engine is missing, cannot be started, or died again and again; the message says what to do."""
 
 
 class EngineDied(Exception):

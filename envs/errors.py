@@ -1,0 +1,8 @@
+"""What all errors for people share."""
+
+
+class OneLineError(Exception):
+    """Its message is one line, whatever the names and texts in it look like."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
