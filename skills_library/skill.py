@@ -128,4 +128,4 @@ def count_weights(skills: Iterable[DeepSkill]) -> int:
 
 
 def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]} frames of {shape[1]}x{shape[2]}"
+    return f"{'a frame' if shape[0] == 1 else f'{shape[0]} frames'} of {shape[1]}x{shape[2]}"
