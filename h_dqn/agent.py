@@ -216,5 +216,7 @@ class Agent:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for weights, moments in self.optimizer.state.items():  # the fused optimiser takes them to lie as the weights do
+            moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
         self.decisions, self._fallen, self._updates, self._copied = state["counters"]
         self._rng.bit_generator.state = state["rng"]
