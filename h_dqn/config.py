@@ -37,7 +37,7 @@ class Config:
     """worlds that run at once"""
     size: int = 64
     """height and width of a frame, in pixels"""
-    stack: int = 1
+    stack: int = 2
     """grey frames in one observation; more show motion and the recent past, and cost time (a second one: a fifth more)"""
     memory: bool = True
     """whether a strip above each frame shows the last actions; without it, an agent forgets which way it was turning"""

@@ -70,7 +70,8 @@ class QNetwork(nn.Module):
         self.head = nn.Linear(plan.hidden, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, value)
-        self.to(memory_format=torch.channels_last)  # on a CPU, gradients of convolutions take a third less time
+        # On a CPU, gradients of convolutions take a third less time.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
         frames = frames_BSHW.float()
