@@ -21,9 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import Config
-from h_dqn.networks import Boltzmann, QNetwork, adopt, greedy, pick_device, values
+from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
+
+SCOUTING_RATE = 1e-3  # learning rate of the elimination network
+FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
+TRIES = 500  # newest tries of each option that they are fitted to
 
 
 class Agent:
@@ -40,13 +44,18 @@ class Agent:
         torch.manual_seed(seed)
         self.config, self.options = config, options
         self.device = pick_device(config.device)
-        self.network = QNetwork(config.network, shape, options, config.initial_value).to(self.device)
+        self.network = QNetwork(config.network, shape, options, config.initial_value, config.eliminate).to(self.device)
         self.target = deepcopy(self.network) if config.target_period else self.network
+        self._weights = [*self.network.trunk.parameters(), *self.network.head.parameters()]
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+            torch.optim.Adam(self._weights, lr=config.learning_rate, eps=1e-5, fused=True)
             if config.optimizer == "adam"
             # The DQN papers put the 0.01 inside the root; torch adds it outside, so its root stands here.
-            else torch.optim.RMSprop(self.network.parameters(), lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
+            else torch.optim.RMSprop(self._weights, lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
+        )
+        elimination = self.network.elimination
+        self.scouting = elimination and torch.optim.Adam(
+            [*elimination.learning.parameters(), *elimination.head.parameters()], lr=SCOUTING_RATE, eps=1e-5, fused=True
         )
         self.decisions = 0  # made while training
         self.success = 0.0  # share of the newest episodes that reached the goal; who trains keeps it up to date
@@ -54,6 +63,7 @@ class Agent:
         self._fallen = 0  # decisions by which epsilon has fallen
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
+        self._refit_at = FIRST_REFIT  # decisions at which the bandits of the elimination network are fitted next
         self._rng = np.random.default_rng([seed, 1])
 
     def start_from(self, source: QNetwork, names: Sequence[str], known: Sequence[str]) -> None:
@@ -77,19 +87,20 @@ class Agent:
         self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
         """The best available option of each row, (B,), in whatever world."""
-        return greedy(values(self.network, obs), available)
+        return greedy(values(self.network, obs, available), available)
 
     def player(self, seed: int) -> Boltzmann:
         """How the agent chooses where it is evaluated."""
         return Boltzmann(partial(values, self.network), self.config.temperature, seed)
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
-        """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random available option."""
-        q_BO = values(self.network, obs)
+        """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random option that is left."""
+        q_BO = values(self.network, obs, available)
         self.chosen_by[worlds] = q_BO.numpy()
         chosen = greedy(q_BO, available)
         random = self._rng.random(len(chosen)) < self.epsilon[worlds]
-        chosen[random] = (self._rng.random(available.shape) * available).argmax(1)[random]
+        admissible = available & (self.chosen_by[worlds] > ELIMINATED)
+        chosen[random] = (self._rng.random(available.shape) * admissible).argmax(1)[random]
         self.decisions += len(chosen)
         self._fallen += len(chosen) if self.success or not self.config.epsilon_waits else -len(chosen)
         self._fallen = min(max(self._fallen, 0), self.config.epsilon_decisions)
@@ -101,6 +112,11 @@ class Agent:
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
+        if self.network.elimination and self.decisions >= self._refit_at:
+            tries = replay.tries(TRIES)
+            frames = self._tensor(tries.frames)[self._tensor(tries.start)]
+            self.network.elimination.refit(frames, self._tensor(tries.option), self._tensor(tries.futile))
+            self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
             self._copied = self.decisions
@@ -112,12 +128,15 @@ class Agent:
             return []
         target_D = self.lambda_targets(batch)
         frames, start, option = self._tensor(batch.frames), self._tensor(batch.start), self._tensor(batch.option)
+        futile = self._tensor(batch.futile)
         losses = []
         for _ in range(self.config.epochs):
             order = self._tensor(self._rng.permutation(len(target_D)))
             for rows in torch.split(order, self.config.batch_size):
-                loss, _ = self._regress(frames[start[rows]], option[rows], target_D[rows], torch.ones(()))
+                obs = frames[start[rows]]
+                loss, _ = self._regress(obs, option[rows], target_D[rows], torch.ones(()))
                 losses.append(loss)
+                self._scout(obs, option[rows], futile[rows])
         return losses
 
     def _learn_replay(self, replay: SMDPReplay) -> list[Tensor]:
@@ -126,9 +145,10 @@ class Agent:
         while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
             self._updates += 1
             batch = replay.sample(c.batch_size, c.n_step, success=c.success_memory)
-            obs = self._tensor(batch.frames[batch.start])
-            loss, error = self._regress(obs, self._tensor(batch.option), self.n_step_targets(batch), self._tensor(batch.weight))
+            obs, option = self._tensor(batch.frames[batch.start]), self._tensor(batch.option)
+            loss, error = self._regress(obs, option, self.n_step_targets(batch), self._tensor(batch.weight))
             losses.append(loss)
+            self._scout(obs, option, self._tensor(batch.futile))
             if c.priority:
                 replay.set_priority(batch.id, error.cpu().numpy())
         return losses
@@ -165,27 +185,40 @@ class Agent:
     def _judged(self, batch: Decisions) -> tuple[Tensor, Tensor]:
         """What is expected from the end of each decision on, and the action gap where it was made; both (B,)."""
         option, start, end = self._tensor(batch.option), self._tensor(batch.start), self._tensor(batch.end)
-        available, frames = self._tensor(batch.available), self._tensor(batch.frames)
-        q_UO = self._tensor(batch.values).clone()
+        allowed, available = self._tensor(batch.allowed), self._tensor(batch.available)
+        frames, q_UO = self._tensor(batch.frames), self._tensor(batch.values).clone()
+        here_UO = torch.zeros_like(q_UO, dtype=torch.bool)  # what can be chosen at each frame
+        here_UO[start], here_UO[end] = allowed, available
         wanted = torch.zeros(len(q_UO), dtype=torch.bool, device=self.device)
         wanted[torch.cat([start, end]) if self.config.gap else end] = True
         if self.target is self.network:  # those that the options were chosen by are still right
             wanted &= q_UO.isnan().any(1)
-        q_UO[wanted] = self._values(self.target, frames[wanted])
+        q_UO[wanted] = self._values(self.target, frames[wanted], here_UO[wanted])
         q_end = q_UO[end]
         gap = torch.zeros(len(option), device=self.device)
         if self.config.gap:
-            gap = action_gap(q_UO[start], option, self._tensor(batch.allowed), self.config.gap)
+            gap = action_gap(q_UO[start], option, allowed, self.config.gap)
+            gap = torch.where(gap > ELIMINATED / 2, gap, 0.0)  # an old success may be of an option that is eliminated by now
         best = (
-            double_q_bootstrap(self._values(self.network, frames[end]), q_end, available)
+            double_q_bootstrap(self._values(self.network, frames[end], available), q_end, available)
             if self.config.double and self.target is not self.network
             else masked_max(q_end, available)
         )
-        return option_bootstrap(q_end, best, option, self._tensor(batch.persists)), gap
+        persists = self._tensor(batch.persists) * (q_end.gather(1, option[:, None]).squeeze(1) > ELIMINATED)
+        return option_bootstrap(q_end, best, option, persists), gap
 
-    def _values(self, network: QNetwork, frames: Tensor) -> Tensor:
-        """Q-values (U, O), a minibatch at a time: activations of a whole round would outgrow the caches."""
-        return torch.cat([network(rows) for rows in torch.split(frames, self.config.batch_size)])
+    def _values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
+        """Q-values (U, O), a minibatch at a time: activations of a whole round would outgrow the caches.
+
+        What is eliminated is for the online network to say, so that a target network and it agree about that.
+        """
+        size = self.config.batch_size
+        return torch.cat(
+            [
+                self.network.admit(network(rows), rows, possible)
+                for rows, possible in zip(frames.split(size), available.split(size), strict=True)
+            ]
+        )
 
     def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""
@@ -196,9 +229,16 @@ class Agent:
         loss = (weight * loss_B).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        nn.utils.clip_grad_norm_(self._weights, self.config.max_grad_norm)
         self.optimizer.step()
         return loss.detach(), error
+
+    def _scout(self, obs: Tensor, option: Tensor, futile: Tensor) -> None:
+        """One gradient step of the elimination network, if there is one."""
+        if self.network.elimination and self.scouting:
+            self.scouting.zero_grad()
+            self.network.elimination.loss(obs, option, futile).backward()  # type: ignore[no-untyped-call]
+            self.scouting.step()
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -208,7 +248,8 @@ class Agent:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "counters": [self.decisions, self._fallen, self._updates, self._copied],
+            "scouting": self.scouting and self.scouting.state_dict(),
+            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._refit_at],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -216,7 +257,11 @@ class Agent:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for weights, moments in self.optimizer.state.items():  # the fused optimiser takes them to lie as the weights do
-            moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
-        self.decisions, self._fallen, self._updates, self._copied = state["counters"]
+        if self.scouting:
+            self.scouting.load_state_dict(state["scouting"])
+        for optimizer in (self.optimizer, self.scouting):
+            for weights, moments in (optimizer.state if optimizer else {}).items():
+                # The fused optimiser takes them to lie as the weights do.
+                moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
+        self.decisions, self._fallen, self._updates, self._copied, self._refit_at = state["counters"]
         self._rng.bit_generator.state = state["rng"]

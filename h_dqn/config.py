@@ -102,6 +102,9 @@ class Config:
     gap: float = 0.8
     """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0: off"""
 
+    eliminate: bool = False
+    """whether options are eliminated where they surely do nothing (Zahavy et al. 2018)"""
+
     target_period: int = 0
     """decisions between two copies into a target network (0: there is none)"""
     double: bool = True
@@ -113,7 +116,7 @@ class Config:
     """rollout only. passes over the decisions of a round"""
 
     capacity: int = 100_000
-    """replay, or with a success memory. environment steps that are kept"""
+    """replay, or with a success memory, or to eliminate. environment steps that are kept"""
     learn_start: int = 20_000
     """replay only. decisions before the first update"""
     updates_per_decision: float = 4.0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import ConfigError
+from h_dqn.elimination import Elimination
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,49 @@ ARCHITECTURES = {
     "compact": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=256, norm=True),
     # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
     "slim": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=240, norm=True),
+    # Sees what is in the way and what is in the hand, at a tenth of the cost: the elimination network.
+    "scout": Architecture(((8, 8, 8),), hidden=32, norm=True),
 }
+
+
+ELIMINATED = -1e9  # stands for the Q-value of an option that is not to be chosen
+
+
+class Trunk(nn.Sequential):
+    """Frames (B, S, H, W) uint8 -> features (B, ``features``): all layers but the last.
+
+    Args:
+        architecture: a name in :data:`ARCHITECTURES`.
+        shape: (S, H, W) of one stack of frames.
+    Raises ConfigError for an unknown architecture, and if the frames are too small for the convolutions.
+    """
+
+    def __init__(self, architecture: str, shape: tuple[int, int, int]) -> None:
+        if architecture not in ARCHITECTURES:
+            raise ConfigError(f"unknown network '{architecture}' (known: {', '.join(ARCHITECTURES)})")
+        plan = ARCHITECTURES[architecture]
+        layers: list[nn.Module] = []
+        channels, side_h, side_w = shape
+        for number, (out, kernel, stride) in enumerate(plan.convolutions):
+            padding = plan.padding if number == 0 else 0
+            layers += [nn.Conv2d(channels, out, kernel, stride, padding), nn.ReLU()]
+            channels = out
+            side_h, side_w = ((side + 2 * padding - kernel) // stride + 1 for side in (side_h, side_w))
+        if min(side_h, side_w) < 1:
+            raise ConfigError(f"frames of {shape[1]}x{shape[2]} pixels are too small for the network '{architecture}'")
+        flat = channels * side_h * side_w
+        layers += [nn.Flatten(), *([nn.LayerNorm(flat)] if plan.norm else []), nn.Linear(flat, plan.hidden)]
+        layers += [*([nn.LayerNorm(plan.hidden)] if plan.norm else []), nn.ReLU()]
+        super().__init__(*layers)
+        self.norm, self.features = plan.norm, plan.hidden
+
+    def forward(self, frames_BSHW: Tensor) -> Tensor:
+        frames = frames_BSHW.float()
+        # With mean 0 and variance 1, the light and shade of a room matter no more; its patterns do.
+        features: Tensor = super().forward(
+            nn.functional.layer_norm(frames, frames.shape[1:]) if self.norm else frames.mul_(1 / 255)
+        )
+        return features
 
 
 class QNetwork(nn.Module):
@@ -45,40 +88,37 @@ class QNetwork(nn.Module):
         shape: (S, H, W) of one stack of frames.
         outputs: number of options O.
         value: Q-value of every option at the start.
-    Raises ConfigError for an unknown architecture, and if the frames are too small for the convolutions.
+        eliminate: whether it has an elimination network beside it.
+    Raises ConfigError as :class:`Trunk` does.
     """
 
-    def __init__(self, architecture: str, shape: tuple[int, int, int], outputs: int, value: float = 0.0) -> None:
+    def __init__(
+        self, architecture: str, shape: tuple[int, int, int], outputs: int, value: float = 0.0, eliminate: bool = False
+    ) -> None:
         super().__init__()
         self.spec: dict[str, Any] = {"architecture": architecture, "shape": list(shape), "outputs": outputs}
-        if architecture not in ARCHITECTURES:
-            raise ConfigError(f"unknown network '{architecture}' (known: {', '.join(ARCHITECTURES)})")
-        plan = self.plan = ARCHITECTURES[architecture]
-        layers: list[nn.Module] = []
-        channels, side_h, side_w = shape
-        for number, (out, kernel, stride) in enumerate(plan.convolutions):
-            padding = plan.padding if number == 0 else 0
-            layers += [nn.Conv2d(channels, out, kernel, stride, padding), nn.ReLU()]
-            channels = out
-            side_h, side_w = ((side + 2 * padding - kernel) // stride + 1 for side in (side_h, side_w))
-        if min(side_h, side_w) < 1:
-            raise ConfigError(f"frames of {shape[1]}x{shape[2]} pixels are too small for the network '{architecture}'")
-        features = channels * side_h * side_w
-        layers += [nn.Flatten(), *([nn.LayerNorm(features)] if plan.norm else []), nn.Linear(features, plan.hidden)]
-        layers += [*([nn.LayerNorm(plan.hidden)] if plan.norm else []), nn.ReLU()]
-        self.trunk = nn.Sequential(*layers)
-        self.head = nn.Linear(plan.hidden, outputs)
+        self.trunk = Trunk(architecture, shape)
+        self.head = nn.Linear(self.trunk.features, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, value)
+        self.elimination: Elimination | None = None
+        if eliminate:
+            self.spec["eliminate"] = True
+            scout = Trunk("scout", shape)
+            self.elimination = Elimination(scout, scout.features, outputs)
         # On a CPU, gradients of convolutions take a third less time.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
-        frames = frames_BSHW.float()
-        # With mean 0 and variance 1, the light and shade of a room matter no more; its patterns do.
-        frames = nn.functional.layer_norm(frames, frames.shape[1:]) if self.plan.norm else frames.mul_(1 / 255)
-        q_BO: Tensor = self.head(self.trunk(frames))
+        q_BO: Tensor = self.head(self.trunk(frames_BSHW))
         return q_BO
+
+    def admit(self, q_BO: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:
+        """``q_BO`` with ELIMINATED for the options that are eliminated at these frames; one that is available is always left."""
+        if self.elimination is None:
+            return q_BO
+        available_BO = torch.ones_like(q_BO, dtype=torch.bool) if available_BO is None else available_BO
+        return q_BO.masked_fill(available_BO & ~self.elimination.admissible(frames_BSHW, available_BO), ELIMINATED)
 
 
 @torch.no_grad()
@@ -102,10 +142,11 @@ def adopt(network: QNetwork, names: Sequence[str], source: QNetwork, known: Sequ
 
 
 @torch.no_grad()
-def values(network: nn.Module, obs: NDArray[np.uint8]) -> Tensor:
-    """Q-values without gradients, on the CPU: obs (B, S, H, W) -> (B, O)."""
-    q_BO: Tensor = network(torch.from_numpy(obs).to(next(network.parameters()).device)).cpu()
-    return q_BO
+def values(network: QNetwork, obs: NDArray[np.uint8], available: NDArray[np.bool_] | None = None) -> Tensor:
+    """Q-values without gradients, on the CPU: obs (B, S, H, W), available (B, O) -> (B, O); see :meth:`QNetwork.admit`."""
+    device = next(network.parameters()).device
+    frames = torch.from_numpy(obs).to(device)
+    return network.admit(network(frames), frames, None if available is None else torch.from_numpy(available).to(device)).cpu()
 
 
 def greedy(q_BO: Tensor, available: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ class Decisions:
     option: NDArray[np.int64]  # (B,)
     rewards: NDArray[np.float32]  # (B, K) raw, 0 from its length on
     length: NDArray[np.int64]  # (B,) environment steps
+    futile: NDArray[np.bool_]  # (B,) whether none of its steps had an effect (of the first decision, in a chain)
     allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
     available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
@@ -67,6 +68,7 @@ class SMDPReplay:
         self.stack = shape[0]
         self._frames = np.zeros((worlds, self.rows, *shape[1:]), np.uint8)
         self._reward = np.zeros((worlds, self.rows), np.float32)
+        self._invalid = np.zeros((worlds, self.rows), bool)
         self._values = np.full((worlds, self.rows, options), np.nan, np.float32)
         self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
         self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
@@ -125,11 +127,21 @@ class SMDPReplay:
         self._begun[worlds] = self._written[worlds] - 1
         self._option[worlds], self._allowed[worlds] = option[worlds], allowed[worlds]
 
-    def step(self, reward: NDArray[Any], obs: NDArray[np.uint8], worlds: NDArray[np.bool_] | None = None) -> None:
-        """Every world (of the mask, if there is one) took one step: its reward (N,) and the observation it led to."""
+    def step(
+        self,
+        reward: NDArray[Any],
+        obs: NDArray[np.uint8],
+        worlds: NDArray[np.bool_] | None = None,
+        invalid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Every world (of the mask, if there is one) took one step.
+
+        Args: reward (N,), the observation it led to, and ``invalid`` (N,) where its action had no effect (None: all had one).
+        """
         stepped = np.arange(self.worlds) if worlds is None else np.flatnonzero(worlds)
         newest = (self._written[stepped] - 1) % self.rows
         self._reward[stepped, newest] = np.asarray(reward)[stepped]
+        self._invalid[stepped, newest] = False if invalid is None else invalid[stepped]
         self._write(stepped, obs, age=np.minimum(self._age[stepped, newest], 254) + 1)
 
     def complete(
@@ -267,6 +279,14 @@ class SMDPReplay:
         number = np.array(again[:count], np.int64)
         return number[self._whole(number)]
 
+    def tries(self, most: int) -> Decisions:
+        """The newest ``most`` decisions of each option, oldest first."""
+        number = np.arange(self._oldest, self.made)
+        number = number[self._whole(number)]
+        option = self._decisions["option"][number % self.slots]
+        newest = np.concatenate([number[option == one][-most:] for one in np.unique(option)] or [number])
+        return self._gather(np.sort(newest), 1, np.ones(len(newest), np.float32))
+
     def set_priority(self, number: NDArray[np.int64], error: NDArray[Any]) -> None:
         """New priorities |error|^priority for these decisions; those forgotten meanwhile are left alone."""
         live = number >= self._oldest
@@ -284,6 +304,7 @@ class SMDPReplay:
         length = last - first
         step = np.arange(length.max(initial=1))
         rewards = self._reward[world[:, None], (first[:, None] + step) % self.rows]
+        beyond = step >= (store["last"][slot] - first)[:, None]
         # Most decisions begin where another ended: each observation is built, and later judged, once.
         place, index = np.unique(np.concatenate([first, last]) * self.worlds + np.tile(world, 2), return_inverse=True)
         position = {n: i for i, n in enumerate(number.tolist())}
@@ -295,6 +316,7 @@ class SMDPReplay:
             option=store["option"][slot].astype(np.int64),
             rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
             length=length,
+            futile=(beyond | self._invalid[world[:, None], (first[:, None] + step) % self.rows]).all(1),
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             available=store["available"][end],

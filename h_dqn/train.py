@@ -43,9 +43,10 @@ class Trainer:
         self.agent = Agent(config, shape, len(options), seed)
         # A round of the rollout learner looks at what was just seen: at most two rows a step, and a skill that began before.
         recent = config.worlds * (2 * config.round_steps + config.option_steps + config.stack)
+        forgets = config.learner == "rollout" and not config.success_memory and not config.eliminate
         self.replay = SMDPReplay(
             config.worlds,
-            recent if config.learner == "rollout" and not config.success_memory else config.capacity,
+            recent if forgets else config.capacity,
             shape,
             len(options),
             config.priority if config.learner == "replay" else 0.0,
@@ -95,7 +96,7 @@ class Trainer:
             self.replay.complete(cut, np.zeros_like(lost), lost, step.allowed)
         values = self.agent.chosen_by if self.config.learner == "rollout" else None
         self.replay.decide(step.due & ~lost, step.option, step.allowed, values)
-        self.replay.step(step.reward, step.reached, None if not lost.any() else ~lost)
+        self.replay.step(step.reward, step.reached, None if not lost.any() else ~lost, step.info.get("invalid_action"))
         if (over := step.over & ~lost).any():
             self.replay.complete(over, step.terminated, step.ended, step.available)
         self._teach_others(before, step)

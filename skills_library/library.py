@@ -173,7 +173,7 @@ def load_skill(folder: Path) -> DeepSkill:
     except SafetensorError as error:
         raise refuse(f"model.safetensors is damaged: {error}") from error
     shape = spec["shape"]
-    network = QNetwork(spec["architecture"], (shape[0], shape[1], shape[2]), spec["outputs"])
+    network = QNetwork(spec["architecture"], (shape[0], shape[1], shape[2]), spec["outputs"], eliminate=bool(spec.get("eliminate")))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if wanted != found:

@@ -39,6 +39,8 @@ VARIANTS = {
     "rollout, target network": replace(TINY, target_period=200),
     "rollout, all options learn": replace(TINY, intra_option="all"),
     "rollout, interrupted": replace(TINY, interrupt=True),
+    "rollout, elimination": replace(TINY, eliminate=True),
+    "replay, elimination": replace(REPLAY, eliminate=True),
     "rollout, gamma once a decision": replace(TINY, discount_by="decision"),
 }
 
@@ -156,7 +158,7 @@ def batch_of(**changes: Any) -> Decisions:
         "frames": np.zeros((1, 1, 8, 8), np.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
         "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
-        "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
+        "futile": np.array([False]), "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})
 

@@ -1,0 +1,225 @@
+"""The bandits against a naive twin, the bound's coverage, and the mask in each of its three places."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from h_dqn.agent import Agent
+from h_dqn.config import Config
+from h_dqn.elimination import FUTILE, LinearBandits, most_tries
+from h_dqn.networks import ARCHITECTURES, ELIMINATED, Architecture
+from h_dqn.options import primitives
+from h_dqn.train import Trainer
+from skills_library.library import load_skill, save_skill
+from skills_library.skill import DeepSkill
+from tests.conftest import Corridor
+from tests.test_agent import TINY, batch_of
+
+SHAPE = (1, 8, 8)
+CONFIG = replace(TINY, eliminate=True)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
+    monkeypatch.setitem(ARCHITECTURES, "scout", Architecture(((8, 8, 8),), hidden=8, norm=True))
+
+
+def tries(n: int, options: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Unit features, options (the last is never tried) and signals of 0 and 1."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.nn.functional.normalize(torch.randn(n, features, generator=draw))
+    return x, torch.randint(options - 1, (n,), generator=draw), torch.randint(2, (n,), generator=draw).float()
+
+
+def test_bandits_are_ridge_regressions() -> None:
+    """Against V = ridge I + X^T X, its inverse and its determinant, worked out option by option."""
+    ridge, delta, noise, norm = 0.3, 0.1, 0.5, 2.0
+    x, option, signal = tries(200, 4, 5, seed=1)
+    bandits = LinearBandits(4, 5, ridge=ridge, delta=delta, noise=noise, norm=norm)
+    bandits.refit(x, option, signal)
+    at = torch.randn(7, 5)
+    mean, width = bandits(at)
+    for o in range(4):
+        rows = x[option == o].double()
+        v = ridge * torch.eye(5, dtype=torch.float64) + rows.T @ rows
+        theta = torch.linalg.solve(v, rows.T @ signal[option == o].double())
+        beta = noise * (2 * torch.log(v.det() ** 0.5 * ridge ** (-5 / 2) / (delta / 4))).sqrt() + ridge**0.5 * norm
+        spread = torch.stack([row @ torch.linalg.solve(v, row) for row in at.double()])
+        assert torch.allclose(mean[:, o].double(), at.double() @ theta, atol=1e-5)
+        assert torch.allclose(width[:, o].double(), beta * spread.sqrt(), rtol=1e-4, atol=1e-5)
+
+
+def test_keeping_fewer_directions_takes_less_memory_and_only_widens_the_bound() -> None:
+    x, option, signal = tries(300, 4, 16, seed=2)
+    full, low = LinearBandits(4, 16), LinearBandits(4, 16, rank=4)
+    for bandits in (full, low):
+        bandits.refit(x, option, signal)
+    at = torch.nn.functional.normalize(torch.randn(50, 16))
+    assert low.directions.numel() == full.directions.numel() // 4
+    assert torch.equal(low(at)[0], full(at)[0])
+    assert (low(at)[1] >= full(at)[1] - 1e-5).all()
+    assert (low(at)[1][:, :3] > full(at)[1][:, :3] + 0.05).any()
+
+
+@pytest.mark.parametrize(("noise", "holds"), [(0.5, True), (0.02, False)])
+def test_the_bound_covers_the_truth(noise: float, holds: bool) -> None:
+    """Signals of 0 and 1 with a linear mean: it leaves the interval, for any option at any time, in a share delta of the runs.
+
+    A bound that takes the noise for smaller than it is does not hold, so this test can fail.
+    """
+    runs, failed, delta = 100, 0, 0.05
+    for seed in range(runs):
+        draw = torch.Generator().manual_seed(seed)
+        x = torch.nn.functional.normalize(torch.rand(120, 4, generator=draw))
+        truth = torch.rand(3, 4, generator=draw) * 0.5  # means in 0..1, norms of at most 1
+        option = torch.randint(3, (120,), generator=draw)
+        signal = (torch.rand(120, generator=draw) < (x * truth[option]).sum(1)).float()
+        bandits, outside = LinearBandits(3, 4, delta=delta, noise=noise, norm=1.0), False
+        for t in range(10, 121, 10):
+            bandits.refit(x[:t], option[:t], signal[:t])
+            mean, width = bandits(x)
+            outside |= bool(((mean - x @ truth.T).abs() > width + 1e-6).any())
+        failed += outside
+    assert (failed <= delta * runs) == holds
+
+
+def test_what_does_nothing_is_eliminated_within_the_bound_and_what_is_of_use_never() -> None:
+    """Two kinds of states (one-hot), option o does nothing in the other kind; tried at random among what is left."""
+    bandits, rng = LinearBandits(4, 2), np.random.default_rng(1)
+    x, option, signal = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    wrong = np.zeros((2, 4), int)
+    for _ in range(600):
+        kind = int(rng.integers(2))
+        here = torch.eye(2)[kind : kind + 1]
+        left = bandits.admissible(here, torch.ones(1, 4, dtype=torch.bool))[0].numpy()
+        assert left[kind] and left[kind + 2]
+        tried = int(rng.choice(np.flatnonzero(left)))
+        futile = tried % 2 != kind
+        wrong[kind, tried] += futile
+        x, option = torch.cat([x, here]), torch.cat([option, torch.tensor([tried])])
+        signal = torch.cat([signal, torch.tensor([float(futile)])])
+        bandits.refit(x, option, signal)
+    assert not left[1 - kind]
+    assert 0 < wrong.max() <= most_tries(float(bandits.radius.max()), 1 - FUTILE)
+
+
+def test_a_mask_is_never_empty() -> None:
+    """Where all available options are eliminated, all of them are left."""
+    bandits = LinearBandits(3, 2)
+    x = torch.tensor([[1.0, 0.0]]).repeat(900, 1)
+    bandits.refit(x, torch.arange(900) % 3, torch.tensor([1.0, 1.0, 0.0]).repeat(300))
+    available = torch.tensor([[True, True, True], [True, True, False], [False, True, False]])
+    left = bandits.admissible(x[:3], available)
+    assert left.tolist() == [[False, False, True], [True, True, False], [False, True, False]]
+
+
+class Knows(torch.nn.Module):
+    """Bandits that are sure that option 2 does nothing."""
+
+    def admissible(self, x_BD: torch.Tensor, available_BO: torch.Tensor) -> torch.Tensor:
+        return available_BO & torch.tensor([True, True, False])
+
+
+def sure(config: Config) -> Agent:
+    """An agent that takes option 2 for the best by far, were it not eliminated."""
+    agent = Agent(config, SHAPE, 3, seed=1)
+    assert agent.network.elimination is not None
+    agent.network.elimination.bandits = Knows()  # type: ignore[assignment]
+    for network in {agent.network, agent.target}:
+        with torch.no_grad():
+            network.head.bias[:] = torch.tensor([1.0, 2.0, 9.0])
+    return agent
+
+
+OBS, EVERY = np.zeros((64, *SHAPE), np.uint8), np.ones((64, 3), bool)
+
+
+def test_what_is_eliminated_is_not_tried() -> None:
+    agent = sure(replace(CONFIG, worlds=64, epsilon_ladder=0.0, epsilon_start=1.0))
+    chosen = agent.explore(OBS, EVERY, np.arange(64))
+    assert set(chosen.tolist()) == {0, 1}
+
+
+def test_what_is_eliminated_is_not_chosen() -> None:
+    agent = sure(replace(CONFIG, worlds=64, epsilon_ladder=0.0, epsilon_start=0.0))
+    for chosen in (
+        agent.choose(OBS, EVERY),
+        agent.explore(OBS, EVERY, np.arange(64)),
+        agent.player(seed=1)(OBS, EVERY, np.arange(64)),
+    ):
+        assert set(chosen.tolist()) == {1}
+
+
+@pytest.mark.parametrize("target_period", [0, 100])
+@pytest.mark.parametrize("double", [True, False])
+def test_what_is_eliminated_is_not_bootstrapped_from(target_period: int, double: bool) -> None:
+    """One decision of option 0 for a reward of 1: the target is 1 + 0.9 * Q(option 1), not 1 + 0.9 * Q(option 2)."""
+    agent = sure(replace(CONFIG, target_period=target_period, double=double, trace=0.0))
+    batch = batch_of(rewards=np.ones((1, 1), np.float32), option=np.array([0]))
+    for target in (agent.lambda_targets(batch), agent.n_step_targets(batch)):
+        assert target.tolist() == pytest.approx([1 + 0.9 * 2])
+
+
+def test_an_old_try_of_what_is_eliminated_now_has_a_sane_target() -> None:
+    """A success that is remembered may hold one; neither the action gap nor going on with it may spoil its value."""
+    agent = sure(replace(CONFIG, gap=0.5, trace=0.0))
+    batch = batch_of(rewards=np.ones((1, 1), np.float32), option=np.array([2]), persists=np.array([0.5], np.float32))
+    assert agent.lambda_targets(batch).tolist() == pytest.approx([1 + 0.9 * 2])
+
+
+class Cluttered(Corridor):
+    """A corridor with actions beside left and right, none of which does anything."""
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs, actions=30)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        before, actions = self.cell.copy(), np.asarray(actions)
+        obs, reward, reached, _, info = super().step(actions)
+        nothing = actions > 1
+        self.cell = np.where(nothing, before, self.cell)
+        reached = reached & ~nothing
+        truncated = (self.steps >= self.limit) & ~reached
+        return self._obs(), np.where(reached, 0.0, -1.0), reached, truncated, {**info, "invalid_action": nothing}
+
+
+def cluttered(config: Config) -> Trainer:
+    trainer = Trainer(lambda n: Cluttered(n), primitives([str(n) for n in range(30)]), config, 1)
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+def left(network: Any) -> NDArray[np.bool_]:
+    """(cells, actions): what is not eliminated in the corridor."""
+    envs = Cluttered(5)
+    envs.cell = np.arange(5)
+    frames = torch.from_numpy(envs._obs())
+    with torch.no_grad():
+        return np.asarray(network.admit(network(frames), frames).numpy() > ELIMINATED)
+
+
+def test_a_cluttered_corridor_is_cleared() -> None:
+    trainer = cluttered(replace(CONFIG, env_steps=30_000))
+    admitted = left(trainer.agent.network)
+    assert admitted[:, :2].all()
+    assert not admitted[:, 2:].any()
+    assert trainer.tally.row()["invalid_share"] < 0.2
+    assert trainer.evaluate(200, seed=1).success_rate == 1.0
+
+
+def test_a_skill_remembers_what_it_eliminates(tmp_path: Path) -> None:
+    network = cluttered(replace(CONFIG, env_steps=30_000)).agent.network
+    skill = DeepSkill("clear", network, tuple(str(n) for n in range(30)))
+    save_skill(skill, tmp_path / "clear")
+    again = load_skill(tmp_path / "clear").network
+    assert (left(again) == left(network)).all()
+    assert not left(again).all()
