@@ -1,7 +1,8 @@
 """The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
 
 For the current stage of the goal it computes how many actions every pose is away from completing it (value iteration on the
-poses of one world), then takes the action that leads one action nearer.
+poses of one world), then takes the action that leads one action nearer. What is to be held it makes by the task's verbs, if it can:
+first all that goes into it, then the block that must be near.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, HEADINGS
+from envs.verbs import Verb
 from envs.voxel.world import (
     BREAK,
     BROKEN,
@@ -45,6 +47,9 @@ class Oracle:
 
     def _act(self, n: int) -> int:
         x, z, heading = self.worlds.pose[n]
+        if (verb := self._verb(n)) is not None:
+            self._first[n] = None
+            return verb
         first = self._first[n]
         if first is None or self.worlds.steps[n] == 0:
             first = self._first[n] = distances(self.worlds, n)[1]
@@ -52,6 +57,37 @@ class Oracle:
         if code not in (FORWARD, TURN_LEFT, TURN_RIGHT):  # the world is about to change
             self._first[n] = None
         return int(self._numbers[code])
+
+    def _verb(self, n: int) -> int | None:
+        """The number of the verb, or of the turn towards a free cell, by which the current stage of the goal is made; None if none."""
+        worlds, spec = self.worlds, self.worlds.spec
+        stage = spec.goal[min(int(worlds.stage[n]), len(spec.goal) - 1)]
+        if not spec.verbs or not stage.item:
+            return None
+        ahead_x, ahead_z = cell_ahead(*worlds.pose[n])
+        column = [spec.material_names[block] for block in worlds.blocks[n, ahead_z, ahead_x]]
+
+        def make(item: str, count: int, made: tuple[str, ...] = ()) -> Verb | None:
+            """What to do next for ``count`` of ``item``; None if there are so many, or nothing makes it."""
+            if worlds.inventory[n, spec.number(item)] >= count or item in made:
+                return None
+            ways = (verb for verb in spec.verbs if item in verb.gives)
+            return next((do(verb, (*made, item)) for verb in ways), None)
+
+        def do(verb: Verb, made: tuple[str, ...]) -> Verb:
+            for item, count in verb.takes.items():
+                if step := make(item, count, made):
+                    return step
+            if verb.near and verb.near not in column:
+                return next(do(way, made) for way in spec.verbs if way.puts == verb.near)
+            return verb
+
+        verb = make(stage.item, 1)
+        if verb is None:
+            return None
+        if verb.puts and (column[0] != "air" or worlds.items[n, ahead_z, ahead_x]):
+            return int(self._numbers[TURN_RIGHT])
+        return spec.all_actions.index(verb.name)
 
     def play(self, envs: VectorEnv[Any, Any, Any], seed: int) -> list[int | None]:
         """Steps that the oracle needs in one episode of each world of ``envs`` (whose worlds these are); None for a failure."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from envs import TASKS
 from envs.errors import OneLineError
 from envs.materials import Material, MaterialError, read_materials, standard_materials
+from envs.verbs import Verb, read_verbs, within_reach
 
 ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
 GOALS = ("reach", "hold", "broken", "placed_at")
@@ -94,6 +95,12 @@ class TaskSpec:
     mirror: bool = False
     tint: float = 0.0
     textures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    verbs: tuple[Verb, ...] = ()
+
+    @cached_property
+    def all_actions(self) -> tuple[str, ...]:
+        """Names of what the agent can do, by number: :attr:`actions`, then the verbs."""
+        return (*self.actions, *(verb.name for verb in self.verbs))
 
     @cached_property
     def material_names(self) -> tuple[str, ...]:
@@ -263,12 +270,18 @@ def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, 
     region: NDArray[np.bool_] = flood(tables.passable[codes], z, x)
     near = beside(region)
 
-    def obtainable(item: str) -> bool:
+    def there(item: str) -> bool:
         lies = tables.item[codes] == spec.number(item)
         drops: NDArray[np.bool_] = tables.drops[tables.column[codes][..., :2], spec.items.index(item)].any(-1) & (
             "break" in spec.actions
         )
         return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & near).any()))
+
+    def obtainable(item: str) -> bool:
+        if there(item) or not spec.verbs:
+            return there(item)
+        standing = {spec.material_names[number] for number in np.unique(tables.column[codes[near]])}
+        return item in within_reach(spec.verbs, (item for item in spec.items if there(item)), standing)
 
     def possible(stage: Stage) -> bool:
         if stage.kind == "hold":
@@ -302,7 +315,10 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "compass": str,
     "inventory": dict,
     "vary": dict,
+    "verbs": dict,
 }
+_VERB_KEYS: dict[str, type | tuple[type, ...]] = {"takes": dict, "gives": dict, "near": str, "puts": str, "holds": str}
+
 
 
 def load_task(task: str | Path | TaskSpec) -> TaskSpec:
@@ -382,6 +398,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     compass = doc.get("compass")
     if compass is not None and compass not in present:
         raise TaskError(f"compass: '{compass}' is not on the map")
+    verbs = _read_verbs(doc.get("verbs", {}), materials, known)
     reward = doc.get("reward", {})
     _check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
     vary = doc.get("vary", {})
@@ -423,6 +440,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         mirror=vary.get("mirror", False),
         tint=float(vary.get("tint", 0.0)),
         textures=textures,
+        verbs=verbs,
     )
     if not -89 <= spec.pitch <= 89:
         raise TaskError(f"pitch: must be from -89 to 89 degrees, not {spec.pitch:g}")
@@ -481,6 +499,30 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
         choose=tuple(choose) if choose is not None else None,
         otherwise=entry.get("otherwise", "."),
     )
+
+
+def _read_verbs(tables: Mapping[str, Any], materials: Mapping[str, Material], known: Any) -> tuple[Verb, ...]:
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise TaskError(f"verbs.{name}: must be a table")
+        _check_keys(f"verbs.{name}.", table, _VERB_KEYS)
+    verbs = tuple(read_verbs(tables, [name for name, material in materials.items() if material.item]))
+    for verb in verbs:
+        where = f"verbs.{verb.name}"
+        for part, counts in (("takes", verb.takes), ("gives", verb.gives)):
+            for item, count in counts.items():
+                known(f"{where}.{part}", item, item=True)
+                if type(count) is not int or not 1 <= count <= 999:
+                    raise TaskError(f"{where}.{part}.{item}: must be a whole number from 1 to 999")
+        for part, name in (("near", verb.near), ("puts", verb.puts), ("holds", verb.holds)):
+            if name:
+                known(f"{where}.{part}", name, item=part == "holds")
+        if not (verb.takes or verb.gives or verb.puts or verb.holds):
+            raise TaskError(f"{where}: has no effect (takes, gives, puts or holds something)")
+    names = [verb.name for verb in verbs]
+    if twice := [name for name in names if names.count(name) > 1 or name in ACTIONS]:
+        raise TaskError(f"verbs.{twice[0]}: this name is taken")
+    return verbs
 
 
 def _read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]
 
 ROWS, MARK = 4, 4  # of the strip of past actions: rows, and pixels from one action to the next
+SLOT, SHADES = 2, 4  # of the hotbar: pixels of an item's square, and the count from which it is white
 
 
 def grey(pov: Frames) -> Frames:
@@ -41,10 +42,13 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         rows: for each action, in which of the ROWS rows of a strip above the frame it leaves its mark, ROWS pixels more in
             height. The strip shows the episode's last W / MARK actions, newest at the right: who sees it knows which way it was
             turning, and when it has come full circle. Without rows there is no strip.
+        hotbar: whether the lower edge of the frame shows what is carried: a square for each item there can be, always in the same
+            place, brighter the more of it there is.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, rows: Sequence[int] = ()) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, rows: Sequence[int] = (), hotbar: bool = False) -> None:
         super().__init__(env)
+        self._hotbar = hotbar
         self._rows = np.array(rows)
         height, width, _ = env.single_observation_space["pov"].shape  # type: ignore[index]
         height += ROWS if rows else 0
@@ -57,20 +61,33 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         fresh = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         self._frames = self._frames.copy()
         self._frames[fresh] = 0
-        picture = grey(obs["pov"][fresh])
+        picture = self._picture(obs)[fresh]
         self._frames[fresh, -1, -picture.shape[1] :] = picture
         return self._frames, {**info, "observation": obs}
 
     def step(self, actions: Any) -> tuple[Frames, Any, Any, Any, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.env.step(actions)
         newest = np.zeros_like(self._frames[:, -1:])
-        picture = grey(obs["pov"])
+        picture = self._picture(obs)
         newest[:, 0, -picture.shape[1] :] = picture
         if len(self._rows):
             newest[:, 0, :ROWS, :-MARK] = self._frames[:, -1, :ROWS, MARK:]
             newest[np.arange(self.num_envs), 0, self._rows[actions], -MARK:] = 255
         self._frames = np.concatenate([self._frames[:, 1:], newest], 1)
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
+
+    def _picture(self, obs: dict[str, Any]) -> Frames:
+        """(N, H, W)"""
+        picture = grey(obs["pov"])
+        if self._hotbar:
+            counts = np.stack(list(obs["inventory"].values()), 1)
+            shade = (np.minimum(counts, SHADES) * (255 // SHADES)).astype(np.uint8)
+            a_line = picture.shape[2] // SLOT
+            lines = -(-shade.shape[1] // a_line)
+            bar = np.zeros((len(shade), lines * a_line), np.uint8)
+            bar[:, : shade.shape[1]] = shade
+            picture[:, -lines * SLOT :] = bar.reshape(-1, lines, a_line).repeat(SLOT, 1).repeat(SLOT, 2)
+        return picture
 
     def state_dict(self) -> dict[str, Any]:
         return {"frames": self._frames.copy(), "env": self.env.state_dict()}  # type: ignore[attr-defined]

@@ -14,8 +14,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from envs.materials import TEXTURE_SIZE, texture
-from envs.task import AIR, HEADINGS, TaskSpec
-from envs.voxel.world import CLEAR, FULL, act, cell_ahead, held_item, holds
+from envs.task import ACTIONS, AIR, HEADINGS, TaskSpec
+from envs.voxel.world import CLEAR, FULL, act, cell_ahead, held_item, holds, perform
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
 ITEM = np.float32(0.25)  # half the edge of an item on the floor
@@ -215,8 +215,8 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
 
 @njit(cache=True, parallel=True)
 def step_and_draw(  # type: ignore[no-untyped-def]
-                  actions, pov, invalid, success, stage, steps, inventory, blocks, kind, floor, items, marks, pose, look, tint,
-                  action_codes, solid, breakable, drops, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # fmt: skip
+                  actions, pov, invalid, success, stage, steps, inventory, in_hand, blocks, kind, floor, items, marks, pose,
+                  look, tint, action_codes, solid, breakable, drops, verbs, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # fmt: skip
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
 
     Writes pov (N, H, W, 3), invalid (N,) and success (N,), and changes the state arrays in place.
@@ -225,7 +225,12 @@ def step_and_draw(  # type: ignore[no-untyped-def]
         if actions[n] >= 0:
             steps[n] += 1
             code = action_codes[actions[n]]
-            invalid[n] = not act(code, blocks[n], kind[n], items[n], pose[n], inventory[n], solid, breakable, drops)
+            if code < len(ACTIONS):
+                done = act(code, blocks[n], kind[n], items[n], pose[n], inventory[n], solid, breakable, drops, in_hand[n])
+            else:
+                hands = in_hand[n : n + 1]
+                done = perform(code - len(ACTIONS), blocks[n], kind[n], items[n], pose[n], inventory[n], hands, verbs)
+            invalid[n] = not done
         while stage[n] < len(goal_kind) and holds(
             goal_kind[stage[n]], goal_item[stage[n]], 1 << stage[n], blocks[n], marks[n], pose[n], inventory[n], solid
         ):
@@ -236,4 +241,4 @@ def step_and_draw(  # type: ignore[no-untyped-def]
         n, i = job // height, job % height
         if actions[n] != SKIP:
             draw_row(pov[n, i], i, zoom, pitch, ceiling, textures, hand, blocks[n], kind[n], floor[n], items[n], pose[n],
-                     held_item(inventory[n]), look[n], tint[n])  # fmt: skip
+                     held_item(inventory[n], in_hand[n]), look[n], tint[n])  # fmt: skip

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from envs.task import TaskSpec, load_task
 from envs.voxel.render import DRAW, SKIP, Camera, step_and_draw
-from envs.voxel.world import Worlds
+from envs.voxel.world import MAX_COUNT, Worlds
 
 Observation = dict[str, Any]
-MAX_COUNT = 999
 
 
 def spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.spaces.Discrete]:
@@ -27,7 +26,7 @@ def spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.
     }
     if spec.compass:
         parts["compass"] = gym.spaces.Box(-180, 180, (), np.float32)
-    return gym.spaces.Dict(parts), gym.spaces.Discrete(len(spec.actions))
+    return gym.spaces.Dict(parts), gym.spaces.Discrete(len(spec.all_actions))
 
 
 class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
@@ -96,8 +95,8 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         actions = np.asarray(actions)
         if not self._ready.all():
             raise gym.error.ResetNeeded("call reset() before step()")
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(self.spec_task.actions):
-            raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {len(self.spec_task.actions) - 1}")
+        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(self.spec_task.all_actions):
+            raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {len(self.spec_task.all_actions) - 1}")
         return actions
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
@@ -105,9 +104,9 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid, success = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         step_and_draw(
-            actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.blocks, worlds.kind,
+            actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.hand, worlds.blocks, worlds.kind,
             worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions, rules.solid,
-            rules.breakable, rules.drops, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch, camera.ceiling,
+            rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch, camera.ceiling,
             camera.textures, camera.hand,
         )  # fmt: skip
         return self._observe(), {"invalid_action": invalid, "success": success, "pose": worlds.pose - [1, 1, 0]}

@@ -18,6 +18,8 @@ from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
 FORWARD, TURN_LEFT, TURN_RIGHT, BREAK, PICK_UP, PLACE = range(len(ACTIONS))
 REACH, HOLD, BROKEN, PLACED_AT = range(len(GOALS))
 
+MAX_COUNT = 999  # of one item that is carried
+
 # What a column means to a ray that crosses its cell.
 CLEAR, FULL, MIXED = 0, 1, 2
 
@@ -30,7 +32,19 @@ class Rules:
         self.solid = np.array([False, *(material.solid for material in materials)])
         self.breakable = np.array([False, *(material.breakable for material in materials)])
         self.drops = np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8)
-        self.actions = np.array([ACTIONS.index(action) for action in spec.actions])
+        verbs, m = spec.verbs, len(spec.material_names)
+        # What each action is: a number in ACTIONS, or len(ACTIONS) + the number of a verb.
+        self.actions = np.array([*(ACTIONS.index(action) for action in spec.actions), *(len(ACTIONS) + np.arange(len(verbs)))], int)
+        takes, gives = np.zeros((len(verbs), m), np.int32), np.zeros((len(verbs), m), np.int32)
+        for row, verb in enumerate(verbs):
+            for counts, table in ((verb.takes, takes), (verb.gives, gives)):
+                for item, count in counts.items():
+                    table[row, spec.number(item)] = count
+        near, puts, holds = (
+            np.array([spec.number(name) for name in names], np.uint8)
+            for names in ([v.near for v in verbs], [v.puts for v in verbs], [v.holds for v in verbs])
+        )
+        self.verbs = takes, gives, near, puts, holds
         self.goal_kind = np.array([GOALS.index(stage.kind) for stage in spec.goal])
         self.goal_item = np.array([spec.number(stage.item) for stage in spec.goal])
         self.inventory = np.zeros(len(spec.material_names), np.int32)
@@ -46,7 +60,7 @@ class Worlds:
     """
 
     ARRAYS = (
-        "blocks", "kind", "floor", "items", "marks", "pose", "target", "inventory", "stage", "steps", "look", "tint",
+        "blocks", "kind", "floor", "items", "marks", "pose", "target", "inventory", "hand", "stage", "steps", "look", "tint",
     )  # fmt: skip
 
     def __init__(self, spec: TaskSpec, n: int) -> None:
@@ -61,6 +75,7 @@ class Worlds:
         self.pose = np.zeros((n, 3), np.int32)  # x, z, heading
         self.target = np.zeros((n, 2), np.int32)
         self.inventory = np.zeros((n, m), np.int32)
+        self.hand = np.zeros(n, np.int32)  # material that a verb brought to the hand
         self.stage = np.zeros(n, np.int32)
         self.steps = np.zeros(n, np.int32)
         self.look = np.zeros((n, m), np.uint8)
@@ -72,7 +87,7 @@ class Worlds:
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
         self.pose[n], self.target[n], self.look[n], self.tint[n] = episode.start, episode.target, episode.look, episode.tint
         self.inventory[n] = self.rules.inventory
-        self.stage[n] = self.steps[n] = 0
+        self.stage[n] = self.steps[n] = self.hand[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
         return episode
 
@@ -117,8 +132,10 @@ def cell_ahead(x, z, heading):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def held_item(inventory):  # type: ignore[no-untyped-def]
-    """The material in the hand: the first that the inventory holds, 0 for an empty hand."""
+def held_item(inventory, hand=AIR):  # type: ignore[no-untyped-def]
+    """The material in the hand: ``hand`` while it is carried, else the first that the inventory holds, 0 for an empty hand."""
+    if hand != AIR and inventory[hand] > 0:
+        return hand
     for material in range(len(inventory)):
         if inventory[material] > 0:
             return material
@@ -126,7 +143,7 @@ def held_item(inventory):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops):  # type: ignore[no-untyped-def]
+def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops, hand=AIR):  # type: ignore[no-untyped-def]
     """Carry out one action in one world; returns whether it had an effect."""
     x, z, heading = pose
     ahead_x, ahead_z = cell_ahead(x, z, heading)
@@ -162,12 +179,37 @@ def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops): 
         inventory[item] += 1
         kind[z, x] = column_kind(blocks[z, x], AIR)
     else:
-        held = held_item(inventory)
+        held = held_item(inventory, hand)
         if held == AIR or column[0] != AIR or column[1] != AIR or items[ahead_z, ahead_x] != AIR:
             return False
         inventory[held] -= 1
         column[0] = held
         kind[ahead_z, ahead_x] = column_kind(column, AIR)
+    return True
+
+
+@njit(cache=True)
+def perform(verb, blocks, kind, items, pose, inventory, hand, verbs):  # type: ignore[no-untyped-def]
+    """Carry out one verb of :attr:`Rules.verbs` in one world (``hand`` (1,) may change); returns whether it had an effect."""
+    takes, gives, near, puts, holds = verbs
+    ahead_x, ahead_z = cell_ahead(pose[0], pose[1], pose[2])
+    column, item = blocks[ahead_z, ahead_x], items[ahead_z, ahead_x]
+    if near[verb] != AIR and near[verb] != column[0] and near[verb] != column[1]:
+        return False
+    if puts[verb] != AIR and (column[0] != AIR or column[1] != AIR or item != AIR):
+        return False
+    if holds[verb] != AIR and (inventory[holds[verb]] == 0 or held_item(inventory, hand[0]) == holds[verb]):
+        return False
+    for material in range(len(inventory)):
+        if inventory[material] < takes[verb, material] or inventory[material] + gives[verb, material] > MAX_COUNT:
+            return False
+    for material in range(len(inventory)):
+        inventory[material] += gives[verb, material] - takes[verb, material]
+    if puts[verb] != AIR:
+        column[0] = puts[verb]
+        kind[ahead_z, ahead_x] = column_kind(column, AIR)
+    if holds[verb] != AIR:
+        hand[0] = holds[verb]
     return True
 
 

@@ -60,8 +60,9 @@ class TaskWorlds:
             envs = gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.shape[2])
         # Moving and turning have a row each, all that hands do shares the last.
         stack, height, width = self.shape
-        rows = [min(ACTIONS.index(action), ROWS - 1) for action in self.actions] if height > width else ()
-        return GreyStack(envs, stack, rows)
+        known = [min(ACTIONS.index(action), ROWS - 1) for action in self.task.actions]
+        rows = [*known, *(ROWS - 1 for _ in self.task.verbs)] if height > width else ()
+        return GreyStack(envs, stack, rows, hotbar=bool(self.task.verbs))
 
     def most(self, n: int) -> int:
         """How many worlds there are when n are asked for."""
@@ -76,7 +77,7 @@ class TaskWorlds:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        return self.task.actions
+        return self.task.all_actions
 
 
 def shape_of(config: Config) -> tuple[int, int, int]:
