@@ -343,9 +343,10 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
         raise TaskError(f"{path}: {error}") from error
 
 
-def task_names() -> list[str]:
-    """Names of the shipped tasks."""
-    return sorted(path.stem for path in TASKS.glob("*.toml"))
+def task_names(verbs: bool = True) -> list[str]:
+    """Names of the shipped tasks; without ``verbs``, of those that every world plays."""
+    names = sorted(path.stem for path in TASKS.glob("*.toml"))
+    return names if verbs else [name for name in names if not load_task(name).verbs]
 
 
 def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:

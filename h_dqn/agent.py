@@ -63,6 +63,7 @@ class Agent:
         self._fallen = 0  # decisions by which epsilon has fallen
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
+        self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
         self._refit_at = FIRST_REFIT  # decisions at which the bandits of the elimination network are fitted next
         self._rng = np.random.default_rng([seed, 1])
 
@@ -100,6 +101,7 @@ class Agent:
         chosen = greedy(q_BO, available)
         random = self._rng.random(len(chosen)) < self.epsilon[worlds]
         admissible = available & (self.chosen_by[worlds] > ELIMINATED)
+        self._offered += np.array([available.sum(), admissible.sum()])
         chosen[random] = (self._rng.random(available.shape) * admissible).argmax(1)[random]
         self.decisions += len(chosen)
         self._fallen += len(chosen) if self.success or not self.config.epsilon_waits else -len(chosen)
@@ -114,13 +116,16 @@ class Agent:
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         if self.network.elimination and self.decisions >= self._refit_at:
             tries = replay.tries(TRIES)
-            frames = self._tensor(tries.frames)[self._tensor(tries.start)]
-            self.network.elimination.refit(frames, self._tensor(tries.option), self._tensor(tries.futile))
+            self.network.elimination.refit(tuple(map(self._tensor, chunk)) for chunk in tries)  # type: ignore[misc]
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
             self._copied = self.decisions
-        return {"loss": float(torch.stack(losses).mean())} if losses else {}
+        row = {"loss": float(torch.stack(losses).mean())} if losses else {}
+        if self.network.elimination:
+            row["eliminated"] = float(1 - self._offered[1] / max(1.0, self._offered[0]))
+            self._offered[:] = 0
+        return row
 
     def _learn_rollout(self, replay: SMDPReplay) -> list[Tensor]:
         batch = replay.fresh(self.config.success_memory)

@@ -6,6 +6,7 @@ Shape letters: B batch, N tries, O options, D features, R directions that a band
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from copy import deepcopy
 
 import torch
@@ -110,11 +111,12 @@ class Elimination(nn.Module):
         return nn.functional.mse_loss(foretold_B, futile_B.float())
 
     @torch.no_grad()
-    def refit(self, frames_NSHW: Tensor, option_N: Tensor, futile_N: Tensor) -> None:
-        """New features and, on them, bandits that know these tries."""
+    def refit(self, tries: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """New features and, on them, bandits that know these ``tries``: chunks of frames, options and signals."""
         self.frozen.load_state_dict(self.learning.state_dict())
-        x_ND = torch.cat([self._features(rows) for rows in frames_NSHW.split(256)])
-        self.bandits.refit(x_ND, option_N, futile_N)
+        seen = [(self._features(frames), option, futile) for frames, option, futile in tries]
+        x, option, futile = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        self.bandits.refit(x, option, futile)
 
     def admissible(self, frames_BSHW: Tensor, available_BO: Tensor) -> Tensor:
         """See :meth:`LinearBandits.admissible`."""

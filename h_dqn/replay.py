@@ -8,6 +8,7 @@ last row), so its raw rewards, its length and both of its observations are there
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,13 +280,29 @@ class SMDPReplay:
         number = np.array(again[:count], np.int64)
         return number[self._whole(number)]
 
-    def tries(self, most: int) -> Decisions:
-        """The newest ``most`` decisions of each option, oldest first."""
+    def tries(self, most: int, chunk: int = 256) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
+        """The newest ``most`` decisions of each option, a chunk at a time.
+
+        Yields: where they were made (C, S, H, W), the option (C,), whether none of its steps had an effect (C,).
+        """
         number = np.arange(self._oldest, self.made)
         number = number[self._whole(number)]
         option = self._decisions["option"][number % self.slots]
-        newest = np.concatenate([number[option == one][-most:] for one in np.unique(option)] or [number])
-        return self._gather(np.sort(newest), 1, np.ones(len(newest), np.float32))
+        by_option = np.argsort(option, kind="stable")
+        left = np.bincount(option)[option[by_option]]  # of the same option, from each one on
+        left -= np.arange(len(option)) - np.searchsorted(option[by_option], option[by_option])
+        number = number[by_option][left <= most]
+        for part in np.split(number, range(chunk, len(number), chunk)):
+            slot = part % self.slots
+            world, first = self._decisions["world"][slot], self._decisions["first"][slot]
+            yield self._stacked(world, first), self._decisions["option"][slot].astype(np.int64), self._futile(slot)
+
+    def _futile(self, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether no step of these decisions had an effect, (B,)."""
+        world, first, last = (self._decisions[name][slot] for name in ("world", "first", "last"))
+        step = np.arange((last - first).max(initial=1))
+        invalid = self._invalid[world[:, None], (first[:, None] + step) % self.rows]
+        return np.asarray((invalid | (step >= (last - first)[:, None])).all(1))
 
     def set_priority(self, number: NDArray[np.int64], error: NDArray[Any]) -> None:
         """New priorities |error|^priority for these decisions; those forgotten meanwhile are left alone."""
@@ -304,7 +321,6 @@ class SMDPReplay:
         length = last - first
         step = np.arange(length.max(initial=1))
         rewards = self._reward[world[:, None], (first[:, None] + step) % self.rows]
-        beyond = step >= (store["last"][slot] - first)[:, None]
         # Most decisions begin where another ended: each observation is built, and later judged, once.
         place, index = np.unique(np.concatenate([first, last]) * self.worlds + np.tile(world, 2), return_inverse=True)
         position = {n: i for i, n in enumerate(number.tolist())}
@@ -316,7 +332,7 @@ class SMDPReplay:
             option=store["option"][slot].astype(np.int64),
             rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
             length=length,
-            futile=(beyond | self._invalid[world[:, None], (first[:, None] + step) % self.rows]).all(1),
+            futile=self._futile(slot),
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             available=store["available"][end],

@@ -55,10 +55,12 @@ class Film:
         self.replay.decide(due, options, allowed)
         for n in np.flatnonzero(due):
             self.naive.running[n] = {"obs": self.obs[n], "option": options[n], "allowed": allowed[n], "rewards": [], "next": -1}
+            self.naive.running[n]["futile"] = True
         everyone = np.ones(self.worlds, bool)
         reward = self.rng.normal(size=self.worlds).astype(np.float32)
         self.obs = np.concatenate([self.obs[:, 1:], self._frame(everyone)[:, None]], 1)
-        self.replay.step(reward, self.obs)
+        invalid = self.rng.random(self.worlds) < 0.7
+        self.replay.step(reward, self.obs, invalid=invalid)
         self.left -= 1
         terminated = self.rng.random(self.worlds) < 0.05
         ended = terminated | (self.rng.random(self.worlds) < 0.05)
@@ -68,6 +70,7 @@ class Film:
         self.replay.complete(over, terminated, ended, available)
         for n in np.arange(self.worlds):
             self.naive.running[n]["rewards"].append(reward[n])
+            self.naive.running[n]["futile"] &= bool(invalid[n])
         for n in np.flatnonzero(over):
             decision = self.naive.running[n]
             decision |= {"end_obs": self.obs[n], "terminated": terminated[n], "available": available[n]}
@@ -94,6 +97,7 @@ def check(film: Film, batch: Any, n_step: int = 1) -> None:
         np.testing.assert_array_equal(batch.rewards[i, : len(rewards)], rewards)
         assert not batch.rewards[i, len(rewards) :].any()
         assert batch.option[i] == first["option"]
+        assert batch.futile[i] == first["futile"]
         assert batch.terminated[i] == last["terminated"]
         np.testing.assert_array_equal(batch.frames[batch.start[i]], first["obs"])
         np.testing.assert_array_equal(batch.frames[batch.end[i]], last["end_obs"])
@@ -131,6 +135,23 @@ def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: i
             seen += batch.id.tolist()
     seen += film.replay.fresh().id.tolist()
     assert seen == list(range(len(film.naive.decisions)))
+
+
+@pytest.mark.parametrize("most", [5, 1000])
+def test_tries_are_the_newest_of_each_option(most: int) -> None:
+    film = Film(worlds=3, capacity=3 * 60, seed=5)
+    for _ in range(100):
+        film.step()
+    found = [(int(o), bool(f), frame) for chunk in film.replay.tries(most, chunk=7) for frame, o, f in zip(*chunk, strict=True)]
+    oldest = film.replay._oldest
+    whole = np.flatnonzero(film.replay._whole(np.arange(oldest, film.replay.made))) + oldest
+    for option in range(OPTIONS):
+        naive = [film.naive.decisions[n] for n in whole if film.naive.decisions[n]["option"] == option][-most:]
+        same = [one for one in found if one[0] == option]
+        assert [one[1] for one in same] == [decision["futile"] for decision in naive]
+        for one, decision in zip(same, naive, strict=True):
+            np.testing.assert_array_equal(one[2], decision["obs"])
+    assert len(found) == len(whole) if most == 1000 else len(found) == 15
 
 
 def test_successful_episodes_come_back_whole_and_newest() -> None:

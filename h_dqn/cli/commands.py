@@ -273,7 +273,8 @@ class TasksShow:
             parts += [f"{cell.choose[0]}..{cell.choose[1]} of them, else '{cell.otherwise}'"] if cell.choose else []
             print(f"  {char}  {'; '.join(parts)}")
         goal = ", then ".join(f"{stage.kind} {stage.item} {stage.char}".strip().replace("  ", " ") for stage in task.goal)
-        print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
+        verbs = f"\nverbs: {', '.join(verb.name for verb in task.verbs)}" if task.verbs else ""
+        print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}{verbs}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
               f"a step, {task.reward_success:g} for the last")  # fmt: skip
         envs = gym.make_vec(IDS[self.world], num_envs=8, task=task, size=168)
         obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]

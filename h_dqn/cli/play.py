@@ -46,6 +46,8 @@ class Play(Minecrafts):
 
     def run(self) -> None:
         task = load_task(self.task)
+        if task.verbs:
+            raise UserError(f"task '{task.name}' has {len(task.verbs)} verbs, and there is no key for them")
         windowed = not self.terminal and has_display()
         if not windowed and not sys.stdin.isatty():
             raise UserError("play needs a display or a terminal to read keys from")
