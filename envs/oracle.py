@@ -59,7 +59,7 @@ class Oracle:
         return int(self._numbers[code])
 
     def _verb(self, n: int) -> int | None:
-        """The number of the verb, or of the turn towards a free cell, by which the current stage of the goal is made; None if none."""
+        """The verb (or the turn towards a free cell) by which the current stage of the goal is made, as the task numbers it."""
         worlds, spec = self.worlds, self.worlds.spec
         stage = spec.goal[min(int(worlds.stage[n]), len(spec.goal) - 1)]
         if not spec.verbs or not stage.item:

@@ -44,11 +44,12 @@ class Cell:
     item: str | None = None
     choose: tuple[int, int] | None = None
     otherwise: str = "."
+    reward: float | None = None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One predicate of the goal; ``kind`` is one of :data:`GOALS`."""
+    """One predicate of the goal; ``kind`` is one of :data:`GOALS`. ``char`` may be several characters: any place of theirs."""
 
     kind: str
     char: str = ""
@@ -63,6 +64,7 @@ class Episode:
     floor: NDArray[np.uint8]  # (D, W): material under the feet
     items: NDArray[np.uint8]  # (D, W): material of the item that lies there, 0 is none
     marks: NDArray[np.uint8]  # (D, W): bit i is set where goal stage i has its place
+    prize: NDArray[np.float32]  # (D, W): reward of the step that completes the goal, for who stands there then
     start: tuple[int, int, int]  # x, z, heading in units of 30 degrees, clockwise from north (towards row 0)
     target: tuple[int, int]  # x, z of what the compass points to, (-1, -1) without one
     look: NDArray[np.uint8]  # (M,): which material's texture each material wears
@@ -165,6 +167,7 @@ class TaskSpec:
             floor=tables.floor[codes],
             items=tables.item[codes],
             marks=tables.marks[codes],
+            prize=tables.prize[codes],
             start=(x, z, heading),
             target=target,
             look=look,
@@ -190,8 +193,10 @@ class _Tables:
         self.floor = np.array([spec.number(cell.floor or spec.floor) for cell in cells] + [spec.number(spec.floor)], np.uint8)
         self.item = np.array([spec.number(cell.item) for cell in cells] + [AIR], np.uint8)
         self.marks = np.array(
-            [sum(1 << i for i, stage in enumerate(spec.goal) if stage.char == char) for char in chars] + [0], np.uint8
+            [sum(1 << i for i, stage in enumerate(spec.goal) if char in stage.char) for char in chars] + [0], np.uint8
         )
+        prizes = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
+        self.prize = np.array([*prizes, spec.reward_success], np.float32)
         solid = np.array([False, *(material.solid for material in spec.materials.values())])
         breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
         body = self.column[:, :2]
@@ -286,7 +291,7 @@ def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, 
     def possible(stage: Stage) -> bool:
         if stage.kind == "hold":
             return obtainable(stage.item)
-        marked = codes == tables.codes[stage.char]
+        marked = np.isin(codes, [tables.codes[char] for char in stage.char])
         if stage.kind == "reach":
             return bool((marked & region).any())
         if stage.kind == "broken":
@@ -318,7 +323,6 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "verbs": dict,
 }
 _VERB_KEYS: dict[str, type | tuple[type, ...]] = {"takes": dict, "gives": dict, "near": str, "puts": str, "holds": str}
-
 
 
 def load_task(task: str | Path | TaskSpec) -> TaskSpec:
@@ -483,7 +487,7 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
     _check_keys(
         f"{where}.",
         entry,
-        {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str},
+        {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str, "reward": (int, float)},
     )
     column = tuple(block if block == "air" else known(f"{where}.column", block) for block in entry.get("column", []))
     if len(column) > height:
@@ -499,6 +503,7 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
         item=known(f"{where}.item", entry["item"], item=True) if "item" in entry else None,
         choose=tuple(choose) if choose is not None else None,
         otherwise=entry.get("otherwise", "."),
+        reward=float(entry["reward"]) if "reward" in entry else None,
     )
 
 
@@ -566,7 +571,10 @@ def _read_goal(table: Mapping[str, Any], present: set[str], known: Any) -> tuple
             item = known("goal.item", stage["item"], item=True)
         elif "item" in stage:
             raise TaskError(f"goal.item: goes with placed_at, not with {kind}")
-        if char and char not in present:
-            raise TaskError(f"goal.{kind}: '{char}' is not on the map")
+        if kind != "hold" and not char:
+            raise TaskError(f"goal.{kind}: names no character of the map")
+        for each in char:
+            if each not in present:
+                raise TaskError(f"goal.{kind}: '{each}' is not on the map")
         goal.append(Stage(kind, char, item))
     return tuple(goal)

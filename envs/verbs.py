@@ -39,7 +39,13 @@ def _of(verb: Verb, item: str) -> Verb:
 
     near, puts, holds = (text.replace(EACH, item) for text in (verb.near, verb.puts, verb.holds))
     return replace(
-        verb, name=verb.name.replace(EACH, item), takes=counts(verb.takes), gives=counts(verb.gives), near=near, puts=puts, holds=holds
+        verb,
+        name=verb.name.replace(EACH, item),
+        takes=counts(verb.takes),
+        gives=counts(verb.gives),
+        near=near,
+        puts=puts,
+        holds=holds,
     )
 
 

@@ -115,8 +115,9 @@ class Agent:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         if self.network.elimination and self.decisions >= self._refit_at:
-            tries = replay.tries(TRIES)
-            self.network.elimination.refit(tuple(map(self._tensor, chunk)) for chunk in tries)  # type: ignore[misc]
+            self.network.elimination.refit(
+                (self._tensor(frames), self._tensor(option), self._tensor(futile)) for frames, option, futile in replay.tries(TRIES)
+            )
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -242,7 +243,7 @@ class Agent:
         """One gradient step of the elimination network, if there is one."""
         if self.network.elimination and self.scouting:
             self.scouting.zero_grad()
-            self.network.elimination.loss(obs, option, futile).backward()  # type: ignore[no-untyped-call]
+            self.network.elimination.loss(obs, option, futile).backward()
             self.scouting.step()
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

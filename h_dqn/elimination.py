@@ -20,7 +20,8 @@ class LinearBandits(nn.Module):
 
     With V_o = ridge * I + sum x x^T over the tries of option o and theta_o = V_o^-1 sum x e, the signal's mean at x lies within
 
-        sqrt(beta_o) * sqrt(x^T V_o^-1 x),   sqrt(beta_o) = noise * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) + sqrt(ridge) * norm
+        sqrt(beta_o) * sqrt(x^T V_o^-1 x),
+        sqrt(beta_o) = noise * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) + sqrt(ridge) * norm
 
     of theta_o . x, for all options, tries and x at once, with probability 1 - delta (Abbasi-Yadkori, Pal and Szepesvari 2011,
     theorem 2; Zahavy et al. 2018, section 4). An option is eliminated where even the lower end is above :data:`FUTILE`.

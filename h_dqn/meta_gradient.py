@@ -49,7 +49,7 @@ def td_gradient(q: QFunction, weights: Weights, inputs: Any, target_B: Tensor, c
     Held fixed for this gradient alone: the target's own dependence on gamma stays, for the derivative that is taken later.
     """
 
-    values_B, pull_back = vjp(lambda w: q(w, inputs), weights)
+    values_B, pull_back = vjp(lambda w: q(w, inputs), weights)[:2]
     error_B = target_B - values_B
     if clip:
         error_B = error_B.clamp(-clip, clip)
@@ -121,8 +121,8 @@ def meta_gradient(
     """
     gamma = torch.as_tensor(discount)
     z = tree_map(torch.zeros_like, state) if sensitivity is None else sensitivity
-    after, z = jvp(update, (state, gamma), (z, torch.ones_like(gamma)))
-    value, slope = jvp(loss, (after,), (z,))
+    after, z = jvp(update, (state, gamma), (z, torch.ones_like(gamma)))[:2]
+    value, slope = jvp(loss, (after,), (z,))[:2]
     return value, slope, after, z
 
 

@@ -74,7 +74,7 @@ class Trunk(nn.Sequential):
     def forward(self, frames_BSHW: Tensor) -> Tensor:
         frames = frames_BSHW.float()
         # With mean 0 and variance 1, the light and shade of a room matter no more; its patterns do.
-        features: Tensor = super().forward(
+        features: Tensor = super().forward(  # type: ignore[no-untyped-call]
             nn.functional.layer_norm(frames, frames.shape[1:]) if self.norm else frames.mul_(1 / 255)
         )
         return features

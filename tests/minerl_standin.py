@@ -247,9 +247,9 @@ class Picture:
         camera, rules = self.camera, worlds.rules
         step_and_draw(
             np.array([DRAW]), self.pov, np.zeros(1, bool), np.zeros(1, bool), np.full(1, 99, np.int32), worlds.steps,
-            worlds.inventory, worlds.hand, worlds.blocks, worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look,
-            worlds.tint, rules.actions, rules.solid, rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom,
-            camera.pitch, camera.ceiling, camera.textures, camera.hand,
+            worlds.inventory, worlds.hand, worlds.blocks, worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose,
+            worlds.look, worlds.tint, rules.actions, rules.solid, rules.breakable, rules.drops, rules.verbs, rules.goal_kind,
+            rules.goal_item, camera.zoom, camera.pitch, camera.ceiling, camera.textures, camera.hand,
         )  # fmt: skip
         picture: np.ndarray[Any, Any] = self.pov[0]
         return picture

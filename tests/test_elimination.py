@@ -100,7 +100,7 @@ def test_what_does_nothing_is_eliminated_within_the_bound_and_what_is_of_use_nev
         kind = int(rng.integers(2))
         here = torch.eye(2)[kind : kind + 1]
         left = bandits.admissible(here, torch.ones(1, 4, dtype=torch.bool))[0].numpy()
-        assert left[kind] and left[kind + 2]
+        assert left[[kind, kind + 2]].all()
         tried = int(rng.choice(np.flatnonzero(left)))
         futile = tried % 2 != kind
         wrong[kind, tried] += futile
@@ -183,7 +183,7 @@ class Cluttered(Corridor):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         before, actions = self.cell.copy(), np.asarray(actions)
-        obs, reward, reached, _, info = super().step(actions)
+        _, _, reached, _, info = super().step(actions)
         nothing = actions > 1
         self.cell = np.where(nothing, before, self.cell)
         reached = reached & ~nothing

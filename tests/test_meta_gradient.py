@@ -92,7 +92,11 @@ def test_a_table_learns_nothing_about_gamma_from_states_that_it_did_not_update()
 
     for held, expected in ((0, -1.1171312), (1, 0.0)):
         segment = Segment(held, OUTER.rewards_BK, OUTER.lengths_B, OUTER.bootstrap_B, OUTER.terminated_B)
-        slope = meta_gradient(update, lambda w, s=segment: prediction_loss(row, w, s, 0.99), {"q": f64(1.0, 1.0)}, GAMMA)[1]
+
+        def loss(weights: Weights, held_out: Segment = segment) -> Tensor:
+            return prediction_loss(row, weights, held_out, 0.99)
+
+        slope = meta_gradient(update, loss, {"q": f64(1.0, 1.0)}, GAMMA)[1]
         assert slope.item() == pytest.approx(expected, abs=1e-8)
 
 
@@ -145,10 +149,8 @@ def test_preference_for_the_better_of_two_options() -> None:
     for baseline in (0.0, 1.3):  # a baseline changes nothing in the mean
 
         def sampled(weights: Weights, baseline: float = baseline) -> Tensor:
-            each = [
-                preference_loss((weights["q"])[None], torch.tensor([o]), returns[o : o + 1] - baseline, 0.5) for o in range(2)
-            ]
-            return (chance * torch.stack(each)).sum()
+            each = [preference_loss((weights["q"])[None], torch.tensor([o]), returns[o : o + 1] - baseline, 0.5) for o in range(2)]
+            return torch.stack(each) @ chance
 
         assert meta_gradient(update, sampled, {"q": f64(0.4, 0.6)}, GAMMA)[1].item() == pytest.approx(-0.6324241386, abs=1e-9)
 
@@ -196,7 +198,13 @@ def random_case(seed: int) -> tuple[Any, Any, Any]:
 
     weights = {"a": normal(4, 8) / 2, "b": normal(8, 3) / 3}
     batches = [
-        (normal(6, 4), torch.randint(3, (6,), generator=draw), normal(6, 5), torch.randint(1, 6, (6,), generator=draw), normal(6, 4))
+        (
+            normal(6, 4),
+            torch.randint(3, (6,), generator=draw),
+            normal(6, 5),
+            torch.randint(1, 6, (6,), generator=draw),
+            normal(6, 4),
+        )
         for _ in range(5)
     ]
     ends = torch.tensor([False, False, True, False, False, False])

@@ -167,6 +167,18 @@ def test_rewards_of_the_file() -> None:
     assert do(envs, "forward")[0] == 3.0
 
 
+def test_places_of_one_goal_may_be_worth_more_or_less() -> None:
+    legend = {"#": "stone", "n": {"floor": "pad", "reward": 1}, "f": {"floor": "exit", "reward": 7.5}, "p": {"floor": "pad"}}
+    text = "#####\n#n.f#\n#.p.#\n#####"
+    for x, heading, expected in ((1, 6, (-1.0, False)), (2, 9, (1.0, True)), (2, 3, (7.5, True))):
+        envs = room(text, legend=legend, goal={"reach": "nf"}, reward={"success": 3})
+        stand(envs, x, 1, heading)
+        assert do(envs, "forward")[:2] == expected
+    envs = room(text, legend=legend, goal={"reach": "nfp"}, reward={"success": 3})
+    stand(envs, 2, 1, 6)
+    assert do(envs, "forward")[:2] == (3.0, True)  # what has no reward of its own
+
+
 def test_the_compass_points_to_the_target() -> None:
     envs = room(compass="p")
     for x, z, heading, angle in (

@@ -40,6 +40,9 @@ class Compiler:
     def __init__(self, spec: TaskSpec, size: tuple[int, int], fov: float, plain: bool = False) -> None:
         if spec.verbs:
             raise TaskError(f"{spec.name}: verbs: Luanti does not play them")
+        for char, cell in spec.legend.items():
+            if cell.reward is not None:
+                raise TaskError(f"{spec.name}: legend.{char}: reward: Luanti has one reward for all places of the goal")
         if spec.height > HIGHEST:
             raise TaskError(f"{spec.name}: height: Luanti plays rooms of at most {HIGHEST} blocks, not {spec.height}")
         self.spec, self.size, self.fov, self.plain = spec, size, fov, plain

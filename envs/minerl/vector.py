@@ -138,7 +138,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
                 lost[n], ticks[n], self._pov[n] = False, reply.ticks, reply.pov
                 invalid[n] = not self._carry_out(n, int(codes[n]), reply)
         success = (self.worlds.stage == len(self.spec_task.goal)) & ~lost
-        reward = np.where(lost, 0.0, np.where(success, self.spec_task.reward_success, self.spec_task.reward_step))
+        reward = np.where(lost, 0.0, self.worlds.reward(success))
         truncated = lost | ((self.worlds.steps >= self.spec_task.step_limit) & ~success)
         self._begun &= ~(success | truncated)
         return self._observe(), reward, success, truncated, self._info(lost, invalid, ticks)

@@ -216,7 +216,8 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
 @njit(cache=True, parallel=True)
 def step_and_draw(  # type: ignore[no-untyped-def]
                   actions, pov, invalid, success, stage, steps, inventory, in_hand, blocks, kind, floor, items, marks, pose,
-                  look, tint, action_codes, solid, breakable, drops, verbs, goal_kind, goal_item, zoom, pitch, ceiling, textures, hand):  # fmt: skip
+                  look, tint, action_codes, solid, breakable, drops, verbs, goal_kind, goal_item, zoom, pitch, ceiling, textures,
+                  hand):  # fmt: skip
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
 
     Writes pov (N, H, W, 3), invalid (N,) and success (N,), and changes the state arrays in place.

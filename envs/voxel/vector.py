@@ -87,7 +87,7 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
         observation, info = self._advance(self._checked(actions))
         success = info["success"]
-        reward = np.where(success, self.spec_task.reward_success, self.spec_task.reward_step)
+        reward = self.worlds.reward(success)
         truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
         return observation, reward, success.copy(), truncated, info
 
@@ -104,8 +104,8 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid, success = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         step_and_draw(
-            actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.hand, worlds.blocks, worlds.kind,
-            worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions, rules.solid,
+            actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.hand, worlds.blocks,
+            worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions, rules.solid,
             rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch, camera.ceiling,
             camera.textures, camera.hand,
         )  # fmt: skip

@@ -60,7 +60,8 @@ class Worlds:
     """
 
     ARRAYS = (
-        "blocks", "kind", "floor", "items", "marks", "pose", "target", "inventory", "hand", "stage", "steps", "look", "tint",
+        "blocks", "kind", "floor", "items", "marks", "prize", "pose", "target", "inventory", "hand", "stage", "steps", "look",
+        "tint",
     )  # fmt: skip
 
     def __init__(self, spec: TaskSpec, n: int) -> None:
@@ -72,6 +73,7 @@ class Worlds:
         self.floor = np.zeros((n, depth, width), np.uint8)
         self.items = np.zeros((n, depth, width), np.uint8)
         self.marks = np.zeros((n, depth, width), np.uint8)
+        self.prize = np.zeros((n, depth, width), np.float32)
         self.pose = np.zeros((n, 3), np.int32)  # x, z, heading
         self.target = np.zeros((n, 2), np.int32)
         self.inventory = np.zeros((n, m), np.int32)
@@ -85,11 +87,17 @@ class Worlds:
         """Draw a new episode for world ``n``; returns it."""
         episode = self.spec.sample(rng)
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
+        self.prize[n] = episode.prize
         self.pose[n], self.target[n], self.look[n], self.tint[n] = episode.start, episode.target, episode.look, episode.tint
         self.inventory[n] = self.rules.inventory
         self.stage[n] = self.steps[n] = self.hand[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
         return episode
+
+    def reward(self, success: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(N,) reward of a step that led here and completed the goal where ``success`` (N,)."""
+        prize = self.prize[np.arange(self.n), self.pose[:, 1], self.pose[:, 0]]
+        return np.where(success, prize.astype(np.float64), self.spec.reward_step)
 
     def compass(self) -> NDArray[np.float32]:
         """(N,) angle in degrees, -180..180, from the heading to the target, positive to the right; 0 without a target."""

@@ -274,8 +274,8 @@ class TasksShow:
             print(f"  {char}  {'; '.join(parts)}")
         goal = ", then ".join(f"{stage.kind} {stage.item} {stage.char}".strip().replace("  ", " ") for stage in task.goal)
         verbs = f"\nverbs: {', '.join(verb.name for verb in task.verbs)}" if task.verbs else ""
-        print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}{verbs}\nlimit: {task.step_limit} steps; reward {task.reward_step:g} "
-              f"a step, {task.reward_success:g} for the last")  # fmt: skip
+        print(f"\ngoal: {goal}\nactions: {', '.join(task.actions)}{verbs}")
+        print(f"limit: {task.step_limit} steps; reward {task.reward_step:g} a step, {task.reward_success:g} for the last")
         envs = gym.make_vec(IDS[self.world], num_envs=8, task=task, size=168)
         obs, _ = envs.reset(seed=episode_seeds("evaluate", self.seed, 8))  # type: ignore[arg-type]
         sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
