@@ -391,7 +391,7 @@ def faults(count: int, seed: int, kinds: list[str] | None = None) -> dict[str, A
 
 
 def all_conformance(share: float) -> dict[str, Any]:
-    specs = [load_task(name) for name in task_names(verbs=False)] + [generated_task(seed) for seed in range(20)]
+    specs = [load_task(name) for name in task_names(everywhere=True)] + [generated_task(seed) for seed in range(20)]
     each = round(share * 10_000 / len(specs) + 0.5)
     parts = {spec.name: conformance(spec, each, seed=number) for number, spec in enumerate(specs)}
     return {

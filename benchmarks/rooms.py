@@ -83,7 +83,7 @@ def solvable(path: Path) -> bool:
 
 def main() -> None:
     ROOMS.mkdir(exist_ok=True)
-    for number, name in enumerate(task_names(verbs=False)):
+    for number, name in enumerate(task_names(everywhere=True)):
         for change in (size, layout, texture):
             path = ROOMS / f"{name}-{change.__name__}.toml"
             for attempt in range(100):

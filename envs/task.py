@@ -104,6 +104,11 @@ class TaskSpec:
         """Names of what the agent can do, by number: :attr:`actions`, then the verbs."""
         return (*self.actions, *(verb.name for verb in self.verbs))
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether other worlds know all that it asks for: no verbs, and no place of the goal with a reward of its own."""
+        return not self.verbs and all(cell.reward is None for cell in self.legend.values())
+
     @cached_property
     def material_names(self) -> tuple[str, ...]:
         """Names by material number; number 0 is air."""
@@ -325,10 +330,12 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 _VERB_KEYS: dict[str, type | tuple[type, ...]] = {"takes": dict, "gives": dict, "near": str, "puts": str, "holds": str}
 
 
-def load_task(task: str | Path | TaskSpec) -> TaskSpec:
+def load_task(task: str | Path | TaskSpec, change: Mapping[str, Any] | None = None) -> TaskSpec:
     """A task by its name (a file of ``envs/tasks``) or by a path to a TOML file.
 
-    Raises :class:`TaskError`, in one line, for anything that is wrong with the name or the file.
+    ``change``: entries that take the place of the file's; tables are changed entry by entry.
+
+    Raises :class:`TaskError`, in one line, for anything that is wrong with the name, the file or the change.
     """
     if isinstance(task, TaskSpec):
         return task
@@ -338,24 +345,37 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
         if not path.is_file():
             raise TaskError(f"unknown task '{task}' (known: {', '.join(task_names())}; or give a path to a .toml file)")
     try:
-        text = path.read_text(encoding="utf-8")
+        return parse_task(_merged(read_toml(path), change or {}), path.stem)
+    except (TaskError, MaterialError) as error:
+        raise TaskError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The document; raises :class:`TaskError` in one line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
-    try:
-        return parse_task(tomllib.loads(text), path.stem)
-    except (TaskError, MaterialError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise TaskError(f"{path}: {error}") from error
 
 
-def task_names(verbs: bool = True) -> list[str]:
-    """Names of the shipped tasks; without ``verbs``, of those that every world plays."""
+def _merged(doc: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    def one(old: Any, new: Any) -> Any:
+        return _merged(old, new) if isinstance(old, Mapping) and isinstance(new, Mapping) else new
+
+    return {**doc, **{key: one(doc.get(key), value) for key, value in change.items()}}
+
+
+def task_names(everywhere: bool = False) -> list[str]:
+    """Names of the shipped tasks, or only of those that can be played ``everywhere``, and not in the embedded world alone."""
     names = sorted(path.stem for path in TASKS.glob("*.toml"))
-    return names if verbs else [name for name in names if not load_task(name).verbs]
+    return [name for name in names if load_task(name).everywhere] if everywhere else names
 
 
 def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     """A checked task from a parsed TOML document; raises :class:`TaskError` naming the key and the reason."""
-    _check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
+    check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
     materials = {**standard_materials(), **read_materials(doc.get("materials", {}))}
     if len(materials) > 254:
         raise TaskError("materials: at most 254 are possible")
@@ -405,9 +425,9 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         raise TaskError(f"compass: '{compass}' is not on the map")
     verbs = _read_verbs(doc.get("verbs", {}), materials, known)
     reward = doc.get("reward", {})
-    _check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
+    check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
     vary = doc.get("vary", {})
-    _check_keys("vary.", vary, {"shrink": list, "mirror": bool, "tint": (int, float), "textures": dict})
+    check_keys("vary.", vary, {"shrink": list, "mirror": bool, "tint": (int, float), "textures": dict})
     shrink = vary.get("shrink", [0, 0])
     if len(shrink) != 2 or any(type(n) is not int or n < 0 for n in shrink):
         raise TaskError("vary.shrink: must be two whole numbers, rows and columns")
@@ -460,7 +480,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     return spec
 
 
-def _check_keys(
+def check_keys(
     where: str, table: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], needed: Iterable[str] = ()
 ) -> None:
     names = {str: "text", dict: "a table", bool: "true or false", int: "a whole number", list: "a list", (int, float): "a number"}
@@ -484,7 +504,7 @@ def _read_cell(char: str, entry: Any, height: int, known: Any) -> Cell:
         entry = {"column": entry}
     elif not isinstance(entry, Mapping):
         raise TaskError(f"{where}: must be a material, a list of materials or a table")
-    _check_keys(
+    check_keys(
         f"{where}.",
         entry,
         {"column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str, "reward": (int, float)},
@@ -511,7 +531,7 @@ def _read_verbs(tables: Mapping[str, Any], materials: Mapping[str, Material], kn
     for name, table in tables.items():
         if not isinstance(table, Mapping):
             raise TaskError(f"verbs.{name}: must be a table")
-        _check_keys(f"verbs.{name}.", table, _VERB_KEYS)
+        check_keys(f"verbs.{name}.", table, _VERB_KEYS)
     verbs = tuple(read_verbs(tables, [name for name, material in materials.items() if material.item]))
     for verb in verbs:
         where = f"verbs.{verb.name}"
@@ -548,7 +568,7 @@ def _read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:
 
 def _read_goal(table: Mapping[str, Any], present: set[str], known: Any) -> tuple[Stage, ...]:
     if "all_of" in table:
-        _check_keys("goal.", table, {"all_of": list})
+        check_keys("goal.", table, {"all_of": list})
         stages = table["all_of"]
         if not stages or not all(isinstance(stage, Mapping) for stage in stages):
             raise TaskError("goal.all_of: must list at least one predicate")
@@ -558,7 +578,7 @@ def _read_goal(table: Mapping[str, Any], present: set[str], known: Any) -> tuple
         stages = [table]
     goal = []
     for stage in stages:
-        _check_keys("goal.", stage, {**dict.fromkeys(GOALS, str), "item": str})
+        check_keys("goal.", stage, {**dict.fromkeys(GOALS, str), "item": str})
         kinds = [kind for kind in GOALS if kind in stage]
         if len(kinds) != 1:
             raise TaskError(f"goal: a predicate is one of {', '.join(GOALS)} (or all_of, a list of them)")

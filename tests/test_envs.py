@@ -133,7 +133,7 @@ def test_render_gives_the_picture() -> None:
     same(picture, obs["pov"])
 
 
-@pytest.mark.parametrize("task", task_names(verbs=False))
+@pytest.mark.parametrize("task", task_names(everywhere=True))
 def test_the_oracle_solves_every_draw_from_its_worst_start(task: str) -> None:
     """1,000 seeds; in each, the start (of all that the draw allows) that is farthest from completing the first stage."""
     n = 1000

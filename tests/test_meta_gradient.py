@@ -150,7 +150,7 @@ def test_preference_for_the_better_of_two_options() -> None:
 
         def sampled(weights: Weights, baseline: float = baseline) -> Tensor:
             each = [preference_loss((weights["q"])[None], torch.tensor([o]), returns[o : o + 1] - baseline, 0.5) for o in range(2)]
-            return torch.stack(each) @ chance
+            return torch.dot(torch.stack(each), chance)
 
         assert meta_gradient(update, sampled, {"q": f64(0.4, 0.6)}, GAMMA)[1].item() == pytest.approx(-0.6324241386, abs=1e-9)
 

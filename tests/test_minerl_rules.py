@@ -28,7 +28,7 @@ TOY: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", task_names(verbs=False))
+@pytest.mark.parametrize("name", task_names(everywhere=True))
 def test_the_drawing_is_the_episode(name: str) -> None:
     """Painted in order, the cuboids give a room that is shut and open where the episode's is."""
     task = load_task(name)

@@ -1,0 +1,72 @@
+"""A sequence of tasks as data: which task when, for how many steps, and what is changed in it. One TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.task import TaskError, TaskSpec, check_keys, load_task, read_toml
+
+SEQUENCES = Path(__file__).parent / "sequences"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One task for ``env_steps`` environment steps over all worlds together."""
+
+    task: TaskSpec
+    env_steps: int
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A checked sequence; all of its tasks have the same actions and items, so that one agent can play them."""
+
+    name: str
+    title: str
+    phases: tuple[Phase, ...]
+
+    @property
+    def env_steps(self) -> int:
+        return sum(phase.env_steps for phase in self.phases)
+
+
+def load_sequence(sequence: str | Path) -> Sequence:
+    """A sequence by its name (a file of ``envs/sequences``) or by a path to a TOML file.
+
+    Raises :class:`envs.task.TaskError`, in one line that names the file, the phase and the key.
+    """
+    path = Path(sequence)
+    if path.suffix != ".toml":
+        path = SEQUENCES / f"{sequence}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(each.stem for each in SEQUENCES.glob("*.toml")))
+            raise TaskError(f"unknown sequence '{sequence}' (known: {known}; or give a path to a .toml file)")
+    doc = read_toml(path)
+    try:
+        check_keys("", doc, {"title": str, "repeat": int, "phase": list}, needed=("phase",))
+        repeat = doc.get("repeat", 1)
+        if not 1 <= repeat <= 1000:
+            raise TaskError(f"repeat: must be from 1 to 1000, not {repeat}")
+        phases = [_read_phase(number, entry) for number, entry in enumerate(doc["phase"], 1)]
+        if not phases:
+            raise TaskError("phase: at least one is needed")
+        first = phases[0].task
+        for number, phase in enumerate(phases, 1):
+            if (phase.task.all_actions, phase.task.items) != (first.all_actions, first.items):
+                raise TaskError(f"phase {number}: task '{phase.task.name}' has other actions or items than phase 1")
+    except TaskError as error:
+        raise TaskError(f"{path}: {error}") from error
+    return Sequence(path.stem, doc.get("title", path.stem), tuple(phases) * repeat)
+
+
+def _read_phase(number: int, entry: object) -> Phase:
+    try:
+        if not isinstance(entry, dict):
+            raise TaskError("must be a table")
+        check_keys("", entry, {"task": str, "env_steps": int, "change": dict}, needed=("task", "env_steps"))
+        if entry["env_steps"] < 1:
+            raise TaskError(f"env_steps: must be at least 1, not {entry['env_steps']}")
+        return Phase(load_task(entry["task"], entry.get("change")), entry["env_steps"])
+    except TaskError as error:
+        raise TaskError(f"phase {number}: {error}") from error
