@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import statistics
 import sys
@@ -36,6 +37,18 @@ def mean_ci(values: list[float]) -> tuple[float, float]:
         return values[0], 1.0
     half = T_975[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
     return statistics.mean(values), half
+
+
+def iqm_ci(values: list[float], draws: int = 2000) -> tuple[float, float, float]:
+    """Interquartile mean over seeds and its 95 % bootstrap interval (Agarwal et al. 2021): extreme seeds do not decide."""
+
+    def iqm(values: list[float]) -> float:
+        quarter = len(values) // 4
+        return statistics.mean(sorted(values)[quarter : len(values) - quarter])
+
+    rng = random.Random(0)
+    again = sorted(iqm(rng.choices(values, k=len(values))) for _ in range(draws))
+    return iqm(values), again[int(0.025 * draws)], again[int(0.975 * draws) - 1]
 
 
 def demo() -> str:
@@ -253,6 +266,29 @@ def minerl() -> str:
     return "\n".join(lines)
 
 
+def elimination() -> str:
+    """The grid world of Zahavy et al."""
+    found = reproduced("gridworld")
+    lines = [
+        "| grid world | steps to solve it, without | with elimination | gain | most tries of a useless move, and the bound |"
+        " useful moves eliminated |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, arms in found.items():
+        cells = []
+        for arm in ("without", "with"):
+            runs = arms[arm]["per_seed"]
+            middle, low, high = iqm_ci([run["env_steps"] for run in runs])
+            unsolved = sum(not run["solved"] for run in runs)
+            note = f"; {unsolved} of {len(runs)} seeds not solved" if unsolved else ""
+            cells.append(f"{middle:,.0f} ({low:,.0f} to {high:,.0f}{note})")
+        runs = arms["with"]["per_seed"]
+        most, bound = max(run["most_wrong_tries"] for run in runs), min(run["bound"] for run in runs)
+        lost = sum(run["right_moves_eliminated"] for run in runs)
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {arms['gain']:.1f} | {most}, {bound:.0f} | {lost} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "demo": demo,
     "speed": speed,
@@ -260,6 +296,7 @@ TABLES = {
     "controllers": controllers,
     "ablations": ablations,
     "rooms": rooms,
+    "elimination": elimination,
     "luanti": luanti,
     "minerl": minerl,
 }

@@ -27,7 +27,7 @@ from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_boo
 
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
 FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
-TRIES = 500  # newest tries of each option that they are fitted to
+TRIES = 2000  # of each option that they are fitted to, at most
 
 
 class Agent:

@@ -281,17 +281,17 @@ class SMDPReplay:
         return number[self._whole(number)]
 
     def tries(self, most: int, chunk: int = 256) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
-        """The newest ``most`` decisions of each option, a chunk at a time.
+        """At most so many decisions of each option, drawn from all that are kept, a chunk at a time.
 
         Yields: where they were made (C, S, H, W), the option (C,), whether none of its steps had an effect (C,).
         """
         number = np.arange(self._oldest, self.made)
         number = number[self._whole(number)]
         option = self._decisions["option"][number % self.slots]
-        by_option = np.argsort(option, kind="stable")
-        left = np.bincount(option)[option[by_option]]  # of the same option, from each one on
-        left -= np.arange(len(option)) - np.searchsorted(option[by_option], option[by_option])
-        number = number[by_option][left <= most]
+        shuffled = self._rng.permutation(len(number))
+        by_option = shuffled[np.argsort(option[shuffled], kind="stable")]
+        rank = np.arange(len(option)) - np.searchsorted(option[by_option], option[by_option])
+        number = number[by_option][rank < most]
         for part in np.split(number, range(chunk, len(number), chunk)):
             slot = part % self.slots
             world, first = self._decisions["world"][slot], self._decisions["first"][slot]

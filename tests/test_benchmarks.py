@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import reproduce
+from benchmarks import gridworld, reproduce
+from benchmarks.tables import iqm_ci
 from envs.oracle import Oracle
 from envs.task import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
@@ -75,3 +76,19 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
         for cell in stage:
             cell.run(1, 4)
             assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
+
+
+def test_the_middle_of_the_seeds() -> None:
+    """Of 1..8, the middle half is 3..6; an outlier in the outer half changes nothing."""
+    assert iqm_ci([float(n) for n in range(1, 9)])[0] == 4.5
+    assert iqm_ci([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8e9])[0] == 4.5
+    middle, low, high = iqm_ci([3.0, 4.0, 5.0, 4.0, 3.0, 5.0, 4.0, 4.0])
+    assert 3 <= low < middle < high <= 5
+
+
+def test_elimination_in_the_grid_world() -> None:
+    """Never a useful move, never more tries of a useless one than the theory's bound and the steps between two fits allow."""
+    found = gridworld.run(kinds=2, seed=99, eliminate=True, most=20_000)
+    assert found["right_moves_eliminated"] == 0
+    assert 0 < found["most_wrong_tries"] <= found["bound"] + gridworld.REFIT
+    assert gridworld.run(kinds=2, seed=99, eliminate=False, most=20_000)["most_wrong_tries"] > 2 * found["most_wrong_tries"]

@@ -105,9 +105,9 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         invalid, success = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         step_and_draw(
             actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.hand, worlds.blocks,
-            worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions, rules.solid,
-            rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch, camera.ceiling,
-            camera.textures, camera.hand,
+            worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions,
+            rules.solid, rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch,
+            camera.ceiling, camera.textures, camera.hand,
         )  # fmt: skip
         return self._observe(), {"invalid_action": invalid, "success": success, "pose": worlds.pose - [1, 1, 0]}
 

@@ -1,0 +1,138 @@
+"""The grid world of Zahavy et al. 2018, section 5.1, with tabular Q-learning: ``python -m benchmarks.gridworld``.
+
+Nine rooms; from the middle to the upper left corner at -1 a step. Each cell is of one of K kinds, and there are 4 K moves: one of
+the cell's own kind works with chance 0.75, another with chance 0.5, and the world says that it is of no use there. Features are the
+kind, one-hot, so elimination can learn from all cells of a kind at once; the moves of the right kind must never be eliminated.
+
+Writes benchmarks/results/gridworld.json: K -> with, without -> env steps until solved by seed, and how often what is of no use was
+tried beside the theory's bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+
+from benchmarks.tables import ROOT, iqm_ci
+from h_dqn.checkpoint import write_text
+from h_dqn.elimination import FUTILE, LinearBandits, most_tries
+
+SIDE, ROOM = 11, 4  # cells; every ROOM-th row and column is a wall with a door in the middle of each room's side
+START, GOAL = (5, 5), (0, 0)
+LIMIT, REFIT = 1000, 100  # steps of an episode, steps between two fits
+EPSILON, RATE, RECENT = 0.1, 0.1, 50
+
+
+def walls() -> NDArray[np.bool_]:
+    """(SIDE, SIDE): 3x3 rooms of 3x3 cells, joined by doors."""
+    grid = np.zeros((SIDE, SIDE), bool)
+    grid[ROOM - 1 :: ROOM] = grid[:, ROOM - 1 :: ROOM] = True
+    for middle in range(1, SIDE, ROOM):
+        grid[middle, ROOM - 1 :: ROOM] = grid[ROOM - 1 :: ROOM, middle] = False
+    return grid
+
+
+@njit(cache=True)
+def play(q, left, kind, wall, position, age, steps, tried):  # type: ignore[no-untyped-def]
+    """Q-learning for ``steps`` steps; fills ``tried`` (steps, 2) with kind and move; returns position, age, lengths of episodes."""
+    moves = q.shape[2]
+    lengths = [0 for _ in range(0)]
+    y, x = position
+    for t in range(steps):
+        k = kind[y, x]
+        best, move, count = -1e18, 0, 0
+        explore = np.random.random() < EPSILON
+        for a in range(moves):
+            if left[k, a]:
+                value = np.random.random() if explore else q[y, x, a]
+                # One of several that are best is taken at random.
+                count = 1 if value > best else count + 1 if value == best else count
+                if value > best or (value == best and np.random.random() < 1 / count):
+                    best, move = value, a
+        tried[t, 0], tried[t, 1] = k, move
+        to_y, to_x = y, x
+        if np.random.random() < (0.75 if move // 4 == k else 0.5):
+            side = move % 4
+            to_y, to_x = y + (side == 2) - (side == 0), x + (side == 1) - (side == 3)
+            if not (0 <= to_y < SIDE and 0 <= to_x < SIDE) or wall[to_y, to_x]:
+                to_y, to_x = y, x
+        done = to_y == GOAL[0] and to_x == GOAL[1]
+        following = -1e18
+        for a in range(moves):
+            if left[kind[to_y, to_x], a]:
+                following = max(following, q[to_y, to_x, a])
+        q[y, x, move] += RATE * (-1 + (0 if done else following) - q[y, x, move])
+        age += 1
+        y, x = to_y, to_x
+        if done or age == LIMIT:
+            lengths.append(age)
+            (y, x), age = START, 0
+    return (y, x), age, lengths
+
+
+@njit
+def _seed(seed):  # type: ignore[no-untyped-def]
+    np.random.seed(seed)
+
+
+def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
+    """One run, until it is solved (mean length of the last episodes at most twice the best) or ``most`` steps."""
+    rng = np.random.default_rng([seed, kinds])
+    _seed(seed)
+    kind, moves = rng.integers(kinds, size=(SIDE, SIDE)), 4 * kinds
+    q = np.zeros((SIDE, SIDE, moves))
+    bandits, left = LinearBandits(moves, kinds), np.ones((kinds, moves), bool)
+    right = np.arange(moves) // 4 == np.arange(kinds)[:, None]
+    tries, lengths = np.zeros((kinds, moves), np.int64), [float(LIMIT)]
+    position, age = START, 0
+    goal_length = 2 * (abs(START[0] - GOAL[0]) + abs(START[1] - GOAL[1])) / 0.75
+    solved, lost = None, 0
+    for steps in range(REFIT, most + 1, REFIT):
+        tried = np.zeros((REFIT, 2), np.int64)
+        position, age, new = play(q, left, kind, walls(), position, age, REFIT, tried)
+        np.add.at(tries, (tried[:, 0], tried[:, 1]), 1)
+        lengths += new
+        if eliminate:
+            # n tries alike are one of sqrt(n) times the length.
+            seen, move = np.nonzero(tries)
+            often = torch.from_numpy(np.sqrt(tries[seen, move]))
+            x, futile = torch.eye(kinds)[torch.from_numpy(seen)] * often[:, None], torch.from_numpy(~right[seen, move]) * often
+            bandits.refit(x, torch.from_numpy(move), futile)
+            left = bandits.admissible(torch.eye(kinds), torch.ones(kinds, moves, dtype=torch.bool)).numpy()
+            lost += int((right & ~left).sum())
+        if solved is None and len(lengths) > RECENT and np.mean(lengths[-RECENT:]) <= goal_length:
+            solved = steps
+            break
+    return {
+        "env_steps": solved or most,
+        "solved": solved is not None,
+        "most_wrong_tries": int((tries * ~right).max()),
+        "right_moves_eliminated": lost,
+        "bound": most_tries(float(bandits.radius.max()), 1 - FUTILE),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--most", type=int, default=400_000, help="environment steps of a run at most")
+    arguments = parser.parse_args()
+    summary: dict[str, Any] = {}
+    for kinds in (1, 2, 4, 8):
+        arms = {name: [run(kinds, seed, name == "with", arguments.most) for seed in range(1, arguments.seeds + 1)]
+                for name in ("with", "without")}  # fmt: skip
+        steps = [iqm_ci([one["env_steps"] for one in arms[name]])[0] for name in ("without", "with")]
+        ratio = steps[0] / steps[1]
+        summary[f"{4 * kinds} moves"] = {**{name: {"per_seed": runs} for name, runs in arms.items()}, "gain": float(ratio)}
+        print(f"{4 * kinds} moves: {ratio:.2f} times fewer steps with elimination")
+    write_text(ROOT / "benchmarks" / "results" / "gridworld.json", json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
