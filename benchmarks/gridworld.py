@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import ROOT, iqm_ci
 from h_dqn.checkpoint import write_text
-from h_dqn.elimination import FUTILE, LinearBandits, most_tries
+from h_dqn.elimination import LinearBandits, most_tries
 
 SIDE, ROOM = 11, 4  # cells; every ROOM-th row and column is a wall with a door in the middle of each room's side
 START, GOAL = (5, 5), (0, 0)
@@ -39,7 +39,7 @@ def walls() -> NDArray[np.bool_]:
 
 
 @njit(cache=True)
-def play(q, left, kind, wall, position, age, steps, tried):  # type: ignore[no-untyped-def]
+def play(q, left, kind, wall, position, age, steps, tried, rng):  # type: ignore[no-untyped-def]
     """Q-learning for ``steps`` steps; fills ``tried`` (steps, 2) with kind and move; returns position, age, lengths of episodes."""
     moves = q.shape[2]
     lengths = [0 for _ in range(0)]
@@ -47,17 +47,17 @@ def play(q, left, kind, wall, position, age, steps, tried):  # type: ignore[no-u
     for t in range(steps):
         k = kind[y, x]
         best, move, count = -1e18, 0, 0
-        explore = np.random.random() < EPSILON
+        explore = rng.random() < EPSILON
         for a in range(moves):
             if left[k, a]:
-                value = np.random.random() if explore else q[y, x, a]
+                value = rng.random() if explore else q[y, x, a]
                 # One of several that are best is taken at random.
                 count = 1 if value > best else count + 1 if value == best else count
-                if value > best or (value == best and np.random.random() < 1 / count):
+                if value > best or (value == best and rng.random() < 1 / count):
                     best, move = value, a
         tried[t, 0], tried[t, 1] = k, move
         to_y, to_x = y, x
-        if np.random.random() < (0.75 if move // 4 == k else 0.5):
+        if rng.random() < (0.75 if move // 4 == k else 0.5):
             side = move % 4
             to_y, to_x = y + (side == 2) - (side == 0), x + (side == 1) - (side == 3)
             if not (0 <= to_y < SIDE and 0 <= to_x < SIDE) or wall[to_y, to_x]:
@@ -76,15 +76,9 @@ def play(q, left, kind, wall, position, age, steps, tried):  # type: ignore[no-u
     return (y, x), age, lengths
 
 
-@njit
-def _seed(seed):  # type: ignore[no-untyped-def]
-    np.random.seed(seed)
-
-
 def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
     """One run, until it is solved (mean length of the last episodes at most twice the best) or ``most`` steps."""
     rng = np.random.default_rng([seed, kinds])
-    _seed(seed)
     kind, moves = rng.integers(kinds, size=(SIDE, SIDE)), 4 * kinds
     q = np.zeros((SIDE, SIDE, moves))
     bandits, left = LinearBandits(moves, kinds), np.ones((kinds, moves), bool)
@@ -95,15 +89,12 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
     solved, lost = None, 0
     for steps in range(REFIT, most + 1, REFIT):
         tried = np.zeros((REFIT, 2), np.int64)
-        position, age, new = play(q, left, kind, walls(), position, age, REFIT, tried)
+        position, age, new = play(q, left, kind, walls(), position, age, REFIT, tried, rng)
         np.add.at(tries, (tried[:, 0], tried[:, 1]), 1)
         lengths += new
         if eliminate:
-            # n tries alike are one of sqrt(n) times the length.
-            seen, move = np.nonzero(tries)
-            often = torch.from_numpy(np.sqrt(tries[seen, move]))
-            x, futile = torch.eye(kinds)[torch.from_numpy(seen)] * often[:, None], torch.from_numpy(~right[seen, move]) * often
-            bandits.refit(x, torch.from_numpy(move), futile)
+            seen, move = (torch.from_numpy(index) for index in np.nonzero(tries))
+            bandits.refit(torch.eye(kinds)[seen], move, torch.from_numpy(~right)[seen, move], torch.from_numpy(tries)[seen, move])
             left = bandits.admissible(torch.eye(kinds), torch.ones(kinds, moves, dtype=torch.bool)).numpy()
             lost += int((right & ~left).sum())
         if solved is None and len(lengths) > RECENT and np.mean(lengths[-RECENT:]) <= goal_length:
@@ -114,7 +105,7 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
         "solved": solved is not None,
         "most_wrong_tries": int((tries * ~right).max()),
         "right_moves_eliminated": lost,
-        "bound": most_tries(float(bandits.radius.max()), 1 - FUTILE),
+        "bound": most_tries(moves, kinds, int(tries.sum(0).max())),
     }
 
 

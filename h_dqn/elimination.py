@@ -18,22 +18,24 @@ FUTILE = 0.5  # l: the signal's mean is below it for what may be of use, and abo
 class LinearBandits(nn.Module):
     """For each option a ridge regression of its elimination signal on features, with a bound on its error.
 
-    With V_o = ridge * I + sum x x^T over the tries of option o and theta_o = V_o^-1 sum x e, the signal's mean at x lies within
+    With V_o = ridge * I + sum x x^T over the tries of option o, theta_o = V_o^-1 sum x e and s^2 = x^T V_o^-1 x, the signal's mean
+    at x lies within
 
-        sqrt(beta_o) * sqrt(x^T V_o^-1 x),
-        sqrt(beta_o) = noise * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) + sqrt(ridge) * norm
+        (noise_o * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) + sqrt(ridge) * norm) * s + log(O / delta) * s^2
 
-    of theta_o . x, for all options, tries and x at once, with probability 1 - delta (Abbasi-Yadkori, Pal and Szepesvari 2011,
-    theorem 2; Zahavy et al. 2018, section 4). An option is eliminated where even the lower end is above :data:`FUTILE`.
+    of theta_o . x with probability 1 - delta for all options. The first part is that of Abbasi-Yadkori, Pal and Szepesvari 2011,
+    theorem 2, as in Zahavy et al. 2018, section 4. There noise_o is 1/2 for any signal that is 0 or 1; here it is what the
+    regression leaves unexplained, and the last part stands for what it could not see (as in empirical Bernstein bounds, Maurer and
+    Pontil 2009): the chance of log(O / delta) / m or more to do something is missed in all of m tries with probability delta / O.
+    What never does anything is known after a few dozen tries; where the features do not tell when something does, far more.
 
     Args:
         options: O.
         features: D.
         rank: R, most directions that are kept of each V_o: O * R * D numbers instead of O * D * D. Those left out count as never
             tried, so the bound only grows and stays true. None keeps all.
-        delta: chance that the bound fails anywhere.
-        noise: R of the theory; 0.5 is right for any signal that is 0 or 1.
-        norm: S, most that |theta_o| can be, for features of length 1.
+        delta: chance that the bound fails.
+        norm: S, most that |theta_o| is taken to be.
     """
 
     theta: Tensor
@@ -41,45 +43,44 @@ class LinearBandits(nn.Module):
     radius: Tensor
 
     def __init__(
-        self,
-        options: int,
-        features: int,
-        rank: int | None = None,
-        ridge: float = 0.1,
-        delta: float = 0.05,
-        noise: float = 0.5,
-        norm: float = 1.0,
+        self, options: int, features: int, rank: int | None = None, ridge: float = 0.1, delta: float = 0.05, norm: float = 1.0
     ) -> None:
         super().__init__()
-        self.ridge, self.delta, self.noise, self.norm = ridge, delta, noise, norm
+        self.ridge, self.delta, self.norm = ridge, delta, norm
         self.rank = min(rank or features, features)
+        self.unseen = math.log(options / delta)
         self.register_buffer("theta", torch.zeros(options, features))
         # x^T V^-1 x = (|x|^2 - |W x|^2) / ridge, where the rows of W are V's eigenvectors u times sqrt(s / (s + ridge)).
         self.register_buffer("directions", torch.zeros(options, self.rank, features))
-        self.register_buffer("radius", torch.full((options,), self._radius(torch.zeros(()), options).item()))  # sqrt(beta)
-
-    def _radius(self, log_det: Tensor, options: int) -> Tensor:
-        return self.noise * (2 * math.log(options / self.delta) + log_det).sqrt() + math.sqrt(self.ridge) * self.norm
+        self.register_buffer("radius", torch.full((options,), math.sqrt(ridge) * norm))  # the factor of s
 
     @torch.no_grad()
-    def refit(self, x_ND: Tensor, option_N: Tensor, signal_N: Tensor) -> None:
-        """Forget everything and learn from these tries."""
-        order = option_N.argsort(stable=True)
-        counts = option_N.bincount(minlength=len(self.theta)).tolist()
-        x, signal = x_ND[order].double().split(counts), signal_N[order].double().split(counts)
-        gram = torch.stack([rows.T @ rows for rows in x])
-        moment = torch.stack([rows.T @ e for rows, e in zip(x, signal, strict=True)])
+    def refit(self, x_ND: Tensor, option_N: Tensor, signal_N: Tensor, count_N: Tensor | None = None) -> None:
+        """Forget everything and learn from these tries; ``count_N``: how often each was made (once)."""
+        options, order = len(self.theta), option_N.argsort(stable=True)
+        count_N = torch.ones(len(option_N)) if count_N is None else count_N
+        parts = option_N.bincount(minlength=options).tolist()
+        x, e, often = (rows[order].double().split(parts) for rows in (x_ND, signal_N, count_N))
+        gram = torch.stack([rows.T @ (rows * n[:, None]) for rows, n in zip(x, often, strict=True)])
+        moment = torch.stack([rows.T @ (signal * n) for rows, signal, n in zip(x, e, often, strict=True)])
         s, u = torch.linalg.eigh(gram)  # ascending
         s = s.clamp(min=0)
-        self.theta.copy_((u @ ((u.mT @ moment[..., None]) / (s + self.ridge)[..., None])).squeeze(-1))
+        theta = (u @ ((u.mT @ moment[..., None]) / (s + self.ridge)[..., None])).squeeze(-1)
+        self.theta.copy_(theta)
         self.directions.copy_(((s / (s + self.ridge)).sqrt()[:, None] * u).mT[:, -self.rank :])
-        self.radius.copy_(self._radius((s / self.ridge).log1p().sum(1), len(self.theta)))
+        missed = torch.stack(
+            [(n * (signal - rows @ t).square()).sum() for rows, signal, n, t in zip(x, e, often, theta, strict=True)]
+        )
+        fitted = (s / (s + self.ridge)).sum(1)  # the degrees of freedom that the fit has used up
+        noise = (missed / (torch.stack([n.sum() for n in often]) - fitted).clamp(min=1)).sqrt()
+        log_det = (s / self.ridge).log1p().sum(1)
+        self.radius.copy_(noise * (2 * math.log(options / self.delta) + log_det).sqrt() + math.sqrt(self.ridge) * self.norm)
 
     def forward(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
         """The signal's estimated mean and half the width of its interval, both (B, O)."""
         seen_BO = torch.einsum("ord,bd->bor", self.directions, x_BD).square().sum(2)
-        spread_BO = (x_BD.square().sum(1, keepdim=True) - seen_BO).clamp(min=0) / self.ridge
-        return x_BD @ self.theta.T, self.radius * spread_BO.sqrt()
+        square_BO = (x_BD.square().sum(1, keepdim=True) - seen_BO).clamp(min=0) / self.ridge
+        return x_BD @ self.theta.T, self.radius * square_BO.sqrt() + self.unseen * square_BO
 
     def admissible(self, x_BD: Tensor, available_BO: Tensor) -> Tensor:
         """The available options that are not eliminated, (B, O) bool; where that would leave none, all that are available."""
@@ -128,6 +129,11 @@ class Elimination(nn.Module):
         return x_BD
 
 
-def most_tries(radius: float, gap: float) -> float:
-    """Most times that an option that does nothing is tried: 4 beta / (u - l)^2 + 1 (Zahavy et al. 2018, proposition 1)."""
+def most_tries(options: int, features: int, tries: int, ridge: float = 0.1, delta: float = 0.05, gap: float = 0.5) -> float:
+    """Most times that an option which does nothing is tried, in theory: 4 beta / gap^2 + 1 (Zahavy et al. 2018, proposition 1).
+
+    With beta as there: noise 1/2, |theta| and |x| at most 1, after ``tries`` tries; ``gap``: u - l, 1 less :data:`FUTILE`.
+    """
+    log_det = features * math.log(1 + tries / (ridge * features))
+    radius = 0.5 * math.sqrt(2 * math.log(options / delta) + log_det) + math.sqrt(ridge)
     return 4 * radius**2 / gap**2 + 1

@@ -36,7 +36,7 @@ ARCHITECTURES = {
     # The same with a smaller hidden layer: several skills in one network, for less than a quarter of four networks' weights.
     "slim": Architecture(((16, 6, 4), (32, 3, 2), (32, 3, 1)), hidden=240, norm=True),
     # Sees what is in the way and what is in the hand, at a tenth of the cost: the elimination network.
-    "scout": Architecture(((8, 8, 8),), hidden=32, norm=True),
+    "scout": Architecture(((8, 4, 4),), hidden=32, norm=True),
 }
 
 
