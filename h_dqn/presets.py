@@ -20,7 +20,7 @@ PRESETS = {
     # Whatever learns soonest on two cores.
     "fast": Config(),
     # The same for episodes of a hundred steps, whose end must be felt from their beginning.
-    "long": Config(env_steps=700_000, discount=0.985, initial_value=-20 / 3, deliberation=0.5, evaluate_every=50_000),
+    "long": Config(env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation=0.5, evaluate_every=50_000),
     # Tessler et al. 2017 and their code: Nature network, 84x84x4, replay, centred RMSProp.
     "paper": Config(
         env_steps=200_000,
