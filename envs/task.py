@@ -64,7 +64,7 @@ class Episode:
     floor: NDArray[np.uint8]  # (D, W): material under the feet
     items: NDArray[np.uint8]  # (D, W): material of the item that lies there, 0 is none
     marks: NDArray[np.uint8]  # (D, W): bit i is set where goal stage i has its place
-    prize: NDArray[np.float32]  # (D, W): reward of the step that completes the goal, for who stands there then
+    prize: NDArray[np.float64]  # (D, W): reward of the step that completes the goal, for who stands there then
     start: tuple[int, int, int]  # x, z, heading in units of 30 degrees, clockwise from north (towards row 0)
     target: tuple[int, int]  # x, z of what the compass points to, (-1, -1) without one
     look: NDArray[np.uint8]  # (M,): which material's texture each material wears
@@ -201,7 +201,7 @@ class _Tables:
             [sum(1 << i for i, stage in enumerate(spec.goal) if char in stage.char) for char in chars] + [0], np.uint8
         )
         prizes = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
-        self.prize = np.array([*prizes, spec.reward_success], np.float32)
+        self.prize = np.array([*prizes, spec.reward_success])
         solid = np.array([False, *(material.solid for material in spec.materials.values())])
         breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
         body = self.column[:, :2]

@@ -73,7 +73,7 @@ class Worlds:
         self.floor = np.zeros((n, depth, width), np.uint8)
         self.items = np.zeros((n, depth, width), np.uint8)
         self.marks = np.zeros((n, depth, width), np.uint8)
-        self.prize = np.zeros((n, depth, width), np.float32)
+        self.prize = np.zeros((n, depth, width))
         self.pose = np.zeros((n, 3), np.int32)  # x, z, heading
         self.target = np.zeros((n, 2), np.int32)
         self.inventory = np.zeros((n, m), np.int32)
@@ -97,7 +97,7 @@ class Worlds:
     def reward(self, success: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(N,) reward of a step that led here and completed the goal where ``success`` (N,)."""
         prize = self.prize[np.arange(self.n), self.pose[:, 1], self.pose[:, 0]]
-        return np.where(success, prize.astype(np.float64), self.spec.reward_step)
+        return np.where(success, prize, self.spec.reward_step)
 
     def compass(self) -> NDArray[np.float32]:
         """(N,) angle in degrees, -180..180, from the heading to the target, positive to the right; 0 without a target."""
