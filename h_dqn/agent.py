@@ -115,6 +115,9 @@ class Agent:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         if self.network.elimination and self.decisions >= self._refit_at:
+            # Options that are rarely tried now had little say in the features; here each has as much as the others.
+            for frames, option, futile in replay.tries(TRIES, self.config.batch_size):
+                self._scout(self._tensor(frames), self._tensor(option), self._tensor(futile))
             self.network.elimination.refit(
                 (self._tensor(frames), self._tensor(option), self._tensor(futile)) for frames, option, futile in replay.tries(TRIES)
             )

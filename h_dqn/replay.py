@@ -281,7 +281,7 @@ class SMDPReplay:
         return number[self._whole(number)]
 
     def tries(self, most: int, chunk: int = 256) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
-        """At most so many decisions of each option, drawn from all that are kept, a chunk at a time.
+        """At most so many decisions of each option, drawn from all that are kept, a chunk at a time, in any order.
 
         Yields: where they were made (C, S, H, W), the option (C,), whether none of its steps had an effect (C,).
         """
@@ -291,7 +291,7 @@ class SMDPReplay:
         shuffled = self._rng.permutation(len(number))
         by_option = shuffled[np.argsort(option[shuffled], kind="stable")]
         rank = np.arange(len(option)) - np.searchsorted(option[by_option], option[by_option])
-        number = number[by_option][rank < most]
+        number = self._rng.permutation(number[by_option][rank < most])
         for part in np.split(number, range(chunk, len(number), chunk)):
             slot = part % self.slots
             world, first = self._decisions["world"][slot], self._decisions["first"][slot]
