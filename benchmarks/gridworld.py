@@ -86,10 +86,10 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
     tries, lengths = np.zeros((kinds, moves), np.int64), [float(LIMIT)]
     position, age = START, 0
     goal_length = 2 * (abs(START[0] - GOAL[0]) + abs(START[1] - GOAL[1])) / 0.75
-    solved, lost = None, 0
-    for steps in range(REFIT, most + 1, REFIT):
+    wall, solved, lost = walls(), False, 0
+    while not solved and tries.sum() < most:
         tried = np.zeros((REFIT, 2), np.int64)
-        position, age, new = play(q, left, kind, walls(), position, age, REFIT, tried, rng)
+        position, age, new = play(q, left, kind, wall, position, age, REFIT, tried, rng)
         np.add.at(tries, (tried[:, 0], tried[:, 1]), 1)
         lengths += new
         if eliminate:
@@ -97,12 +97,10 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
             bandits.refit(torch.eye(kinds)[seen], move, torch.from_numpy(~right)[seen, move], torch.from_numpy(tries)[seen, move])
             left = bandits.admissible(torch.eye(kinds), torch.ones(kinds, moves, dtype=torch.bool)).numpy()
             lost += int((right & ~left).sum())
-        if solved is None and len(lengths) > RECENT and np.mean(lengths[-RECENT:]) <= goal_length:
-            solved = steps
-            break
+        solved = len(lengths) > RECENT and bool(np.mean(lengths[-RECENT:]) <= goal_length)
     return {
-        "env_steps": solved or most,
-        "solved": solved is not None,
+        "env_steps": int(tries.sum()),
+        "solved": solved,
         "most_wrong_tries": int((tries * ~right).max()),
         "right_moves_eliminated": lost,
         "bound": most_tries(moves, kinds, int(tries.sum(0).max())),

@@ -61,7 +61,7 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         fresh = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         self._frames = self._frames.copy()
         self._frames[fresh] = 0
-        picture = self._picture(obs)[fresh]
+        picture = self._picture(obs, fresh)
         self._frames[fresh, -1, -picture.shape[1] :] = picture
         return self._frames, {**info, "observation": obs}
 
@@ -76,11 +76,11 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         self._frames = np.concatenate([self._frames[:, 1:], newest], 1)
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
 
-    def _picture(self, obs: dict[str, Any]) -> Frames:
-        """(N, H, W)"""
-        picture = grey(obs["pov"])
+    def _picture(self, obs: dict[str, Any], worlds: Any = slice(None)) -> Frames:
+        """What these of the N worlds show now, (B, H, W)."""
+        picture = grey(obs["pov"][worlds])
         if self._hotbar:
-            counts = np.stack(list(obs["inventory"].values()), 1)
+            counts = np.stack(list(obs["inventory"].values()), 1)[worlds]
             shade = (np.minimum(counts, SHADES) * (255 // SHADES)).astype(np.uint8)
             a_line = picture.shape[2] // SLOT
             lines = -(-shade.shape[1] // a_line)

@@ -10,7 +10,7 @@ A deep skill network is this agent with primitive actions alone; the H-DRLN cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -116,11 +116,9 @@ class Agent:
         losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         if self.network.elimination and self.decisions >= self._refit_at:
             # Options that are rarely tried now had little say in the features; here each has as much as the others.
-            for frames, option, futile in replay.tries(TRIES, self.config.batch_size):
-                self._scout(self._tensor(frames), self._tensor(option), self._tensor(futile))
-            self.network.elimination.refit(
-                (self._tensor(frames), self._tensor(option), self._tensor(futile)) for frames, option, futile in replay.tries(TRIES)
-            )
+            for frames, option, futile in self._tries(replay, c.batch_size):
+                self._scout(frames, option, futile)
+            self.network.elimination.refit(self._tries(replay))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -248,6 +246,11 @@ class Agent:
             self.scouting.zero_grad()
             self.network.elimination.loss(obs, option, futile).backward()
             self.scouting.step()
+
+    def _tries(self, replay: SMDPReplay, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """:meth:`SMDPReplay.tries` as tensors."""
+        for frames, option, futile in replay.tries(TRIES, chunk):
+            yield self._tensor(frames), self._tensor(option), self._tensor(futile)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

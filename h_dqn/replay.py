@@ -280,7 +280,7 @@ class SMDPReplay:
         number = np.array(again[:count], np.int64)
         return number[self._whole(number)]
 
-    def tries(self, most: int, chunk: int = 256) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
+    def tries(self, most: int, chunk: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
         """At most so many decisions of each option, drawn from all that are kept, a chunk at a time, in any order.
 
         Yields: where they were made (C, S, H, W), the option (C,), whether none of its steps had an effect (C,).
