@@ -49,7 +49,7 @@ bench: setup
 	$(BIN)/h-dqn bench skills
 	$(BIN)/h-dqn bench train
 
-# Everything that the README reports of the paper, two runs side by side; stopped, it goes on where it was.
+# Everything that the README reports of the paper, a run on each core; stopped, it goes on where it was.
 reproduce: setup
 	$(BIN)/python -m benchmarks.reproduce paper --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks.plots

@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,17 @@ class Cell:
     arm: str
     command: str
     seed: int
+    after: tuple[str, ...] = ()
+    """experiments, or experiment.arm, whose commands with this seed must be done before"""
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment}.{self.arm}"
 
     @property
     def folder(self) -> Path:
         """The run's folder, of which ``reported.json`` is written last."""
-        return RUNS / f"s{self.seed}" / f"{self.experiment}.{self.arm}"
+        return RUNS / f"s{self.seed}" / self.name
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -50,8 +57,11 @@ class Cell:
         reported = json.loads(path.read_text()) if path.exists() else {}
         return reported if reported.get("command") == self.command else None
 
-    def run(self, threads: int, episodes: int) -> None:
-        """Run the command unless it was run before. Raises if it fails."""
+    def waits_for(self, other: Cell) -> bool:
+        return self.seed == other.seed and not {other.experiment, other.name}.isdisjoint(self.after)
+
+    def run(self, episodes: int) -> None:
+        """Run the command, on one core, unless it was run before. Raises if it fails."""
         if self.result is not None:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -59,7 +69,7 @@ class Cell:
         arguments = [*line.split(), "--episodes", str(episodes), "--json", "--library", str(self.folder.parent / "skills")]
         if arguments[0] == "train":
             arguments += ["--runs", str(self.folder.parent), "--name", self.folder.name]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
         print(f"h-dqn {line}", file=sys.stderr, flush=True)
         done = subprocess.run(
             [Path(sys.executable).with_name("h-dqn"), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
@@ -76,18 +86,33 @@ def revision() -> str:
     return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def cells(name: str, seed: int) -> list[list[Cell]]:
-    """The stages of one seed."""
+def cells(name: str, seed: int) -> list[Cell]:
+    """The commands of one seed, in the order of the file."""
     doc = tomllib.loads((ROOT / "benchmarks" / f"{name}.toml").read_text())
+    after = doc.get("after", {})
     return [
-        [Cell(experiment, arm, command, seed) for experiment, arms in stage.items() for arm, command in arms.items()]
-        for stage in doc["stage"]
+        Cell(experiment, arm, command, seed, (*after.get(experiment, ()), *after.get(f"{experiment}.{arm}", ())))
+        for (experiment, _, arm), command in ((key.partition("."), command) for key, command in doc["run"].items())
     ]
+
+
+def run_all(waiting: list[Cell], episodes: int) -> Iterator[Cell]:
+    """Run commands, as many side by side as there are cores, the first that may begin first; yields each when it is done."""
+    waiting, running = list(waiting), dict[Future[None], Cell]()
+    with ThreadPoolExecutor(CORES) as pool:
+        while waiting or running:
+            for cell in list(waiting):
+                if len(running) < CORES and not any(map(cell.waits_for, [*waiting, *running.values()])):
+                    waiting.remove(cell)
+                    running[pool.submit(cell.run, episodes)] = cell
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                yield running.pop(future)
 
 
 def add(summary: Summary, name: str, seed: int) -> None:
     """Add a seed's results to the summary; what a command reports of several heads or tasks becomes an arm each."""
-    for cell in (cell for stage in cells(name, seed) for cell in stage):
+    for cell in cells(name, seed):
         result = cell.result
         assert result is not None
         parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
@@ -107,16 +132,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="begin with this seed, and keep the results of those before it")
     parser.add_argument("--episodes", type=int, default=1000, help="unseen episodes of each evaluation")
     arguments = parser.parse_args()
-    seeds = list(range(arguments.first, arguments.seeds + 1))
+    left = {seed: cells(arguments.name, seed) for seed in range(arguments.first, arguments.seeds + 1)}
     path = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
     summary: Summary = json.loads(path.read_text()) if arguments.first > 1 else {}
-    for seed in seeds:
-        for stage in cells(arguments.name, seed):
-            side_by_side = min(CORES, len(stage))
-            with ThreadPoolExecutor(side_by_side) as pool:
-                list(pool.map(lambda cell: cell.run(CORES // side_by_side, arguments.episodes), stage))  # noqa: B023
-        add(summary, arguments.name, seed)
-        write_text(path, json.dumps(summary, indent=1) + "\n")
+    for cell in run_all([cell for seed in left.values() for cell in seed], arguments.episodes):
+        left[cell.seed].remove(cell)
+        if not left[cell.seed]:
+            add(summary, arguments.name, cell.seed)
+            write_text(path, json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

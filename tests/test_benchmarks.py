@@ -36,20 +36,24 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["paper", "ablations", "distillation"])
-def test_experiments_name_each_arm_once(name: str) -> None:
-    arms = [(cell.experiment, cell.arm) for stage in reproduce.cells(name, 1) for cell in stage]
-    assert len(arms) == len(set(arms)) > 5
+def test_experiments_wait_for_others_of_their_file(name: str) -> None:
+    cells = reproduce.cells(name, 1)
+    assert len(cells) > 5
+    assert all({other for cell in cells for other in cell.after} <= {part for c in cells for part in (c.experiment, c.name)})
+    assert not any(cell.waits_for(replace(cell, seed=2)) or cell.waits_for(cell) for cell in cells)
 
 
 def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     (tmp_path / "benchmarks" / "tiny.toml").write_text(
         """
-        [[stage]]
-        skills.navigation1 = "train skill navigation1 --preset smoke"
-        [[stage]]
-        two_rooms.h-drln = "train controller two_rooms --preset smoke --skills navigation1"
-        rooms.navigation1 = "evaluate navigation1 --task navigation1 two_rooms"
+        [run]
+        "two_rooms.h-drln" = "train controller two_rooms --preset smoke --skills navigation1"
+        "rooms.navigation1" = "evaluate navigation1 --task navigation1 two_rooms"
+        "skills.navigation1" = "train skill navigation1 --preset smoke"
+        [after]
+        two_rooms = ["skills"]
+        "rooms.navigation1" = ["skills.navigation1"]
         """
     )
     for name, value in (("ROOT", tmp_path), ("RUNS", tmp_path / "runs" / "reproduce")):
@@ -72,10 +76,9 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
         raise AssertionError("run again")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    for stage in reproduce.cells("tiny", 1):
-        for cell in stage:
-            cell.run(1, 4)
-            assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
+    for cell in reproduce.cells("tiny", 1):
+        cell.run(4)
+        assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
 
 
 def test_the_middle_of_the_seeds() -> None:
