@@ -39,7 +39,7 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
 def test_experiments_wait_for_others_of_their_file(name: str) -> None:
     cells = reproduce.cells(name, 1)
     assert len(cells) > 5
-    assert all({other for cell in cells for other in cell.after} <= {part for c in cells for part in (c.experiment, c.name)})
+    assert {other for cell in cells for other in cell.after} <= {part for cell in cells for part in (cell.experiment, cell.name)}
     assert not any(cell.waits_for(replace(cell, seed=2)) or cell.waits_for(cell) for cell in cells)
 
 
