@@ -31,6 +31,14 @@ class Sequence:
         return sum(phase.env_steps for phase in self.phases)
 
 
+def is_sequence(name: str | Path) -> bool:
+    """Whether this is the name of a shipped sequence, or the path of a TOML file with phases (a task has none)."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path.is_file() and "phase" in read_toml(path)
+    return (SEQUENCES / f"{name}.toml").is_file()
+
+
 def load_sequence(sequence: str | Path) -> Sequence:
     """A sequence by its name (a file of ``envs/sequences``) or by a path to a TOML file.
 

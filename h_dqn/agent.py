@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from h_dqn.config import Config
 from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
+from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
@@ -57,10 +58,20 @@ class Agent:
         self.scouting = elimination and torch.optim.Adam(
             [*elimination.learning.parameters(), *elimination.head.parameters()], lr=SCOUTING_RATE, eps=1e-5, fused=True
         )
+        tuned = {"discount": config.tune_discount, "trace": config.tune_trace}
+        begin: dict[str, float] = {name: getattr(config, name) for name, yes in tuned.items() if yes}
+        features, reference = self.network.trunk.features, config.reference_discount
+        self.tuning = (
+            SelfTuning(features, options, begin, reference, config.meta_rate, config.learning_rate).to(self.device)
+            if begin
+            else None
+        )
+        self.outputs = options + (self.tuning.outputs if self.tuning else 0)  # what is known of a frame: see _outputs
         self.decisions = 0  # made while training
         self.success = 0.0  # share of the newest episodes that reached the goal; who trains keeps it up to date
-        self.chosen_by = np.zeros((config.worlds, options), np.float32)  # Q-values by which each world's option was chosen last
+        self.chosen_by = np.zeros((config.worlds, self.outputs), np.float32)  # by which each world's option was chosen last
         self._fallen = 0  # decisions by which epsilon has fallen
+        self._newest = 0  # number of the first decision that nothing was learned from yet
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
@@ -96,11 +107,14 @@ class Agent:
 
     def explore(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but each row takes, with the chance epsilon of its world (B,), a random option that is left."""
-        q_BO = values(self.network, obs, available)
-        self.chosen_by[worlds] = q_BO.numpy()
+        known = self._outputs(self.network, self._tensor(obs), self._tensor(available)).cpu()
+        self.chosen_by[worlds] = known.numpy()
+        q_BO = known[:, : self.options]
+        if self.tuning:
+            q_BO = self.tuning.bend(q_BO, known[:, self.options :], torch.from_numpy(worlds))
         chosen = greedy(q_BO, available)
         random = self._rng.random(len(chosen)) < self.epsilon[worlds]
-        admissible = available & (self.chosen_by[worlds] > ELIMINATED)
+        admissible = available & (q_BO > ELIMINATED).numpy()
         self._offered += np.array([available.sum(), admissible.sum()])
         chosen[random] = (self._rng.random(available.shape) * admissible).argmax(1)[random]
         self.decisions += len(chosen)
@@ -113,7 +127,7 @@ class Agent:
         c = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
-        losses = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
+        losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         if self.network.elimination and self.decisions >= self._refit_at:
             # Options that are rarely tried now had little say in the features; here each has as much as the others.
             for frames, option, futile in self._tries(replay, c.batch_size):
@@ -123,17 +137,18 @@ class Agent:
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
             self._copied = self.decisions
-        row = {"loss": float(torch.stack(losses).mean())} if losses else {}
+        row |= {"loss": float(torch.stack(losses).mean())} if losses else {}
         if self.network.elimination:
             row["eliminated"] = float(1 - self._offered[1] / max(1.0, self._offered[0]))
             self._offered[:] = 0
         return row
 
-    def _learn_rollout(self, replay: SMDPReplay) -> list[Tensor]:
+    def _learn_rollout(self, replay: SMDPReplay) -> tuple[list[Tensor], dict[str, float]]:
         batch = replay.fresh(self.config.success_memory)
         if not len(batch.option):
-            return []
-        target_D = self.lambda_targets(batch)
+            return [], {}
+        row, aside = self._tune(batch) if self.tuning else ({}, None)
+        target_D = self.lambda_targets(batch) if aside is None else aside[0]
         frames, start, option = self._tensor(batch.frames), self._tensor(batch.start), self._tensor(batch.option)
         futile = self._tensor(batch.futile)
         losses = []
@@ -141,24 +156,50 @@ class Agent:
             order = self._tensor(self._rng.permutation(len(target_D)))
             for rows in torch.split(order, self.config.batch_size):
                 obs = frames[start[rows]]
-                loss, _ = self._regress(obs, option[rows], target_D[rows], torch.ones(()))
+                loss, _, features = self._regress(obs, option[rows], target_D[rows], torch.ones(()))
                 losses.append(loss)
                 self._scout(obs, option[rows], futile[rows])
-        return losses
+                if self.tuning and aside is not None:
+                    self.tuning.learn(features, option[rows], *(part[rows] for part in aside[1:]))
+        return losses, row
 
-    def _learn_replay(self, replay: SMDPReplay) -> list[Tensor]:
+    @torch.no_grad()
+    def _tune(self, batch: Decisions) -> tuple[dict[str, float], tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Move the settings that tune themselves by what was just seen, before anything is learned from it.
+
+        Returns: what is worth logging; targets (D,), their derivatives by eta (D, P), returns under the reference discount (D,),
+        and which decisions are fresh (D,).
+        """
+        tuning, c = self.tuning, self.config
+        assert tuning is not None
+        known_UV = self._known(batch)
+        q_UO, (s_PUO, critic_U) = known_UV[:, : self.options], tuning.split(known_UV[:, self.options :])
+        length, option, start, end = (self._tensor(part) for part in (batch.length, batch.option, batch.start, batch.end))
+        fresh = self._tensor(batch.id >= self._newest)
+        self._newest = int(batch.id.max()) + 1
+        reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, tuning.reference)
+        ended, following = self._tensor(batch.ended), self._tensor(batch.following)
+        return_D = q_lambda(reward, tuning.reference**length, critic_U[end], ended, following, TRACE)
+        here = start[fresh]
+        allowed = self._tensor(batch.allowed)[fresh] & (q_UO[here] > ELIMINATED)
+        slope = tuning.judge(q_UO[here], s_PUO[:, here], option[fresh], allowed, return_D[fresh] - critic_U[here])
+        q_UO = q_UO + torch.einsum("p,puo->uo", tuning.move(self.network.head, slope), s_PUO)
+        target_D, slope_DP = tuning.dual(partial(self.lambda_targets, batch), q_UO, s_PUO)
+        return tuning.row(), (target_D, slope_DP, return_D, fresh.float())
+
+    def _learn_replay(self, replay: SMDPReplay) -> tuple[list[Tensor], dict[str, float]]:
         c = self.config
-        losses = []
+        losses: list[Tensor] = []
         while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
             self._updates += 1
             batch = replay.sample(c.batch_size, c.n_step, success=c.success_memory)
             obs, option = self._tensor(batch.frames[batch.start]), self._tensor(batch.option)
-            loss, error = self._regress(obs, option, self.n_step_targets(batch), self._tensor(batch.weight))
+            loss, error, _ = self._regress(obs, option, self.n_step_targets(batch), self._tensor(batch.weight))
             losses.append(loss)
             self._scout(obs, option, self._tensor(batch.futile))
             if c.priority:
                 replay.set_priority(batch.id, error.cpu().numpy())
-        return losses
+        return losses, {}
 
     @torch.no_grad()
     def n_step_targets(self, batch: Decisions) -> Tensor:
@@ -169,13 +210,20 @@ class Agent:
         return smdp_target(rewards, length, bootstrap, terminated, self.config.discount, self._exponent(length)) + gap
 
     @torch.no_grad()
-    def lambda_targets(self, batch: Decisions) -> Tensor:
-        """Targets (B,) of the rollout learner."""
+    def lambda_targets(
+        self,
+        batch: Decisions,
+        q_UO: Tensor | None = None,
+        discount: float | Tensor | None = None,
+        trace: float | Tensor | None = None,
+    ) -> Tensor:
+        """Targets (B,) of the rollout learner, by the config and by what is known of the frames unless something else is given."""
         c, length = self.config, self._tensor(batch.length)
-        reward = skill_reward(self._rewards(batch), length, c.discount)
-        bootstrap, gap = self._judged(batch)
+        gamma, trace = c.discount if discount is None else discount, c.trace if trace is None else trace
+        reward = skill_reward(self._rewards(batch), length, gamma)
+        bootstrap, gap = self._judged(batch, q_UO)
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
-        return q_lambda(reward, c.discount ** self._exponent(length), bootstrap, terminated, following, c.trace) + gap
+        return q_lambda(reward, gamma ** self._exponent(length), bootstrap, terminated, following, trace) + gap
 
     def _rewards(self, batch: Decisions) -> Tensor:
         """Rewards (B, K) as they are learned: scaled, and less what the decision itself costs, at its first step.
@@ -189,47 +237,63 @@ class Agent:
     def _exponent(self, length: Tensor) -> Tensor:
         return length if self.config.discount_by == "step" else torch.ones_like(length)
 
-    def _judged(self, batch: Decisions) -> tuple[Tensor, Tensor]:
+    def _known(self, batch: Decisions) -> Tensor:
+        """What is known of each frame of the batch, as :meth:`_outputs`; NaN where neither target nor gap needs it."""
+        start, end = self._tensor(batch.start), self._tensor(batch.end)
+        frames, known = self._tensor(batch.frames), self._tensor(batch.values).clone()
+        here_UO = torch.zeros(len(known), self.options, dtype=torch.bool, device=self.device)  # what can be chosen at each frame
+        here_UO[start], here_UO[end] = self._tensor(batch.allowed), self._tensor(batch.available)
+        wanted = torch.zeros(len(known), dtype=torch.bool, device=self.device)
+        wanted[torch.cat([start, end]) if self.config.gap or self.tuning else end] = True
+        if self.target is self.network:  # those that the options were chosen by are still right
+            wanted &= known.isnan().any(1)
+        known[wanted] = self._values(self.target, frames[wanted], here_UO[wanted])
+        return known
+
+    def _judged(self, batch: Decisions, q_UO: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What is expected from the end of each decision on, and the action gap where it was made; both (B,)."""
         option, start, end = self._tensor(batch.option), self._tensor(batch.start), self._tensor(batch.end)
         allowed, available = self._tensor(batch.allowed), self._tensor(batch.available)
-        frames, q_UO = self._tensor(batch.frames), self._tensor(batch.values).clone()
-        here_UO = torch.zeros_like(q_UO, dtype=torch.bool)  # what can be chosen at each frame
-        here_UO[start], here_UO[end] = allowed, available
-        wanted = torch.zeros(len(q_UO), dtype=torch.bool, device=self.device)
-        wanted[torch.cat([start, end]) if self.config.gap else end] = True
-        if self.target is self.network:  # those that the options were chosen by are still right
-            wanted &= q_UO.isnan().any(1)
-        q_UO[wanted] = self._values(self.target, frames[wanted], here_UO[wanted])
+        q_UO = self._known(batch)[:, : self.options] if q_UO is None else q_UO
         q_end = q_UO[end]
         gap = torch.zeros(len(option), device=self.device)
         if self.config.gap:
             gap = action_gap(q_UO[start], option, allowed, self.config.gap)
             gap = torch.where(gap > ELIMINATED / 2, gap, 0.0)  # an old success may be of an option that is eliminated by now
         best = (
-            double_q_bootstrap(self._values(self.network, frames[end], available), q_end, available)
+            double_q_bootstrap(
+                self._values(self.network, self._tensor(batch.frames)[end], available)[:, : self.options], q_end, available
+            )
             if self.config.double and self.target is not self.network
             else masked_max(q_end, available)
         )
         persists = self._tensor(batch.persists) * (q_end.gather(1, option[:, None]).squeeze(1) > ELIMINATED)
         return option_bootstrap(q_end, best, option, persists), gap
 
+    @torch.no_grad()
+    def _outputs(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
+        """Q-values (B, O), and beside them what :class:`SelfTuning` says, where there is one."""
+        x = network.trunk(frames)
+        q = network.admit(network.head(x), frames, available)
+        return torch.cat([q, self.tuning(x)], 1) if self.tuning else q
+
     def _values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """Q-values (U, O), a minibatch at a time: activations of a whole round would outgrow the caches.
+        """:meth:`_outputs`, a minibatch at a time: activations of a whole round would outgrow the caches.
 
         What is eliminated is for the online network to say, so that a target network and it agree about that.
         """
         size = self.config.batch_size
         return torch.cat(
             [
-                self.network.admit(network(rows), rows, possible)
+                self._outputs(network, rows, possible)
                 for rows, possible in zip(frames.split(size), available.split(size), strict=True)
             ]
         )
 
-    def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """One gradient step of Q(obs, option) towards the target; returns the loss and the TD errors (B,)."""
-        q = self.network(obs).gather(1, option[:, None]).squeeze(1)
+    def _regress(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One gradient step of Q(obs, option) towards the target; returns the loss, the TD errors (B,), the features (B, D)."""
+        x = self.network.trunk(obs)
+        q = self.network.head(x).gather(1, option[:, None]).squeeze(1)
         error = target - q.detach()
         clip = self.config.td_clip
         loss_B = nn.functional.huber_loss(q, target, "none", clip) if clip else 0.5 * (target - q) ** 2
@@ -238,7 +302,7 @@ class Agent:
         loss.backward()
         nn.utils.clip_grad_norm_(self._weights, self.config.max_grad_norm)
         self.optimizer.step()
-        return loss.detach(), error
+        return loss.detach(), error, x.detach()
 
     def _scout(self, obs: Tensor, option: Tensor, futile: Tensor) -> None:
         """One gradient step of the elimination network, if there is one."""
@@ -261,7 +325,8 @@ class Agent:
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scouting": self.scouting and self.scouting.state_dict(),
-            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._refit_at],
+            "tuning": self.tuning and self.tuning.state(),
+            "counters": [self.decisions, self._fallen, self._newest, self._updates, self._copied, self._refit_at],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -275,5 +340,7 @@ class Agent:
             for weights, moments in (optimizer.state if optimizer else {}).items():
                 # The fused optimiser takes them to lie as the weights do.
                 moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
-        self.decisions, self._fallen, self._updates, self._copied, self._refit_at = state["counters"]
+        if self.tuning:
+            self.tuning.load_state(state["tuning"])
+        self.decisions, self._fallen, self._newest, self._updates, self._copied, self._refit_at = state["counters"]
         self._rng.bit_generator.state = state["rng"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+BOUNDS = {"discount": (0.8, 0.995), "trace": (0.05, 0.95)}  # of what tunes itself
+
 
 class ConfigError(ValueError):
     """A setting cannot be; the message names it."""
@@ -24,7 +26,7 @@ _FROM_ZERO = {
     "success_memory",
     "temperature",
 }
-_SHARES = {"success_memory", "discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
+_SHARES = {"success_memory", "discount", "reference_discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,16 @@ class Config:
     eliminate: bool = False
     """whether options are eliminated where they surely do nothing (Zahavy et al. 2018)"""
 
+    tune_discount: bool = False
+    """whether the discount tunes itself by its meta-gradient (Xu et al. 2018), from the given one on"""
+    tune_trace: bool = False
+    """whether lambda does, too"""
+    reference_discount: float = 0.995
+    """tune_discount, tune_trace. gamma', by which it is judged what they are good for; never changes"""
+    meta_rate: float = 0.05
+    """tune_discount, tune_trace. most that eta moves in a round of learning; the discount is sigmoid(eta), so that this is also
+    the share by which the horizon 1 / (1 - gamma) changes, about"""
+
     target_period: int = 0
     """decisions between two copies into a target network (0: there is none)"""
     double: bool = True
@@ -146,6 +158,12 @@ class Config:
                 raise ConfigError(f"{flag} must be above 0, not {value}")
         if self.deliberation and self.n_step > 1:
             raise ConfigError("--deliberation is charged once for each chain of decisions: it goes with --n-step 1")
+        for name, (low, high) in BOUNDS.items():
+            if getattr(self, f"tune_{name}"):
+                if self.learner != "rollout" or self.target_period:
+                    raise ConfigError(f"--tune-{name} goes with --learner rollout and --target-period 0")
+                if not low <= getattr(self, name) <= high:
+                    raise ConfigError(f"--tune-{name}: --{name} must begin from {low} to {high}, not at {getattr(self, name)}")
         for name in ("gap", "success_memory"):
             if (value := getattr(self, name)) >= 1:
                 raise ConfigError(f"--{name.replace('_', '-')} must be below 1, not {value}")

@@ -52,6 +52,10 @@ class Tally:
         self._frames = np.zeros(len(options))
         self._invalid = self._steps = 0
 
+    def begin(self) -> None:
+        """Episodes begin anew in every world."""
+        self._running[:] = 0
+
     def add(self, step: Step) -> None:
         stepped = ~step.lost
         whole = step.ended & stepped

@@ -23,7 +23,7 @@ class Decisions:
     """A batch of B decisions (or of chains of n decisions, which look just the same). S frames a stack, K steps at most."""
 
     frames: NDArray[np.uint8]  # (U, S, H, W) the observations where decisions were made or ended, each once
-    values: NDArray[np.float32]  # (U, O) their Q-values where they are known already, NaN elsewhere
+    values: NDArray[np.float32]  # (U, outputs) their Q-values where they are known already, NaN elsewhere
     start: NDArray[np.int64]  # (B,) which of ``frames`` it was made at
     end: NDArray[np.int64]  # (B,) which of ``frames`` it ended at
     option: NDArray[np.int64]  # (B,)
@@ -32,10 +32,12 @@ class Decisions:
     futile: NDArray[np.bool_]  # (B,) whether none of its steps had an effect (of the first decision, in a chain)
     allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
+    ended: NDArray[np.bool_]  # (B,) the episode ended there, by a step limit too
     available: NDArray[np.bool_]  # (B, O) options that could be chosen at its end
     persists: NDArray[np.float32]  # (B,) chance that the option went on there, if it was only seen for a part (intra-option)
     following: NDArray[np.int64]  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
     weight: NDArray[np.float32]  # (B,) importance weight, 1 where sampling is uniform
+    world: NDArray[np.int64]  # (B,) the world it was made in
     id: NDArray[np.int64]  # (B,) its number, for ``set_priority``
 
 
@@ -49,6 +51,7 @@ class SMDPReplay:
         options: number of options O.
         twins: most decisions that are stored by ``inside`` for one step.
         successes: keeps apart the decisions of the newest episodes that reached the goal, of so many in all (0: does not).
+        outputs: how many values are kept of each frame (O).
         priority: exponent of prioritised replay (Schaul et al. 2016); 0 samples uniformly over *decisions*, so that how often a
             decision is drawn does not depend on how long it was.
     """
@@ -63,6 +66,7 @@ class SMDPReplay:
         rng: np.random.Generator,
         twins: int = 1,
         successes: int = 0,
+        outputs: int | None = None,
     ) -> None:
         self.worlds, self.priority, self._rng = worlds, priority, rng
         self.rows = -(-capacity // worlds)
@@ -70,7 +74,7 @@ class SMDPReplay:
         self._frames = np.zeros((worlds, self.rows, *shape[1:]), np.uint8)
         self._reward = np.zeros((worlds, self.rows), np.float32)
         self._invalid = np.zeros((worlds, self.rows), bool)
-        self._values = np.full((worlds, self.rows, options), np.nan, np.float32)
+        self._values = np.full((worlds, self.rows, outputs or options), np.nan, np.float32)
         self._age = np.zeros((worlds, self.rows), np.uint8)  # frames of the same episode before this one, at most 255
         self._written = np.zeros(worlds, np.int64)  # rows ever written by each world
         # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
@@ -82,6 +86,7 @@ class SMDPReplay:
             "last": np.zeros(self.slots, np.int64),
             "option": np.zeros(self.slots, np.int32),
             "terminated": np.zeros(self.slots, bool),
+            "ended": np.zeros(self.slots, bool),
             "allowed": np.zeros((self.slots, options), bool),
             "available": np.zeros((self.slots, options), bool),
             "persists": np.zeros(self.slots, np.float32),
@@ -121,7 +126,7 @@ class SMDPReplay:
     ) -> None:
         """Option ``option[n]``, of those ``allowed[n]`` (N, O), begins in each world n of the mask, at the newest row.
 
-        ``values`` (N, O), by which it was chosen, are handed out by the next :meth:`fresh`, to spare working them out again.
+        ``values`` (N, outputs), by which it was chosen, are handed out by the next :meth:`fresh`, to spare working them out again.
         """
         if values is not None:
             self._values[worlds, (self._written[worlds] - 1) % self.rows] = values[worlds]
@@ -153,7 +158,7 @@ class SMDPReplay:
         Args: terminated (N,), ended (N,) the episode is over for whatever reason, available (N, O) options there.
         """
         n = np.flatnonzero(worlds)
-        number = self._append(n, self._begun[n], self._option[n], terminated, self._allowed, available, np.zeros(len(n)))
+        number = self._append(n, self._begun[n], self._option[n], terminated, ended, self._allowed, available, np.zeros(len(n)))
         linked = self._previous[n] >= 0
         self._decisions["next"][self._previous[n][linked] % self.slots] = number[linked]
         self._previous[n] = np.where(ended[n], -1, number)
@@ -168,6 +173,7 @@ class SMDPReplay:
         worlds: NDArray[np.bool_],
         option: NDArray[np.int64],
         terminated: NDArray[np.bool_],
+        ended: NDArray[np.bool_],
         allowed: NDArray[np.bool_],
         available: NDArray[np.bool_],
         persists: NDArray[Any],
@@ -177,7 +183,7 @@ class SMDPReplay:
         Intra-option learning (Sutton, Precup and Singh 1998): one frame teaches every option that agrees with it.
         """
         n = np.flatnonzero(worlds)
-        self._append(n, self._written[n] - 2, option[n], terminated, allowed, available, persists[n])
+        self._append(n, self._written[n] - 2, option[n], terminated, ended, allowed, available, persists[n])
 
     def _append(
         self,
@@ -185,6 +191,7 @@ class SMDPReplay:
         first: NDArray[np.int64],
         option: NDArray[np.int64],
         terminated: NDArray[np.bool_],
+        ended: NDArray[np.bool_],
         allowed: NDArray[np.bool_],
         available: NDArray[np.bool_],
         persists: NDArray[Any],
@@ -195,7 +202,8 @@ class SMDPReplay:
         store = self._decisions
         store["world"][slot], store["option"][slot] = n, option
         store["first"][slot], store["last"][slot] = first, self._written[n] - 1
-        store["terminated"][slot], store["allowed"][slot], store["available"][slot] = terminated[n], allowed[n], available[n]
+        store["terminated"][slot], store["ended"][slot] = terminated[n], ended[n]
+        store["allowed"][slot], store["available"][slot] = allowed[n], available[n]
         store["persists"][slot], store["next"][slot] = persists, -1
         self.made += len(n)
         if self.priority:
@@ -335,10 +343,12 @@ class SMDPReplay:
             futile=self._futile(slot),
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
+            ended=store["ended"][end],
             available=store["available"][end],
             persists=store["persists"][end],
             following=np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64),
             weight=weight,
+            world=world.astype(np.int64),
             id=number,
         )
 

@@ -73,7 +73,7 @@ def action_gap(q_BO: Tensor, option_B: Tensor, allowed_BO: Tensor, alpha: float)
 
 
 def q_lambda(
-    reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, trace: float
+    reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, trace: float | Tensor
 ) -> Tensor:
     """Q(lambda) over decisions (Gallici et al. 2024, section 3; here each step is a decision of any length).
 
@@ -85,18 +85,17 @@ def q_lambda(
         reward_D: discounted reward inside each decision (see :func:`skill_reward`).
         discount_D: gamma^k.
         bootstrap_D: max_o Q at the decision's end.
-        next_D: index of the decision that follows in the same episode, larger than its own; -1 where there is none.
+        next_D: index of the decision that follows in the same episode; -1 where there is none.
         trace: lambda, 0 (one decision) .. 1 (as far as the decisions reach).
     Returns: (D,)
     """
-    reward, discount, bootstrap, end, following = (x.tolist() for x in (reward_D, discount_D, bootstrap_D, terminated_D, next_D))
-    target = [0.0] * len(reward)
-    for i in range(len(reward) - 1, -1, -1):
-        tail = bootstrap[i]
-        if following[i] >= 0:
-            tail = (1 - trace) * tail + trace * target[following[i]]
-        target[i] = reward[i] + (0.0 if end[i] else discount[i] * tail)
-    return torch.tensor(target, dtype=reward_D.dtype, device=reward_D.device)
+    discount_D = torch.where(terminated_D, 0.0, discount_D)
+    goes_on_D = torch.where(next_D >= 0, trace, 0.0)
+    # G = known + factor * G_next, over whole episodes: each round looks twice as far ahead as the one before.
+    known_D, factor_D = reward_D + discount_D * (1 - goes_on_D) * bootstrap_D, discount_D * goes_on_D
+    for _ in range(len(next_D).bit_length()):
+        known_D, factor_D, next_D = known_D + factor_D * known_D[next_D], factor_D * factor_D[next_D], next_D[next_D]
+    return known_D
 
 
 def distil_kl(teacher_BA: Tensor, student_BA: Tensor, tau: float) -> Tensor:

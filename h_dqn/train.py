@@ -31,13 +31,21 @@ class Trainer:
         options: what may be chosen: primitives, or primitives and skills.
         config: settings.
         seed: decides everything that is random.
+        later: in which worlds it goes on, and from how many environment steps on.
     """
 
-    def __init__(self, make_envs: MakeEnvs, options: Sequence[Option], config: Config, seed: int) -> None:
-        self.make_envs, self.options, self.config, self.seed = make_envs, list(options), config, seed
-        self.envs = make_envs(config.worlds)
-        self._validation_envs: VectorEnv[Any, Any, Any] | None = None
-        space = self.envs.single_observation_space.shape
+    def __init__(
+        self,
+        make_envs: MakeEnvs,
+        options: Sequence[Option],
+        config: Config,
+        seed: int,
+        later: Sequence[tuple[int, MakeEnvs]] = (),
+    ) -> None:
+        self.options, self.config, self.seed = list(options), config, seed
+        self._phases: list[tuple[int, MakeEnvs]] = [(0, make_envs), *later]
+        envs = make_envs(config.worlds)
+        space = envs.single_observation_space.shape
         assert space is not None
         shape = space[0], space[1], space[2]
         self.agent = Agent(config, shape, len(options), seed)
@@ -53,12 +61,8 @@ class Trainer:
             np.random.default_rng([seed, 3]),
             twins=len(options) if config.intra_option == "all" else 1,
             successes=int(config.success_memory > 0) * config.capacity // 100,
+            outputs=self.agent.outputs,
         )
-        runner = OptionRunner(options, config.worlds, np.random.default_rng([seed, 4]))
-        interrupt = self.agent.choose if config.interrupt else None
-        seeds = episode_seeds("train", seed, config.worlds)
-        self.rollout = Rollout(self.envs, runner, self.agent.explore, seeds, interrupt=interrupt)
-        self.replay.begin_episode(~self.rollout.away, self.rollout.obs)
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action
         self.tally = Tally(config.worlds, [option.name for option in options])
@@ -66,6 +70,22 @@ class Trainer:
         self.seconds = 0.0
         self.best: tuple[float, dict[str, Any]] | None = None
         self.reached_95: tuple[int, float] | None = None
+        self._begun = 0  # phases
+        self._enter(envs)
+
+    def _enter(self, envs: VectorEnv[Any, Any, Any] | None = None) -> None:
+        """Go on in the worlds of the next phase; episodes that run elsewhere are left as they are."""
+        c, worlds = self.config, self.config.worlds
+        self.make_envs = self._phases[self._begun][1]
+        self._begun += 1
+        self._validation_envs: VectorEnv[Any, Any, Any] | None = None
+        self.best = None  # what did best elsewhere
+        runner = OptionRunner(self.options, worlds, np.random.default_rng([self.seed, 4, self._begun]))
+        seeds = episode_seeds("train", self.seed, self._begun * worlds)[-worlds:]
+        interrupt = self.agent.choose if c.interrupt else None
+        self.rollout = Rollout(envs or self.make_envs(worlds), runner, self.agent.explore, seeds, interrupt=interrupt)
+        self.replay.begin_episode(~self.rollout.away, self.rollout.obs)
+        self.tally.begin()
 
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.
@@ -75,6 +95,8 @@ class Trainer:
         """
         c = self.config
         while self.env_steps < c.env_steps:
+            if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
+                self._enter()
             began, before = time.perf_counter(), self.env_steps
             for _ in range(c.round_steps):
                 self._step()
@@ -112,7 +134,7 @@ class Trainer:
             return
         nothing = np.zeros(len(before))
         primitive, skilled = self._primitive[step.action], ~np.isin(step.option, self._primitive) & ~step.lost
-        self.replay.inside(skilled, primitive, step.terminated, step.allowed, step.available, nothing)
+        self.replay.inside(skilled, primitive, step.terminated, step.ended, step.allowed, step.available, nothing)
         if self.config.intra_option == "all":
             for index, option in enumerate(self.options):
                 if index not in self._primitive:
@@ -120,7 +142,9 @@ class Trainer:
                     agrees = (action == step.action) & ~step.lost & ~(step.due & (step.option == index))
                     # Its clock is not known here, so it goes on by the chance that it has in the mean.
                     persists = np.where(done, 0.0, 1 - 1 / self.config.option_steps)
-                    self.replay.inside(agrees, np.full(len(before), index), step.terminated, step.allowed, step.available, persists)
+                    self.replay.inside(
+                        agrees, np.full(len(before), index), step.terminated, step.ended, step.allowed, step.available, persists
+                    )
 
     def _validate(self, seconds: float) -> float:
         """Success on validation seeds; remembers the best weights and when 95 % was first reached."""
@@ -153,15 +177,17 @@ class Trainer:
             "agent": self.agent.state_dict(),
             "replay": self.replay.state_dict(),
             "tally": self.tally.state_dict(),
-            "counters": [self.env_steps, self.seconds],
+            "counters": [self.env_steps, self.seconds, self._begun],
             "best": self.best,
             "reached_95": self.reached_95,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.env_steps, self.seconds, begun = state["counters"]
+        while self._begun < begun:
+            self._enter()
         for part in ("rollout", "agent", "replay", "tally"):
             getattr(self, part).load_state_dict(state[part])
-        self.env_steps, self.seconds = state["counters"]
         self.agent.success = self.tally.success
         self.best = state["best"] and (state["best"][0], state["best"][1])
         self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])

@@ -41,6 +41,7 @@ VARIANTS = {
     "rollout, interrupted": replace(TINY, interrupt=True),
     "rollout, elimination": replace(TINY, eliminate=True),
     "replay, elimination": replace(REPLAY, eliminate=True),
+    "rollout, discount and lambda tune themselves": replace(TINY, tune_discount=True, tune_trace=True),
     "rollout, gamma once a decision": replace(TINY, discount_by="decision"),
 }
 
@@ -142,6 +143,25 @@ def test_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_goes_on_in_other_worlds(tmp_path: Path) -> None:
+    """Three phases of unlike corridors, stopped and gone on with in the second."""
+    config = replace(TINY, env_steps=1536)
+    later = [(512, lambda n: Corridor(n, length=4)), (1024, lambda n: Corridor(n, length=8))]
+    whole, part, other = (Trainer(lambda n: Corridor(n), options(), config, 1, later) for _ in range(3))
+    rows, lengths = [], []
+    for row in whole.run():
+        rows.append(row)
+        lengths.append(whole.rollout.envs.length)
+    assert lengths == [6] * 4 + [4] * 4 + [8] * 4
+    running = part.run()
+    for _ in range(6):
+        next(running)
+    save_state(tmp_path / "checkpoint", part.state_dict())
+    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    assert [{**row, "seconds": 0} for row in rows[6:]] == [{**row, "seconds": 0} for row in other.run()]
+    assert other.rollout.envs.length == 8
+
+
 def agent_with(q: list[float], config: Config = TINY) -> Agent:
     """An agent whose Q-values are these everywhere."""
     agent = Agent(config, SHAPE, len(q), seed=1)
@@ -157,7 +177,8 @@ def batch_of(**changes: Any) -> Decisions:
     plain: dict[str, Any] = {
         "frames": np.zeros((1, 1, 8, 8), np.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
         "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
-        "allowed": every, "terminated": np.array([False]), "available": every, "following": np.array([-1]),
+        "allowed": every, "terminated": np.array([False]), "ended": np.array([False]), "available": every,
+        "world": zero, "following": np.array([-1]),
         "futile": np.array([False]), "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})

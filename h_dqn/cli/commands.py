@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from envs.oracle import Oracle
+from envs.sequence import is_sequence, load_sequence
 from envs.task import load_task, task_names
 from h_dqn.cli import bench, demo, distill, doctor, play
 from h_dqn.cli.errors import UserError
@@ -53,7 +54,7 @@ def emit(result: dict[str, Any], as_json: bool) -> None:
 @dataclass
 class _Train(Minecrafts):
     task: Name
-    """a task's name (see: h-dqn tasks list) or the path of a task file"""
+    """a task's name (see: h-dqn tasks list) or the path of a task file; also a sequence of tasks, which says its own steps"""
     world: World = "voxel"
     """which world plays the task"""
     preset: str = "fast"
@@ -85,7 +86,9 @@ class _Train(Minecrafts):
             self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config, self.start,
             self.minerl_address, self.minerl_instances,
         )  # fmt: skip
-        short = load_task(self.task).name
+        if is_sequence(self.task) and self.kind == "skill":
+            raise UserError(f"{self.task} is a sequence: a skill is trained on one task; use train flat or train controller")
+        short = load_sequence(self.task).name if is_sequence(self.task) else load_task(self.task).name
         folder = new_folder(self.runs, self.name, f"{self.kind}-{short}-s{self.seed}")
         finish(Run(plan, folder), self.json)
 

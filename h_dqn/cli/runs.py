@@ -25,7 +25,7 @@ from h_dqn.checkpoint import load_state, save_state, write_text
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import learning_curve
 from h_dqn.cli.policy import AGENT, SKILLS, find_policy
-from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, shape_of, task_worlds
+from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, phases, shape_of
 from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation
 from h_dqn.metrics import MetricsLog
@@ -90,8 +90,10 @@ class Run:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         minerl = Minecrafts(minerl_address=plan.addresses).settings if plan.world == "minerl" else None
-        self.worlds: TaskWorlds = task_worlds(plan.task, plan.world, shape_of(plan.config), minerl, plan.instances)
-        plan = replace(plan, config=replace(plan.config, worlds=self.worlds.most(plan.config.worlds)))
+        shape, steps = shape_of(plan.config), plan.config.env_steps
+        ends, worlds = zip(*phases(plan.task, steps, plan.world, shape, minerl, plan.instances), strict=True)
+        self.worlds: TaskWorlds = worlds[-1]
+        plan = replace(plan, config=replace(plan.config, env_steps=ends[-1], worlds=self.worlds.most(plan.config.worlds)))
         self.plan, self.folder = plan, folder
         library = Library(Path(plan.library))
         self.networks = [library.load(folder) for folder in dict.fromkeys(name.partition("/")[0] for name in plan.skills)]
@@ -101,7 +103,8 @@ class Run:
             for skill in library.skills(plan.skills)
         ]
         self.options: list[Option] = [*primitives(self.worlds.actions), *self.skills]
-        self.trainer = Trainer(self.worlds, self.options, plan.config, plan.seed)
+        later = list(zip(ends, worlds[1:], strict=False))
+        self.trainer = Trainer(worlds[0], self.options, plan.config, plan.seed, later)
         if plan.start is not None:
             policy = find_policy(plan.start, library)
             # What its outputs are worth holds for its own task alone; what its layers see is good for others too.

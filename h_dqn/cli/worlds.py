@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -12,7 +13,8 @@ from gymnasium.vector import VectorEnv
 from envs.minerl.drawing import check_task
 from envs.minerl.instance import Pool, Settings, read_addresses
 from envs.minerl.vector import MineRLVectorEnv
-from envs.task import ACTIONS, TaskSpec, load_task
+from envs.sequence import is_sequence, load_sequence
+from envs.task import ACTIONS, TaskError, TaskSpec, load_task
 from envs.wrappers import ROWS, GreyStack
 from h_dqn.config import Config
 
@@ -93,3 +95,18 @@ def task_worlds(
     if world == "minerl":
         check_task(spec)
     return TaskWorlds(spec, world, shape, minerl, instances)
+
+
+def phases(
+    task: str, steps: int, world: World, shape: tuple[int, int, int], minerl: Settings | None = None, instances: int = 1
+) -> list[tuple[int, TaskWorlds]]:
+    """The worlds of a task, or of each phase of a sequence, and at how many environment steps they end: a task after ``steps``.
+
+    Raises :class:`envs.task.TaskError` as :func:`task_worlds` does.
+    """
+    if not is_sequence(task):
+        return [(steps, task_worlds(task, world, shape, minerl, instances))]
+    if world == "minerl":
+        raise TaskError(f"--world minerl: '{task}' is a sequence; Minecraft plays single tasks")
+    parts = load_sequence(task).phases
+    return list(zip(accumulate(p.env_steps for p in parts), (TaskWorlds(p.task, world, shape) for p in parts), strict=True))
