@@ -75,11 +75,16 @@ class Tally:
         """Share of the last 300 training episodes (those with exploration) that reached the goal."""
         return float(np.mean(self._success)) if self._success else 0.0
 
+    @property
+    def train_return(self) -> float:
+        """Mean sum of rewards of the same episodes."""
+        return float(np.mean(self._return)) if self._return else 0.0
+
     def row(self) -> Row:
         row = {
             "episodes": float(self.episodes),
             "train_success": self.success,
-            "train_return": float(np.mean(self._return)) if self._return else 0.0,
+            "train_return": self.train_return,
             "invalid_share": self._invalid / max(1, self._steps),
             "lost": float(self.lost),
         }

@@ -51,6 +51,21 @@ PRESETS = {
         final_learning_rate=1.0,
         td_clip=1.0,
     ),
+    # Small pictures and a small network, for tasks that need no more and reward nothing but the goal.
+    "small": Config(
+        env_steps=100_000,
+        worlds=32,
+        size=24,
+        stack=1,
+        memory=False,
+        network="scout",
+        reward_scale=1.0,
+        initial_value=0.0,
+        learning_rate=2e-3,
+        final_learning_rate=1.0,
+        epsilon_decisions=20_000,
+        capacity=20_000,
+    ),
     "smoke": SMOKE,
     "smoke_replay": replace(
         SMOKE,

@@ -148,10 +148,15 @@ def test_goes_on_in_other_worlds(tmp_path: Path) -> None:
     config = replace(TINY, env_steps=1536)
     later = [(512, lambda n: Corridor(n, length=4)), (1024, lambda n: Corridor(n, length=8))]
     whole, part, other = (Trainer(lambda n: Corridor(n), options(), config, 1, later) for _ in range(3))
+
+    def length(trainer: Trainer) -> int:
+        assert isinstance(trainer.rollout.envs, Corridor)
+        return trainer.rollout.envs.length
+
     rows, lengths = [], []
     for row in whole.run():
         rows.append(row)
-        lengths.append(whole.rollout.envs.length)
+        lengths.append(length(whole))
     assert lengths == [6] * 4 + [4] * 4 + [8] * 4
     running = part.run()
     for _ in range(6):
@@ -159,7 +164,7 @@ def test_goes_on_in_other_worlds(tmp_path: Path) -> None:
     save_state(tmp_path / "checkpoint", part.state_dict())
     other.load_state_dict(load_state(tmp_path / "checkpoint"))
     assert [{**row, "seconds": 0} for row in rows[6:]] == [{**row, "seconds": 0} for row in other.run()]
-    assert other.rollout.envs.length == 8
+    assert length(other) == 8
 
 
 def agent_with(q: list[float], config: Config = TINY) -> Agent:

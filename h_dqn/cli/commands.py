@@ -58,7 +58,7 @@ class _Train(Minecrafts):
     world: World = "voxel"
     """which world plays the task"""
     preset: str = "fast"
-    """settings to start from: fast, long, paper, smoke, smoke_replay; single ones can be changed by the flags below"""
+    """settings to start from: fast, long, paper, small, smoke, smoke_replay; single ones can be changed by the flags below"""
     seed: int = 1
     """decides everything random"""
     episodes: int = 500
@@ -98,7 +98,8 @@ def finish(run: Run, as_json: bool) -> None:
     result = run.learn()
     emit(result, as_json)
     what = run.worlds.task.name if run.plan.kind == "skill" else str(run.folder)
-    print(f"evaluate it with: h-dqn evaluate {what} --task {run.plan.task} --video {run.folder}/episode.mp4", file=sys.stderr)
+    task = run.worlds.task.name if is_sequence(run.plan.task) else run.plan.task  # the last of a sequence's, as it is unchanged
+    print(f"evaluate it with: h-dqn evaluate {what} --task {task} --video {run.folder}/episode.mp4", file=sys.stderr)
 
 
 @dataclass

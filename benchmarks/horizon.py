@@ -1,0 +1,117 @@
+"""What a discount that tunes itself is worth where the horizon changes: ``python -m benchmarks.horizon``.
+
+Plays the sequence ``switching_horizon`` with fixed discounts, with one that tunes itself, and with controls: the mean of what it
+learned held fixed (of the same seed), a random walk with steps of the same size, and a schedule by hand, which knows what comes.
+
+Writes benchmarks/results/horizon.json: arm -> score by seed, and the mean return in each phase. The score is the return of the
+newest 300 episodes, exploration included, averaged over all environment steps. Runs that are done are kept in runs/horizon, so that
+the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from benchmarks.tables import ROOT
+from h_dqn import self_tuning
+from h_dqn.checkpoint import write_text
+from h_dqn.cli.worlds import phases, shape_of
+from h_dqn.config import Config
+from h_dqn.metrics import Row
+from h_dqn.options import primitives
+from h_dqn.presets import PRESETS
+from h_dqn.train import Trainer
+
+SEQUENCE = "switching_horizon"
+KEPT = ROOT / "runs" / "horizon"
+CORES = os.cpu_count() or 1
+BY_HAND = (0.98, 0.8)  # while there is time, when time is short: the best of the grid
+TUNED = {"tune_discount": True, "discount": 0.9}
+ARMS: dict[str, dict[str, Any]] = {
+    "tuned": TUNED,
+    **{str(discount): {"discount": discount} for discount in (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)},
+    "tuned, lambda too": {**TUNED, "tune_trace": True},
+    "tuned, no world tries another": TUNED,
+    "learned mean, held": {},
+    "random walk": TUNED,
+    "by hand": {},
+}
+
+
+@contextmanager
+def control(arm: str, trainer: Trainer, seed: int) -> Iterator[None]:
+    """What the controls change."""
+    tuning, rng = trainer.agent.tuning, np.random.default_rng([seed, 9])
+    with patch.object(self_tuning, "OFFSETS", (0.0,) if arm == "tuned, no world tries another" else self_tuning.OFFSETS):
+        if arm == "random walk":
+            # The outer Adam makes steps of one size of it, whatever the slope's own size.
+            with patch.object(tuning, "judge", lambda *_: torch.from_numpy(rng.normal(size=1)).float()):
+                yield
+        else:
+            yield
+
+
+def run(arm: str, seed: int) -> dict[str, Any]:
+    """One run, unless it is kept."""
+    path = kept(arm, seed)
+    if path.exists():
+        return dict(json.loads(path.read_text()))
+    torch.set_num_threads(1)
+    config: Config = replace(PRESETS["small"], evaluate_every=10**9, **ARMS[arm])
+    if arm == "learned mean, held":
+        config = replace(config, discount=float(np.mean(run("tuned", seed)["discounts"])))
+    ends, worlds = zip(*phases(SEQUENCE, 0, "voxel", shape_of(config)), strict=True)
+    config = replace(config, env_steps=ends[-1])
+    later = list(zip(ends, worlds[1:], strict=False))
+    trainer = Trainer(worlds[0], primitives(worlds[0].actions), config, seed, later)
+    rows: list[Row] = []
+    with control(arm, trainer, seed):
+        for row in trainer.run():
+            rows.append({**row, "train_return": trainer.tally.train_return})
+            if arm == "by hand":
+                phase = int(np.searchsorted(ends, trainer.env_steps, side="right"))
+                trainer.agent.config = replace(config, discount=BY_HAND[phase % 2])
+    phase_of = np.searchsorted(ends, [row["env_steps"] for row in rows], side="left").clip(max=len(ends) - 1)
+    returns, discounts = (np.array([row.get(key, config.discount) for row in rows]) for key in ("train_return", "discount"))
+    result = {
+        "score": float(returns.mean()),
+        "phases": [float(returns[phase_of == phase].mean()) for phase in range(len(ends))],
+        "discounts": [float(discounts[phase_of == phase].mean()) for phase in range(len(ends))],
+        "env_steps": trainer.env_steps,
+        "seconds": trainer.seconds,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(result) + "\n")
+    return result
+
+
+def kept(arm: str, seed: int) -> Path:
+    return KEPT / f"{arm.replace(' ', '-')}-s{seed}.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    seeds = range(1, parser.parse_args().seeds + 1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+        done = {arm: [pool.submit(run, arm, seed) for seed in seeds] for arm in ARMS}
+        summary = {arm: {"per_seed": [one.result() for one in runs]} for arm, runs in done.items()}
+    write_text(ROOT / "benchmarks" / "results" / "horizon.json", json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
