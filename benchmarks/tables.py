@@ -289,6 +289,37 @@ def elimination() -> str:
     return "\n".join(lines)
 
 
+def horizon() -> str:
+    """The sequence in which the best discount changes."""
+    found = reproduced("horizon")
+    fixed = {arm: parts for arm, parts in found.items() if arm[0].isdigit()}
+    labels = {
+        "tuned": "tunes itself",
+        "tuned, lambda too": "tunes itself, and lambda",
+        "tuned, no world tries another": "tunes itself, all worlds act by it alike",
+        **{arm: f"fixed, {arm}" for arm in fixed},
+        "learned mean, held": "fixed, the mean of what it learned (of the same seed)",
+        "random walk": "random walk, steps of the same size",
+        "by hand": "set by hand at each change, 0.98 and 0.8",
+    }
+    lines = ["| discount | return | while there is time | when time is short |", "|---|---|---|---|"]
+
+    def line(label: str, runs: list[dict[str, Any]]) -> str:
+        columns = [[run["score"] for run in runs]]
+        columns += [[statistics.mean(run["phases"][first::2]) for run in runs] for first in (0, 1)]
+        return f"| {label} | " + " | ".join("{:.3f} ({:.3f} to {:.3f})".format(*iqm_ci(each)) for each in columns) + " |"
+
+    lines += [line(label, found[arm]["per_seed"]) for arm, label in labels.items() if arm in found]
+    of_all = [
+        {
+            "score": statistics.mean(run["score"] for run in runs),
+            "phases": [*map(statistics.mean, zip(*(run["phases"] for run in runs), strict=True))],
+        }
+        for runs in zip(*(parts["per_seed"] for parts in fixed.values()), strict=True)
+    ]
+    return "\n".join([*lines, line("fixed, mean of the six", of_all)])
+
+
 TABLES = {
     "demo": demo,
     "speed": speed,
@@ -297,6 +328,7 @@ TABLES = {
     "ablations": ablations,
     "rooms": rooms,
     "elimination": elimination,
+    "horizon": horizon,
     "luanti": luanti,
     "minerl": minerl,
 }

@@ -284,3 +284,30 @@ def test_help(verb: str, capsys: Capture) -> None:
         h_dqn(f"{verb} --help")
     assert end.value.code == 0
     assert "usage: h-dqn" in capsys.readouterr().out
+
+
+SEQUENCE = """
+[[phase]]
+task = "near_and_far"
+env_steps = 256
+[[phase]]
+task = "near_and_far"
+env_steps = 256
+change = { step_limit = 13 }
+"""
+
+
+def test_a_sequence_is_trained_on(in_tmp: Path, capsys: Capture) -> None:
+    """With settings that tune themselves; a sequence says its own steps, and its log has the settings."""
+    (in_tmp / "two.toml").write_text(SEQUENCE)
+    assert h_dqn("train flat two.toml --preset smoke --env-steps 99 --tune-discount --tune-trace --episodes 8 --json") == 0
+    result = last_json(capsys)
+    assert result["env_steps"] == 512
+    assert result["run"] == "runs/flat-two-s1"
+    row = json.loads((in_tmp / "runs" / "flat-two-s1" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"discount", "discount_slope", "discount_snr", "horizon", "trace", "trace_slope"} <= set(row)
+    refused(capsys, "train skill two.toml", "two.toml is a sequence")
+    refused(capsys, "train flat two.toml --world minerl", "Minecraft plays single tasks")
+    refused(capsys, "train flat two.toml --tune-discount --discount 0.999", "--tune-discount: --discount must begin")
+    (in_tmp / "two.toml").write_text(SEQUENCE + "when = 3\n")
+    refused(capsys, "train flat two.toml", "two.toml: phase 2: when: unknown key")
