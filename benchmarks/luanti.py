@@ -32,7 +32,8 @@ from envs.luanti import engine as luanti
 from envs.luanti.engine import LuantiError
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
-from envs.task import ACTIONS, TaskError, TaskSpec, load_task, parse_task, task_names
+from envs.task import ACTIONS, TaskError, TaskSpec
+from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.checkpoint import write_text
 from h_dqn.cli.bench_luanti import luanti_speed

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
-from envs.task import load_task
+from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.cli.plots import write_video
 

@@ -244,7 +244,7 @@ def cost(episodes: int = 100) -> dict[str, Any]:
     # The client alone: the same number of ticks in a process that does nothing else.
     code = (
         "import sys, time, numpy as np\nfrom envs.minerl.client import Client\nfrom envs.minerl.drawing import draw\n"
-        "from envs.task import load_task\nspec = load_task('navigation1')\n"
+        "from envs.task import load_task\nspec = load_task'navigation1'\n"
         "client = Client('127.0.0.1', int(sys.argv[1]), 20, 20)\n"
         "hands = client.reset(draw(spec, spec.sample(np.random.default_rng(0)), (84, 84)))\n"
         "env, action = client._env, client._env.action_space.no_op()\n"

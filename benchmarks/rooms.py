@@ -16,7 +16,8 @@ import numpy as np
 
 from envs import TASKS
 from envs.oracle import Oracle
-from envs.task import TaskError, load_task, task_names
+from envs.task import TaskError
+from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 
 ROOMS = Path(__file__).parent / "rooms"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs.task import TaskError, TaskSpec, check_keys, load_task, read_toml
+from envs.task import TaskError, TaskSpec
+from envs.task_file import check_keys, load_task, read_toml
 
 SEQUENCES = Path(__file__).parent / "sequences"
 

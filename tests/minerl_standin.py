@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from envs.minerl.drawing import block_of, item_types
-from envs.task import TaskSpec, load_task
+from envs.task import TaskSpec
+from envs.task_file import load_task
 from envs.voxel.render import DRAW, Camera, step_and_draw
 from envs.voxel.world import Worlds, sort_columns
 

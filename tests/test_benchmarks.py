@@ -13,7 +13,7 @@ import pytest
 from benchmarks import gridworld, reproduce
 from benchmarks.tables import iqm_ci
 from envs.oracle import Oracle
-from envs.task import load_task, task_names
+from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 
 ROOT = Path(__file__).parents[1]

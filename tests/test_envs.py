@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401
 from envs.oracle import Oracle, distances
-from envs.task import load_task, task_names
+from envs.task_file import load_task, task_names
 from envs.wrappers import GreyStack, grey, grey_stack
 
 IDS = sorted(name for name in gym.registry if name.startswith("Voxel/"))

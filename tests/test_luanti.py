@@ -19,7 +19,8 @@ from envs.luanti import engine
 from envs.luanti.compile import SLOTS, Compiler, exact_yaw
 from envs.luanti.engine import INSTALL, LuantiError
 from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
-from envs.task import HEADINGS, TaskError, load_task, parse_task, task_names
+from envs.task import HEADINGS, TaskError
+from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 from tests.test_cli import h_dqn, last_json, refused
 

@@ -26,7 +26,8 @@ from envs.minerl.folders import PREFIX
 from envs.minerl.instance import GIVEN_UP, MineRLError, Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
-from envs.task import TaskError, TaskSpec, load_task, parse_task, task_names
+from envs.task import TaskError, TaskSpec
+from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.cli import run
 from tests.minerl_standin import FAULTS, StandIn

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.task import AIR, parse_task
+from envs.task import AIR
+from envs.task_file import parse_task
 from envs.voxel.render import EYE, FOG, ITEM, OUTLINE, SHADE_DOWN, SHADE_UP, SHADE_X, SHADE_Z
 from envs.voxel.vector import VoxelVectorEnv
 from envs.voxel.world import cell_ahead

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from envs.sequence import SEQUENCES, load_sequence
-from envs.task import TaskError, load_task
+from envs.task import TaskError
+from envs.task_file import load_task
 
 PHASE = '[[phase]]\ntask = "navigation1"\nenv_steps = 100\n'
 

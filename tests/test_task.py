@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from envs import TASKS
 from envs.materials import MaterialError, standard_materials, texture
-from envs.task import TaskError, flood, load_task, parse_task, task_names
+from envs.task import TaskError, flood
+from envs.task_file import load_task, parse_task, task_names
 
 GOOD: dict[str, Any] = {
     "step_limit": 20,

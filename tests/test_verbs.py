@@ -10,7 +10,8 @@ import pytest
 from envs.luanti.compile import Compiler
 from envs.minerl.drawing import check_task
 from envs.oracle import Oracle
-from envs.task import TaskError, load_task, parse_task
+from envs.task import TaskError
+from envs.task_file import load_task, parse_task
 from envs.verbs import Verb, within_reach
 from envs.voxel.vector import VoxelVectorEnv
 from envs.wrappers import SHADES, GreyStack

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.task import ACTIONS, parse_task
+from envs.task import ACTIONS
+from envs.task_file import parse_task
 from envs.voxel.vector import VoxelVectorEnv
 from envs.voxel.world import cell_ahead
 

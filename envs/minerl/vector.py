@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from envs.minerl.drawing import check_task, draw, item_types, yaw_of
 from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, Settings, read_addresses, wait
-from envs.task import HEADINGS, TaskSpec, load_task
+from envs.task import HEADINGS, TaskSpec
+from envs.task_file import load_task
 from envs.voxel.vector import Observation, spaces
 from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, Worlds, act, cell_ahead, held_item, holds
 

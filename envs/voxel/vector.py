@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.task import TaskSpec, load_task
+from envs.task import TaskSpec
+from envs.task_file import load_task
 from envs.voxel.render import DRAW, SKIP, Camera, step_and_draw
 from envs.voxel.world import MAX_COUNT, Worlds
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from envs.oracle import Oracle
 from envs.sequence import is_sequence, load_sequence
-from envs.task import load_task, task_names
+from envs.task_file import load_task, task_names
 from h_dqn.cli import bench, demo, distill, doctor, play
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import write_video

@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from envs.task import load_task
+from envs.task_file import load_task
 from envs.voxel.env import has_display
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.worlds import IDS, Minecrafts, World

@@ -14,7 +14,8 @@ from envs.minerl.drawing import check_task
 from envs.minerl.instance import Pool, Settings, read_addresses
 from envs.minerl.vector import MineRLVectorEnv
 from envs.sequence import is_sequence, load_sequence
-from envs.task import ACTIONS, TaskError, TaskSpec, load_task
+from envs.task import ACTIONS, TaskError, TaskSpec
+from envs.task_file import load_task
 from envs.wrappers import ROWS, GreyStack
 from h_dqn.config import Config
 
