@@ -1,4 +1,4 @@
-"""Seconds to 95 % on navigation1: our fast preset and Stable-Baselines3's DQN, in the same run."""
+"""Seconds to 95 % on navigation1: our fast preset and Stable-Baselines3's DQN, in the same run; and what our switches cost."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from h_dqn.cli.errors import UserError
 from h_dqn.cli.worlds import TaskWorlds, shape_of, task_worlds
+from h_dqn.config import Config
 from h_dqn.evaluate import evaluate
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
@@ -35,6 +36,13 @@ PEER_SETTINGS: dict[str, Any] = {
     "exploration_final_eps": 0.05,
 }
 PEER_WORLDS, PEER_STEPS = 8, 500_000
+ROUNDS = 60  # of learning, in which the cost of the switches is measured
+SWITCHES: dict[str, dict[str, Any]] = {
+    "neither": {},
+    "eliminate": {"eliminate": True},
+    "tune_discount": {"tune_discount": True},
+    "both": {"eliminate": True, "tune_discount": True},
+}
 
 
 def compare(seed: int, limit_s: float) -> dict[str, Any]:
@@ -54,10 +62,24 @@ def compare(seed: int, limit_s: float) -> dict[str, Any]:
         "peer_settings": {**PEER_SETTINGS, "worlds": PEER_WORLDS},
         "ratio": None if ours[0] is None else seconds / ours[0],
         "ratio_is_a_lower_bound": not reached,
+        "env_steps_per_second": speeds(worlds, config, seed),
     }
 
 
-def _ours(worlds: TaskWorlds, config: Any, seed: int) -> tuple[float | None, int | None]:
+def speeds(worlds: TaskWorlds, config: Config, seed: int) -> dict[str, float]:
+    """Environment steps a second with elimination, a self-tuning discount, both and neither, round by round in turn."""
+    runs = {
+        name: Trainer(worlds, primitives(worlds.actions), replace(config, evaluate_every=10**9, **switches), seed)
+        for name, switches in SWITCHES.items()
+    }
+    rounds = {name: trainer.run() for name, trainer in runs.items()}
+    for _ in range(ROUNDS):
+        for each in rounds.values():
+            next(each)
+    return {name: trainer.env_steps / trainer.seconds for name, trainer in runs.items()}
+
+
+def _ours(worlds: TaskWorlds, config: Config, seed: int) -> tuple[float | None, int | None]:
     trainer = Trainer(worlds, primitives(worlds.actions), config, seed)
     for _ in trainer.run():
         if trainer.reached_95:
