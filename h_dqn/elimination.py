@@ -12,6 +12,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+RIDGE = 1.0  # on features of frames, most of which differ little: what tells few tries apart must not count as unknown
 FUTILE = 0.5  # l: the signal's mean is below it for what may be of use, and above it for what is not
 
 
@@ -105,7 +106,7 @@ class Elimination(nn.Module):
         self.learning = learning
         self.head = nn.Linear(features, options)
         self.frozen = deepcopy(learning).requires_grad_(False)
-        self.bandits = LinearBandits(options, features)
+        self.bandits = LinearBandits(options, features, ridge=RIDGE)
 
     def loss(self, frames_BSHW: Tensor, option_B: Tensor, futile_B: Tensor) -> Tensor:
         """Mean squared error of the foretold signal, of the options that were tried."""
