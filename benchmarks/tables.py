@@ -289,6 +289,31 @@ def elimination() -> str:
     return "\n".join(lines)
 
 
+def workshop() -> str:
+    """Many actions in the voxel world."""
+    arms = reproduced("workshop")["workshop"]
+    lines = [
+        "| workshop, 253 actions | success | worst seed | environment steps to 95 % | seeds that got there |",
+        "|---|---|---|---|---|",
+    ]
+    for arm, label in (("with", "with elimination"), ("without", "without")):
+        runs = list(arms[arm]["runs"].values())
+        there = [run["env_steps_to_95"] for run in runs if run["env_steps_to_95"]]
+        success = "{:.1%} ({:.1%} to {:.1%})".format(*iqm_ci([run["success_rate"] for run in runs]))
+        # Those that never got there count as if they had at their end: a lower bound.
+        steps = iqm_ci([float(run["env_steps_to_95"] or run["env_steps"]) for run in runs])
+        more = "" if len(there) == len(runs) else "more than "
+        shown = more + "{:,.0f} ({:,.0f} to {:,.0f})".format(*steps)
+        worst = min(run["success_rate"] for run in runs)
+        lines.append(f"| {label} | {success} | {worst:.1%} | {shown} | {len(there)} of {len(runs)} |")
+    found: list[dict[str, int]] = list(reproduced("eliminated").values())
+    for name, label in (("effective", "would do something"), ("futile", "would do nothing")):
+        gone, of = (sum(seed[key] for seed in found) for key in (f"{name}_eliminated", name))
+        most = max(seed[f"{name}_eliminated"] / seed[name] for seed in found)
+        lines.append(f"| eliminated, of what {label} | {gone / of:.2%} | {most:.2%} | | {gone:,} of {of:,} pairs |")
+    return "\n".join(lines)
+
+
 def horizon() -> str:
     """The sequence in which the best discount changes."""
     found = reproduced("horizon")
@@ -328,6 +353,7 @@ TABLES = {
     "ablations": ablations,
     "rooms": rooms,
     "elimination": elimination,
+    "workshop": workshop,
     "horizon": horizon,
     "luanti": luanti,
     "minerl": minerl,

@@ -40,13 +40,17 @@ class SelfTuning(nn.Module):
         learning_rate: of the two layers.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(
         self, features: int, options: int, begin: dict[str, float], reference: float, rate: float, learning_rate: float
     ) -> None:
         super().__init__()
         self.names, self.options, self.reference = tuple(begin), options, reference
         self.eta = nn.Parameter(torch.tensor(list(begin.values())).logit())
-        self.low, self.high = (torch.tensor([BOUNDS[name][end] for name in begin]).logit() for end in (0, 1))
+        for end, bound in enumerate(("low", "high")):
+            self.register_buffer(bound, torch.tensor([BOUNDS[name][end] for name in begin]).logit())
         self.sensitivity = nn.Linear(features, len(begin) * options)  # S
         self.critic = nn.Linear(features, 1)  # the return under the reference discount
         layers = [*self.sensitivity.parameters(), *self.critic.parameters()]
@@ -132,7 +136,7 @@ class SelfTuning(nn.Module):
         def of(eta_P: Tensor, q: Tensor) -> Tensor:
             return target(q, **self.settings(eta_P))
 
-        one_PP, at = torch.eye(len(self.names)), (self.eta.detach(), q_UO)
+        one_PP, at = torch.eye(len(self.names)).to(self.eta), (self.eta.detach(), q_UO)
         slopes = [jvp(of, at, (one_P, s_UO))[1] for one_P, s_UO in zip(one_PP, s_PUO, strict=True)]
         return of(*at), torch.stack(slopes, 1)
 

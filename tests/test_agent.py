@@ -42,6 +42,7 @@ VARIANTS = {
     "rollout, elimination": replace(TINY, eliminate=True),
     "replay, elimination": replace(REPLAY, eliminate=True),
     "rollout, discount and lambda tune themselves": replace(TINY, tune_discount=True, tune_trace=True),
+    "rollout, eliminates and tunes itself": replace(TINY, eliminate=True, tune_discount=True),
     "rollout, gamma once a decision": replace(TINY, discount_by="decision"),
 }
 
