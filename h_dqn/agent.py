@@ -272,16 +272,16 @@ class Agent:
 
     @torch.no_grad()
     def _outputs(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """Q-values (B, O), and beside them what :class:`SelfTuning` says, where there is one."""
-        x = network.trunk(frames)
-        q = network.admit(network.head(x), frames, available)
-        return torch.cat([q, self.tuning(x)], 1) if self.tuning else q
-
-    def _values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """:meth:`_outputs`, a minibatch at a time: activations of a whole round would outgrow the caches.
+        """Q-values (B, O), and beside them what :class:`SelfTuning` says, where there is one.
 
         What is eliminated is for the online network to say, so that a target network and it agree about that.
         """
+        x = network.trunk(frames)
+        q = self.network.admit(network.head(x), frames, available)
+        return torch.cat([q, self.tuning(x)], 1) if self.tuning else q
+
+    def _values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
+        """:meth:`_outputs`, a minibatch at a time: activations of a whole round would outgrow the caches."""
         size = self.config.batch_size
         return torch.cat(
             [

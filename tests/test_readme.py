@@ -37,9 +37,8 @@ def test_a_changed_figure_would_show() -> None:
 
 
 def test_every_logged_metric_is_explained(tmp_path: Path) -> None:
-    trainer = Trainer(
-        lambda n: Corridor(n, size=32), primitives(["left", "right"]), replace(PRESETS["smoke"], stack=1, eliminate=True), 1
-    )
+    config = replace(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_trace=True)
+    trainer = Trainer(lambda n: Corridor(n, size=32), primitives(["left", "right"]), config, 1)
     logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.tally.row()}}
     rows = (ROOT / "h_dqn" / "README.md").read_text().split("## What a run logs")[1].splitlines()
     assert {row.split("`")[1].split("/")[0] for row in rows if row.startswith("| `")} == logged
