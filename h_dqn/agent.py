@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from h_dqn.config import Config
+from h_dqn.config import BOUNDS, Config
 from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.self_tuning import TRACE, SelfTuning
@@ -58,8 +58,7 @@ class Agent:
         self.scouting = elimination and torch.optim.Adam(
             [*elimination.learning.parameters(), *elimination.head.parameters()], lr=SCOUTING_RATE, eps=1e-5, fused=True
         )
-        tuned = {"discount": config.tune_discount, "trace": config.tune_trace}
-        begin: dict[str, float] = {name: getattr(config, name) for name, yes in tuned.items() if yes}
+        begin: dict[str, float] = {name: getattr(config, name) for name in BOUNDS if getattr(config, f"tune_{name}")}
         features, reference = self.network.trunk.features, config.reference_discount
         self.tuning = (
             SelfTuning(features, options, begin, reference, config.meta_rate, config.learning_rate).to(self.device)
@@ -71,7 +70,6 @@ class Agent:
         self.success = 0.0  # share of the newest episodes that reached the goal; who trains keeps it up to date
         self.chosen_by = np.zeros((config.worlds, self.outputs), np.float32)  # by which each world's option was chosen last
         self._fallen = 0  # decisions by which epsilon has fallen
-        self._newest = 0  # number of the first decision that nothing was learned from yet
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
@@ -175,8 +173,7 @@ class Agent:
         known_UV = self._known(batch)
         q_UO, (s_PUO, critic_U) = known_UV[:, : self.options], tuning.split(known_UV[:, self.options :])
         length, option, start, end = (self._tensor(part) for part in (batch.length, batch.option, batch.start, batch.end))
-        fresh = self._tensor(batch.id >= self._newest)
-        self._newest = int(batch.id.max()) + 1
+        fresh = self._tensor(batch.fresh)
         reward = skill_reward(self._tensor(batch.rewards) * c.reward_scale, length, tuning.reference)
         ended, following = self._tensor(batch.ended), self._tensor(batch.following)
         return_D = q_lambda(reward, tuning.reference**length, critic_U[end], ended, following, TRACE)
@@ -261,9 +258,7 @@ class Agent:
             gap = action_gap(q_UO[start], option, allowed, self.config.gap)
             gap = torch.where(gap > ELIMINATED / 2, gap, 0.0)  # an old success may be of an option that is eliminated by now
         best = (
-            double_q_bootstrap(
-                self._values(self.network, self._tensor(batch.frames)[end], available)[:, : self.options], q_end, available
-            )
+            double_q_bootstrap(self._values(self.network, self._tensor(batch.frames)[end], available), q_end, available)
             if self.config.double and self.target is not self.network
             else masked_max(q_end, available)
         )
@@ -326,7 +321,7 @@ class Agent:
             "optimizer": self.optimizer.state_dict(),
             "scouting": self.scouting and self.scouting.state_dict(),
             "tuning": self.tuning and self.tuning.state(),
-            "counters": [self.decisions, self._fallen, self._newest, self._updates, self._copied, self._refit_at],
+            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._refit_at],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -342,5 +337,5 @@ class Agent:
                 moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
         if self.tuning:
             self.tuning.load_state(state["tuning"])
-        self.decisions, self._fallen, self._newest, self._updates, self._copied, self._refit_at = state["counters"]
+        self.decisions, self._fallen, self._updates, self._copied, self._refit_at = state["counters"]
         self._rng.bit_generator.state = state["rng"]

@@ -37,7 +37,7 @@ class Decisions:
     persists: NDArray[np.float32]  # (B,) chance that the option went on there, if it was only seen for a part (intra-option)
     following: NDArray[np.int64]  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
     weight: NDArray[np.float32]  # (B,) importance weight, 1 where sampling is uniform
-    world: NDArray[np.int64]  # (B,) the world it was made in
+    fresh: NDArray[np.bool_]  # (B,) whether ``fresh`` hands it out for the first time
     id: NDArray[np.int64]  # (B,) its number, for ``set_priority``
 
 
@@ -262,19 +262,19 @@ class SMDPReplay:
             chance = self._tree.weights[number % self.slots] / self._tree.total
             weight = ((len(self) * chance) ** -beta).astype(np.float32)
             weight /= weight.max()
-        return self._gather(number, n_step, weight)
+        return self._gather(number, n_step, weight, self.made)
 
     def fresh(self, success: float = 0.0) -> Decisions:
         """All decisions that ended since this was last called, in the order in which they ended.
 
         ``success``: share of the batch that newest successful episodes are added to make, once there are any.
         """
-        number = np.arange(max(self._fresh, self._oldest), self.made)
-        self._fresh = self.made
+        new, self._fresh = self._fresh, self.made
+        number = np.arange(max(new, self._oldest), self.made)
         number = number[self._whole(number)]
         again = self._recall(round(len(number) * success / (1 - success)))
         number = np.concatenate([np.setdiff1d(again, number), number])
-        decisions = self._gather(number, 1, np.ones(len(number), np.float32))
+        decisions = self._gather(number, 1, np.ones(len(number), np.float32), new)
         self._values[:] = np.nan  # what is learned from these makes them stale
         return decisions
 
@@ -319,7 +319,8 @@ class SMDPReplay:
         self._top = max(self._top, float(weight.max(initial=0.0)))
         self._tree.set(number[live] % self.slots, weight)
 
-    def _gather(self, number: NDArray[np.int64], n_step: int, weight: NDArray[np.float32]) -> Decisions:
+    def _gather(self, number: NDArray[np.int64], n_step: int, weight: NDArray[np.float32], new: int) -> Decisions:
+        """These decisions, those from number ``new`` on marked as fresh."""
         store, slot = self._decisions, number % self.slots
         end = slot
         for _ in range(n_step - 1):
@@ -348,7 +349,7 @@ class SMDPReplay:
             persists=store["persists"][end],
             following=np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64),
             weight=weight,
-            world=world.astype(np.int64),
+            fresh=number >= new,
             id=number,
         )
 

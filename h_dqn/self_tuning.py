@@ -137,8 +137,8 @@ class SelfTuning(nn.Module):
             return target(q, **self.settings(eta_P))
 
         one_PP, at = torch.eye(len(self.names)).to(self.eta), (self.eta.detach(), q_UO)
-        slopes = [jvp(of, at, (one_P, s_UO))[1] for one_P, s_UO in zip(one_PP, s_PUO, strict=True)]
-        return of(*at), torch.stack(slopes, 1)
+        targets, slopes = zip(*(jvp(of, at, tangents)[:2] for tangents in zip(one_PP, s_PUO, strict=True)), strict=True)
+        return targets[0], torch.stack(slopes, 1)
 
     def learn(self, x_BD: Tensor, option_B: Tensor, slope_BP: Tensor, return_B: Tensor, fresh_B: Tensor) -> None:
         """One gradient step of both layers; the critic learns from fresh decisions alone, as old ones are of another policy."""

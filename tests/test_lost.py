@@ -75,7 +75,7 @@ def test_replay_holds_every_whole_step_and_no_other() -> None:
     run, world = trainer(primitives(["left", "right"]))
     for _ in range(200):
         run._step()
-    whole = run.replay._gather(np.arange(run.replay.made), 1, np.ones(run.replay.made, np.float32))
+    whole = run.replay._gather(np.arange(run.replay.made), 1, np.ones(run.replay.made, np.float32), 0)
     cell = whole.frames[:, -1, 0].argmax(1)
     cells = [(int(cell[a]), int(cell[b])) for a, b in zip(whole.start, whole.end, strict=True)]
     stored = Counter(
@@ -96,7 +96,7 @@ def test_options_that_a_failure_cuts_off_keep_their_whole_steps(intra: str) -> N
     for _ in range(200):
         run._step()
     own = run.replay._decisions["persists"][: run.replay.made] == 0
-    decisions = run.replay._gather(np.arange(run.replay.made), 1, np.ones(run.replay.made, np.float32))
+    decisions = run.replay._gather(np.arange(run.replay.made), 1, np.ones(run.replay.made, np.float32), 0)
     assert set(np.unique(decisions.rewards)) <= {0.0, -1.0}
     assert not (decisions.frames == NOISE).any()
     if intra == "no":

@@ -176,6 +176,7 @@ def test_successful_episodes_come_back_whole_and_newest() -> None:
         batch = film.replay.fresh(0.2)
         check(film, batch)
         again = set(batch.id.tolist()) - new
+        assert set(batch.id[batch.fresh].tolist()) == new
         assert new <= set(batch.id.tolist())
         assert again <= {number for episode in kept for number in episode}
         assert len(again) <= round(len(new) * 0.25)
