@@ -1,9 +1,9 @@
 """Measure the Luanti world against what is promised of it; the results go to benchmarks/results/luanti.json.
 
-    python -m benchmarks.luanti [conformance] [settle] [determinism] [speed] [speed64] [faults] [--share 0.1]
+    python -m benchmarks.luanti [conformance] [settle] [determinism] [starts] [speed] [speed64] [faults] [--share 0.1]
 
---share takes so much of the steps, frames or faults. Nothing else should run meanwhile, as `speed` measures time; `settle` makes
-its own noise.
+--share takes so much of the steps, frames, starts or faults. Nothing else should run meanwhile, as `speed` measures time; `settle`
+makes its own noise.
 """
 
 from __future__ import annotations
@@ -304,6 +304,17 @@ def full_disk(pair: Pair) -> None:
     pair.step()
 
 
+def first_frames(spec: TaskSpec, starts: int, seed: int, worlds: int = 4) -> dict[str, Any]:
+    """Engines started anew so often, one step each: differences, and shares of pixels that differ."""
+    pair = Pair(spec, worlds, seed)
+    (engine,) = pair.real.engines
+    for _ in range(starts):
+        engine._processes["minetest"].kill()
+        pair.step()
+    pair.real.close()
+    return {"starts": starts, "differences": pair.wrong, "most_pixels_unlike": max(pair.unlike)}
+
+
 OWNER = """
 import time
 import numpy as np
@@ -419,6 +430,10 @@ def all_determinism(share: float) -> dict[str, Any]:
     return {"steps": steps, "runs": len(digests), "identical": len(set(digests)) == 1}
 
 
+def all_starts(share: float) -> dict[str, Any]:
+    return first_frames(load_task("three_rooms"), round(share * 200), seed=1)
+
+
 def all_faults(share: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as own, mock.patch.object(tempfile, "tempdir", own):
         return faults(round(share * 200), seed=1)
@@ -428,6 +443,7 @@ PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "conformance": all_conformance,
     "settle": all_settle,
     "determinism": all_determinism,
+    "starts": all_starts,
     "speed": lambda _: luanti_speed("luanti", 1),
     "speed64": lambda _: luanti_speed("luanti", 1, worlds=64),
     "faults": all_faults,

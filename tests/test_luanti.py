@@ -102,6 +102,25 @@ def test_a_fault_loses_no_step_and_leaves_nothing(name: str) -> None:
 
 
 @needs_luanti
+def test_a_new_engine_shows_the_room_in_its_first_frame() -> None:
+    found = bench.first_frames(load_task("three_rooms"), 6, seed=1)
+    assert found["differences"] == 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_what_stands_on_a_new_screen_is_no_marker() -> None:
+    envs = LuantiVectorEnv(1, "navigation1", 84)
+    first, _ = envs.reset(seed=1)
+    for number in (62, 63, 64):
+        envs.engines[0].start()
+        envs.engines[0]._id = number - 1
+        again, _ = envs.reset(seed=1)
+        np.testing.assert_array_equal(again["pov"], first["pov"])
+    envs.close()
+
+
+@needs_luanti
 def test_check_env_is_clean() -> None:
     env = gym.make("envs:Luanti/Placement-v0").unwrapped
     with warnings.catch_warnings():

@@ -97,7 +97,7 @@ class Engine:
         deadline = time.monotonic() + STEP_S
         line = f"{kind} {self._id} {slot} {rest}\n".encode()
         self._write(line, deadline)
-        code = self._id % 64
+        code = 1 + self._id % 63  # 0, black, is what stands there before the first
         marker = (code % 4 * 85, code // 4 % 4 * 85, code // 16 * 85)
         looks = 0
         while tuple(self._pixels[-1, 0, 2::-1]) != marker:

@@ -9,7 +9,7 @@ local wanted, frames = nil, 0
 local call, calls = "here", math.huge -- what to say to the server, and in how many frames
 
 local function color(id)
-	local code = id % 64
+	local code = 1 + id % 63 -- 0 is what stands there before the first
 	return string.format("#%02x%02x%02x", code % 4 * 85, math.floor(code / 4) % 4 * 85, math.floor(code / 16) * 85)
 end
 

@@ -117,24 +117,24 @@ local function report(id, world, reward, terminated, truncated, invalid, cell)
 end
 
 -- What a frame shows may lag behind, so what needs more than a moved camera is done in stages, one after the other:
+-- write   Nodes are changed. A new room is written before the agent is near: else the client would be sent mapblocks without it, and
+--         its acknowledgement of those be mistaken for one of the room.
 -- go      The agent goes there, and the client says so. What it reported before would move the engine's idea of the agent back, and
 --         an engine that believes the agent elsewhere does not send the nodes.
--- write   Nodes are changed.
 -- settle  The client must acknowledge each mapblock, which it does once the new mesh is in place. send_mapblock is false for a block
 --         that is acknowledged; else it sends one more copy, whose acknowledgement may be mistaken for that of a later change, so
---         there is some patience before the first question and after the last.
+--         there is some patience before the first question and after the last. Where a room has several mapblocks, all that twice:
+--         the arrival of one changes the mesh of the one beside it, which is acknowledged only when that is sent anew.
 -- turn    Mapblocks that are new to the client are drawn when it next looks for what is in sight, which a turned camera makes it do.
 local FIRST, AGAIN, EDIT, RESET = 5000, 2000, 10000, 60000 -- microseconds
 local FRAMES = 3 -- messages, one a frame, after which a frame was drawn with a camera turned before the first
 local pending, emerged = nil, {}
 
 local function begin(id, world, slot, write, patience, turn)
-	look(world, slot)
 	pending = {
-		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "go", heard = 0, asked = false,
-		turns = 0,
+		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "write", heard = 0, asked = false,
+		turns = 0, left = room.blocks(world, slot), again = #room.blocks(world, slot) > 1,
 	}
-	channel:send_all("wake " .. id)
 end
 
 -- Turn away by quarters, and only by such angles as the agent itself has: the way back from another would not be exact.
@@ -145,16 +145,19 @@ end
 -- Each returns the next stage; nil for the same once more.
 local stages = {}
 
-function stages.go()
-	if pending.heard == 0 or not emerged[pending.slot] then return end
+function stages.write()
+	if not emerged[pending.slot] then return end
+	if pending.write then pending.write() end
 	look(pending.world, pending.slot)
-	return pending.write and "write" or "turn"
+	channel:send_all("wake " .. pending.id)
+	return "go"
 end
 
-function stages.write(now)
-	pending.write()
-	pending.ready, pending.left = now + FIRST, room.blocks(pending.world, pending.slot)
-	return "settle"
+function stages.go(now)
+	if pending.heard == 0 then return end
+	look(pending.world, pending.slot)
+	pending.ready = now + FIRST
+	return pending.write and "settle" or "turn"
 end
 
 function stages.settle(now)
@@ -171,12 +174,17 @@ function stages.settle(now)
 		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
 			pending.turns = pending.turns + 1
 			turn_away(pending.turns)
-			room.touch(pending.world, pending.slot)
+			room.touch(pending.left)
 		end
 		return
 	end
 	if pending.asked then
 		pending.asked, pending.ready = false, now + pending.patience
+		return
+	end
+	if pending.again then
+		pending.again, pending.left, pending.ready = false, room.blocks(pending.world, pending.slot), now + FIRST
+		room.touch(pending.left)
 		return
 	end
 	return pending.turn and "turn" or "done"

@@ -77,7 +77,7 @@ function room.build(task, world, slot)
 	manip:write_to_map(false)
 end
 
--- Write one cell anew. All mapblocks of the room are touched, so that the client has to acknowledge each.
+-- Write one cell anew. All mapblocks of the room are sent, so the client has to acknowledge each.
 function room.change(world, slot, cell)
 	local manip, _, corner = area(world, slot)
 	local dx, dz = offset(world, cell)
@@ -90,9 +90,13 @@ function room.change(world, slot, cell)
 	manip:write_to_map(false)
 end
 
--- Let the engine send the whole room again.
-function room.touch(world, slot)
-	area(world, slot):write_to_map(false)
+-- Let the engine send mapblocks again.
+function room.touch(blocks)
+	for _, block in ipairs(blocks) do
+		local manip, low = minetest.get_voxel_manip(), vector.multiply(block, BLOCK)
+		manip:read_from_map(low, vector.add(low, BLOCK - 1))
+		manip:write_to_map(false)
+	end
 end
 
 -- Where the agent's feet are, and the direction in which it looks.
