@@ -1,9 +1,9 @@
 """Measure the Luanti world against what is promised of it; the results go to benchmarks/results/luanti.json.
 
-    python -m benchmarks.luanti [conformance] [settle] [determinism] [starts] [speed] [speed64] [faults] [--share 0.1]
+    python -m benchmarks.luanti [conformance] [settle] [determinism] [starts] [speed] [speed64] [faults] [skills] [--share 0.1]
 
 --share takes so much of the steps, frames, starts or faults. Nothing else should run meanwhile, as `speed` measures time; `settle`
-makes its own noise.
+makes its own noise. `skills` runs the commands of benchmarks/luanti.toml, with the skills and controllers of `make reproduce`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reproduce import Summary, add, cells, run_all
 from envs.luanti import engine as luanti
 from envs.luanti.engine import LuantiError
 from envs.luanti.vector import LuantiVectorEnv
@@ -439,6 +440,15 @@ def all_faults(share: float) -> dict[str, Any]:
         return faults(round(share * 200), seed=1)
 
 
+def skills(_: float) -> Summary:
+    """What was learned in the embedded world, and what is learned here; an engine takes both cores, so one command at a time."""
+    for cell in run_all(cells("luanti", 1), episodes=500, side_by_side=1):
+        print(cell.name, cell.result and cell.result["success_rate"], flush=True)
+    summary: Summary = {}
+    add(summary, "luanti", 1)
+    return summary
+
+
 PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "conformance": all_conformance,
     "settle": all_settle,
@@ -447,6 +457,7 @@ PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "speed": lambda _: luanti_speed("luanti", 1),
     "speed64": lambda _: luanti_speed("luanti", 1, worlds=64),
     "faults": all_faults,
+    "skills": skills,
 }
 
 

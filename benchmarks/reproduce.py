@@ -66,7 +66,9 @@ class Cell:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         line = f"{self.command} --seed {self.seed}".replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
-        arguments = [*line.split(), "--episodes", str(episodes), "--json", "--library", str(self.folder.parent / "skills")]
+        arguments = [*line.split(), "--episodes", str(episodes), "--json"]
+        if "--library" not in arguments:
+            arguments += ["--library", str(self.folder.parent / "skills")]
         if arguments[0] == "train":
             arguments += ["--runs", str(self.folder.parent), "--name", self.folder.name]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -96,13 +98,13 @@ def cells(name: str, seed: int) -> list[Cell]:
     ]
 
 
-def run_all(waiting: list[Cell], episodes: int) -> Iterator[Cell]:
-    """Run commands, as many side by side as there are cores, the first that may begin first; yields each when it is done."""
+def run_all(waiting: list[Cell], episodes: int, side_by_side: int = CORES) -> Iterator[Cell]:
+    """Run commands, so many side by side, the first that may begin first; yields each when it is done."""
     waiting, running = list(waiting), dict[Future[None], Cell]()
-    with ThreadPoolExecutor(CORES) as pool:
+    with ThreadPoolExecutor(side_by_side) as pool:
         while waiting or running:
             for cell in list(waiting):
-                if len(running) < CORES and not any(map(cell.waits_for, [*waiting, *running.values()])):
+                if len(running) < side_by_side and not any(map(cell.waits_for, [*waiting, *running.values()])):
                     waiting.remove(cell)
                     running[pool.submit(cell.run, episodes)] = cell
             for future in wait(running, return_when=FIRST_COMPLETED).done:

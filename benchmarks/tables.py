@@ -227,6 +227,31 @@ def luanti() -> str:
     return "\n".join(lines)
 
 
+def luanti_skills() -> str:
+    """What was learned in the embedded world, in Luanti; each figure's interval is that of a share of so many episodes."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "luanti.json").read_text()).get("skills", {})
+    lines = [
+        "| | embedded world, where it was trained | Luanti | Luanti's own light | after training there |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in found.get("embedded", {}).items():
+        there = [found[world].get(name) for world in ("luanti", "plain", "tuned")]
+        lines.append(f"| {name} | " + " | ".join(_share(each) if each else "" for each in (entry, *there)) + " |")
+    for name, entry in found.get("nothing", {}).items():
+        (run,) = entry["runs"].values()
+        lines += ["", f"{name} learned from nothing in Luanti: {run['success_rate']:.1%} after {run['env_steps']:,} steps; "]
+        if run["env_steps_to_95"]:
+            lines[-1] += f"95 % after {run['env_steps_to_95']:,}, which took {run['seconds_to_95']:.0f} s."
+    return "\n".join(lines)
+
+
+def _share(entry: dict[str, Any]) -> str:
+    """A share of episodes with its 95 % interval."""
+    (run,) = entry["runs"].values()
+    low, high = run["ci95"]
+    return f"{run['success_rate']:.1%} ({low:.1%} to {high:.1%})"
+
+
 def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     labels = {"idle": "as the machine was", "busy": "beside three busy processes"}
     return [(labels[name], run) for name, run in part.items()]
@@ -356,6 +381,7 @@ TABLES = {
     "workshop": workshop,
     "horizon": horizon,
     "luanti": luanti,
+    "luanti-skills": luanti_skills,
     "minerl": minerl,
 }
 
