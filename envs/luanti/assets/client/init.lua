@@ -1,6 +1,6 @@
 -- The client's part: draws the marker of the step that a frame shows, and the block in the hand.
--- Messages from the server: "wake <id>" asks for the id back in every frame until the next marker, so that the server need not wait
--- for one; "nudge" asks for one message; "<id>" or "<id> <picture>" says which step the next frame but one shows, and what the hand
+-- Messages from the server: "wake <word>" asks for the word back in every frame until the next marker, so that the server need not
+-- wait for one; "nudge" asks for one message; "<id>" or "<id> <picture>" says which step the next frame but one shows, and what the hand
 -- holds from then on.
 
 local FRAMES = 1 -- frames from a message to its marker: the client turns the camera one frame after it moves it
@@ -14,7 +14,7 @@ local function color(id)
 end
 
 minetest.register_on_modchannel_message(function(name, sender, message)
-	local wake = message:match("^wake (%d+)$")
+	local wake = message:match("^wake (%S+)$")
 	if wake or message == "nudge" then
 		call, calls = wake or "here", wake and math.huge or 1
 		return

@@ -132,9 +132,15 @@ local pending, emerged = nil, {}
 
 local function begin(id, world, slot, write, patience, turn)
 	pending = {
-		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "write", heard = 0, asked = false,
+		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "write", asked = false,
 		turns = 0, left = room.blocks(world, slot), again = #room.blocks(world, slot) > 1,
 	}
+end
+
+-- Have the client say a word in every frame from now on. What it has said before, and may still be on its way, is another.
+local function call(word)
+	pending.call, pending.heard = word .. pending.id, 0
+	channel:send_all("wake " .. pending.call)
 end
 
 -- Turn away by quarters, and only by such angles as the agent itself has: the way back from another would not be exact.
@@ -149,7 +155,7 @@ function stages.write()
 	if not emerged[pending.slot] then return end
 	if pending.write then pending.write() end
 	look(pending.world, pending.slot)
-	channel:send_all("wake " .. pending.id)
+	call("go")
 	return "go"
 end
 
@@ -192,7 +198,7 @@ end
 
 function stages.turn()
 	turn_away(1)
-	pending.heard = 0
+	call("turned")
 	return "turned"
 end
 
@@ -275,7 +281,7 @@ minetest.register_globalstep(function()
 end)
 
 minetest.register_on_modchannel_message(function(_, sender, message)
-	if pending and message == tostring(pending.id) then pending.heard = pending.heard + 1 end
+	if pending and message == pending.call then pending.heard = pending.heard + 1 end
 	if not player and minetest.get_player_by_name(sender) then
 		set_up(sender)
 		answer("ready")
