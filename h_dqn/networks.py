@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,20 @@ class QNetwork(nn.Module):
             return q_BO
         available_BO = torch.ones_like(q_BO, dtype=torch.bool) if available_BO is None else available_BO
         return q_BO.masked_fill(available_BO & ~self.elimination.admissible(frames_BSHW, available_BO), ELIMINATED)
+
+
+@torch.no_grad()
+def inherit(network: QNetwork, source: QNetwork) -> None:
+    """Start the layers of ``network`` from those of ``source``, as many units of each as it has itself.
+
+    Nothing happens where convolutions or frames differ, or where ``source`` is the smaller one.
+    """
+    ours, theirs = ARCHITECTURES[network.spec["architecture"]], ARCHITECTURES[source.spec["architecture"]]
+    alike = replace(ours, hidden=0) == replace(theirs, hidden=0) and network.spec["shape"] == source.spec["shape"]
+    if alike and ours.hidden <= theirs.hidden:
+        known = source.trunk.state_dict()
+        for name, weights in network.trunk.state_dict().items():
+            weights.copy_(known[name][tuple(slice(units) for units in weights.shape)])
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import ConfigError
-from h_dqn.networks import QNetwork, pick_device, values
+from h_dqn.networks import QNetwork, inherit, pick_device, values
 from h_dqn.options import Option, OptionRunner
 from h_dqn.rollout import Rollout
 from h_dqn.seeds import episode_seeds
@@ -131,6 +131,7 @@ class Distiller:
         # A head is an output for each action, and one for "this action is the last".
         self.first = np.cumsum([0, *(len(teacher.actions) + 1 for teacher in teachers)]).tolist()
         self.network = QNetwork(config.network, shape, self.first[-1]).to(pick_device())
+        inherit(self.network, teachers[0].network)  # what one skill sees by is worth more to the others than chance
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.classes = [
             _Class(teacher, make(config.worlds), actions, self._driver(head), seed, config.memory)

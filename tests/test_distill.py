@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from h_dqn.networks import QNetwork
+from h_dqn.networks import QNetwork, inherit
 from h_dqn.options import OptionRunner, primitives
 from h_dqn.targets import DISTILLATION_LOSSES
 from skills_library.distill import DistillConfig, Distiller
@@ -61,6 +61,7 @@ def wide(worlds: int) -> Any:
 
 
 def distiller(config: DistillConfig = SMALL) -> Distiller:
+    torch.manual_seed(0)  # the student begins with a teacher's layers
     # They disagree in every cell, so that a head which learned from the wrong teacher would show.
     teachers = [teacher("to", [1, 1, 1, 1, 1, 1]), teacher("fro", [0, 0, 0, 0, 0, 0])]
     return Distiller(teachers, [wide, wide], [primitives(["left", "right"])] * 2, config, seed=1)
@@ -138,3 +139,14 @@ def test_the_same_seed_gives_the_same_student() -> None:
         next(student.run())
     for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_student_begins_with_the_layers_of_its_first_teacher() -> None:
+    source, student, other = (QNetwork(name, (1, 64, 64), 3) for name in ("compact", "slim", "scout"))
+    before = [weights.clone() for weights in (*other.parameters(), *source.parameters())]
+    inherit(student, source)  # 240 of 256 hidden units
+    for own, known in zip(student.trunk.parameters(), source.trunk.parameters(), strict=True):
+        assert torch.equal(own, known[: len(own)])
+    inherit(other, source)
+    inherit(source, student)
+    assert all(map(torch.equal, (*other.parameters(), *source.parameters()), before))
