@@ -469,10 +469,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0)
     arguments = parser.parse_args()
     for name in arguments.parts or PARTS:
-        found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         print(name, flush=True)
-        found[name] = PARTS[name](arguments.share)
-        found["version"] = luanti.version()
+        part = PARTS[name](arguments.share)
+        found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        found |= {name: part, "version": luanti.version()}
         write_text(RESULT, json.dumps(found, indent=1) + "\n")
 
 
