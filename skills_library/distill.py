@@ -39,7 +39,7 @@ class DistillConfig:
     """temperature of the teacher's softmax (kl, softmax); below 1 it is sharpened"""
     student_share: float = 0.5
     """share of the worlds that the student drives; 0: only the teachers' own frames"""
-    env_steps: int = 240_000
+    env_steps: int = 120_000
     """environment steps in each teacher's task"""
     network: str = "slim"
     """a name in networks.ARCHITECTURES"""
@@ -51,7 +51,7 @@ class DistillConfig:
     """frames of each task that are kept to learn from"""
     batch_size: int = 64
     """frames of each task in a minibatch"""
-    updates: int = 12
+    updates: int = 24
     """minibatches in a round of learning"""
     epsilon: float = 0.05
     """share of random actions, by whoever drives"""
@@ -192,8 +192,9 @@ class Distiller:
         """The student as a network of the library: one head a teacher, named ``name/TEACHER``."""
         self.network.eval().requires_grad_(False)
         teachers = [one.teacher for one in self.classes]
-        # These losses make softmax(student) the teacher's policy; the others copy its values or only their order.
-        temperature = 1.0 if self.config.loss in ("kl", "nll") else 0.0
+        # These losses make softmax(student) the teacher's policy, only less sure of itself, so it is sharpened; the others copy
+        # values or only their order.
+        temperature = 0.3 if self.config.loss in ("kl", "nll") else 0.0
         heads = tuple(
             DeepSkill(
                 f"{name}/{teacher.name}",
