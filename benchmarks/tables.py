@@ -105,7 +105,7 @@ PAPER: dict[str, Any] = {
 
 
 def reproduced(name: str = "paper") -> Any:
-    """What ``reproduce.py`` wrote of NAME: experiment -> arm -> figures; nothing where it was not run."""
+    """The result file of NAME, of ``reproduce.py`` experiment -> arm -> figures; nothing where it was not run."""
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -195,7 +195,7 @@ def rooms() -> str:
 
 def luanti() -> str:
     """The rows of what has been measured; parts of the result file may be missing."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "luanti.json").read_text())
+    found = reproduced("luanti")
     lines = ["| | measured |", "|---|---|"]
     if part := found.get("conformance"):
         lines.append(
@@ -212,6 +212,9 @@ def luanti() -> str:
     if part := found.get("determinism"):
         same = "identical bit for bit" if part["identical"] else "NOT identical"
         lines.append(f"| {part['runs']} runs of {part['steps']:,} steps with one seed | {same} |")
+    if part := found.get("starts"):
+        frames, wrong = (sum(task[key] for task in part.values()) for key in ("frames", "wrong"))
+        lines.append(f"| first frames of a new engine that differ from an older one's | {wrong} of {frames:,} |")
     for part in [found[name] for name in ("speed", "speed64") if name in found]:
         lines.append(
             f"| steps of 84x84 RGB, worlds in an engine: {part['worlds']} | {part['steps_per_second']:,.0f} a second, "
@@ -229,7 +232,7 @@ def luanti() -> str:
 
 def luanti_skills() -> str:
     """What was learned in the embedded world, in Luanti; each figure's interval is that of a share of so many episodes."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "luanti.json").read_text()).get("skills", {})
+    found = reproduced("luanti").get("skills", {})
     lines = [
         "| | embedded world, where it was trained | Luanti | Luanti's own light | after training there |",
         "|---|---|---|---|---|",
@@ -259,7 +262,7 @@ def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def minerl() -> str:
     """Parts of benchmarks/results/minerl.json that have been measured."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "minerl.json").read_text())
+    found = reproduced("minerl")
     lines = ["| | measured |", "|---|---|"]
     if part := found.get("evaluate"):
         both = [

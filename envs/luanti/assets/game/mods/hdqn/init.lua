@@ -75,7 +75,7 @@ local worlds, shown = {}, ""
 
 local function set_up(name)
 	player = minetest.get_player_by_name(name)
-	player:set_physics_override({speed = 0, jump = 0, gravity = 0, sneak = false})
+	player:set_physics_override({speed = 0, jump = 0, sneak = false})
 	player:set_properties({eye_height = task.eye, visual_size = {x = 0, y = 0}, makes_footstep_sound = false})
 	player:hud_set_flags({
 		hotbar = false, healthbar = false, crosshair = false, wielditem = false, breathbar = false, minimap = false,
@@ -130,10 +130,12 @@ local FIRST, AGAIN, EDIT, RESET = 5000, 2000, 10000, 60000 -- microseconds
 local FRAMES = 3 -- messages, one a frame, after which a frame was drawn with a camera turned before the first
 local pending, emerged = nil, {}
 
-local function begin(id, world, slot, write, patience, turn)
+local function begin(id, world, slot, write, patience, new)
+	local blocks = room.blocks(world, slot)
+	local wide = #blocks > 1
 	pending = {
-		id = id, world = world, slot = slot, write = write, patience = patience, turn = turn, stage = "write", asked = false,
-		turns = 0, left = room.blocks(world, slot), again = #room.blocks(world, slot) > 1,
+		id = id, world = world, slot = slot, write = write, patience = patience, wide = wide, turn = new or wide, stage = "write",
+		asked = false, turns = 0, left = blocks, again = wide,
 	}
 end
 
@@ -177,7 +179,7 @@ function stages.settle(now)
 	end
 	if #pending.left > 0 then
 		pending.ready = now + AGAIN
-		if #room.blocks(pending.world, pending.slot) > 1 then -- the engine sends only what the agent could see: look around
+		if pending.wide then -- the engine sends only what the agent could see: look around
 			pending.turns = pending.turns + 1
 			turn_away(pending.turns)
 			room.touch(pending.left)
@@ -240,11 +242,10 @@ function play.A(id, slot, action)
 	local world = worlds[slot]
 	local reward, terminated, truncated, invalid, cell = rules.step(task, world, task.actions[tonumber(action)])
 	report(id, world, reward, terminated, truncated, invalid, cell)
-	local small = #room.blocks(world, slot) == 1
 	if cell then
-		begin(id, world, slot, function() room.change(world, slot, cell) end, EDIT, not small)
-	elseif not small then
-		begin(id, world, slot, nil, nil, true) -- a step may bring another mapblock into sight
+		begin(id, world, slot, function() room.change(world, slot, cell) end, EDIT, false)
+	elseif #room.blocks(world, slot) > 1 then
+		begin(id, world, slot) -- a step may bring another mapblock into sight
 	else
 		look(world, slot)
 		mark(id, world)
