@@ -25,9 +25,15 @@ T_975 = {
 }
 
 
-def results(name: str) -> list[dict[str, Any]]:
-    """The runs of one command, by seed."""
-    runs: dict[str, dict[str, Any]] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["runs"]
+def figures(name: str) -> Any:
+    """What is in benchmarks/results/NAME.json; nothing where it was not measured."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def by_seed(name: str) -> list[dict[str, Any]]:
+    """The runs of a command of ``measure.py``, by seed."""
+    runs: dict[str, dict[str, Any]] = figures(name)["runs"]
     return [runs[seed] for seed in sorted(runs, key=int)]
 
 
@@ -52,9 +58,9 @@ def iqm_ci(values: list[float], draws: int = 2000) -> tuple[float, float, float]
 
 
 def demo() -> str:
-    runs = results("demo")
+    demos = by_seed("demo")
     lines = [
-        f"`make demo`, seeds 1 to {len(runs)}; success on 500 unseen episodes each, mean ± 95 % interval over seeds.",
+        f"`make demo`, seeds 1 to {len(demos)}; success on 500 unseen episodes each, mean ± 95 % interval over seeds.",
         "",
         "| | success | worst seed | environment steps | seconds (median) |",
         "|---|---|---|---|---|",
@@ -64,15 +70,15 @@ def demo() -> str:
         ("controller", "two_rooms, controller with the skill"),
         ("flat", "two_rooms, the same learner without skills"),
     ):
-        rates = [run[part]["success_rate"] for run in runs]
+        rates = [run[part]["success_rate"] for run in demos]
         mean, half = mean_ci(rates)
-        seconds = statistics.median(run[part]["seconds"] for run in runs)
-        lines.append(f"| {label} | {mean:.1%} ± {half:.1%} | {min(rates):.1%} | {runs[0][part]['env_steps']:,} | {seconds:.0f} |")
+        seconds = statistics.median(run[part]["seconds"] for run in demos)
+        lines.append(f"| {label} | {mean:.1%} ± {half:.1%} | {min(rates):.1%} | {demos[0][part]['env_steps']:,} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
 def speed() -> str:
-    skill, world = results("skill"), results("world")[0]
+    skill, world = by_seed("skill"), by_seed("world")[0]
     seconds = [run["seconds_to_95"] for run in skill]
     steps = [run["env_steps_to_95"] for run in skill]
     return "\n".join(
@@ -104,12 +110,6 @@ PAPER: dict[str, Any] = {
 }
 
 
-def reproduced(name: str = "paper") -> Any:
-    """The result file of NAME, of ``reproduce.py`` experiment -> arm -> figures; nothing where it was not run."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
 def percent(entry: dict[str, Any]) -> str:
     """Mean with its interval over seeds, and the worst seed."""
     rates = list(entry["per_seed"].values())
@@ -120,7 +120,7 @@ def percent(entry: dict[str, Any]) -> str:
 
 
 def skills() -> str:
-    found = reproduced()
+    found = figures("paper")
     lines = ["| skill | alone | paper | distilled | paper |", "|---|---|---|---|---|"]
     for name, entry in found["skills"].items():
         head = found["distilled"].get(name)
@@ -130,7 +130,7 @@ def skills() -> str:
 
 
 def controllers() -> str:
-    found, more = reproduced(), reproduced("ablations")
+    found, more = figures("paper"), figures("ablations")
     lines = ["| task | agent | success | paper | environment steps |", "|---|---|---|---|---|"]
     labels = {
         "h-drln": "controller with navigation1",
@@ -153,8 +153,8 @@ def controllers() -> str:
 
 
 def ablations() -> str:
-    found = reproduced("ablations").get("three_rooms", {})
-    arms = {"everything": reproduced()["three_rooms"]["array"], **found}
+    found = figures("ablations").get("three_rooms", {})
+    arms = {"everything": figures("paper")["three_rooms"]["array"], **found}
     labels = {
         "everything": "everything that is on by default",
         "gamma-once-a-decision": "the discount once a decision instead of once a step",
@@ -184,7 +184,7 @@ def soonest(steps: list[int | None]) -> str:
 
 
 def rooms() -> str:
-    found = reproduced()["rooms"]
+    found = figures("paper")["rooms"]
     lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
     for task in dict.fromkeys(name.rpartition("-")[0] for name in found):
         lines.append(
@@ -195,7 +195,7 @@ def rooms() -> str:
 
 def luanti() -> str:
     """The rows of what has been measured; parts of the result file may be missing."""
-    found = reproduced("luanti")
+    found = figures("luanti")
     lines = ["| | measured |", "|---|---|"]
     if part := found.get("conformance"):
         lines.append(
@@ -232,7 +232,7 @@ def luanti() -> str:
 
 def luanti_skills() -> str:
     """What was learned in the embedded world, in Luanti; each figure's interval is that of a share of so many episodes."""
-    found = reproduced("luanti").get("skills", {})
+    found = figures("luanti").get("skills", {})
     lines = [
         "| | embedded world, where it was trained | Luanti | Luanti's own light | after training there |",
         "|---|---|---|---|---|",
@@ -262,7 +262,7 @@ def _settled(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def minerl() -> str:
     """Parts of benchmarks/results/minerl.json that have been measured."""
-    found = reproduced("minerl")
+    found = figures("minerl")
     lines = ["| | measured |", "|---|---|"]
     if part := found.get("evaluate"):
         both = [
@@ -296,7 +296,7 @@ def minerl() -> str:
 
 def elimination() -> str:
     """The grid world of Zahavy et al."""
-    found = reproduced("gridworld")
+    found = figures("gridworld")
     lines = [
         "| grid world | steps to solve it, without | with elimination | gain | most tries of a useless move, and the bound |"
         " useful moves eliminated |",
@@ -319,7 +319,7 @@ def elimination() -> str:
 
 def workshop() -> str:
     """Many actions in the voxel world."""
-    arms = reproduced("workshop")["workshop"]
+    arms = figures("workshop")["workshop"]
     lines = [
         "| workshop, 253 actions | success | worst seed | environment steps to 95 % | seeds that got there |",
         "|---|---|---|---|---|",
@@ -334,7 +334,7 @@ def workshop() -> str:
         shown = more + "{:,.0f} ({:,.0f} to {:,.0f})".format(*steps)
         worst = min(run["success_rate"] for run in runs)
         lines.append(f"| {label} | {success} | {worst:.1%} | {shown} | {len(there)} of {len(runs)} |")
-    found: list[dict[str, int]] = list(reproduced("eliminated").values())
+    found: list[dict[str, int]] = list(figures("eliminated").values())
     for name, label in (("effective", "would do something"), ("futile", "would do nothing")):
         gone, of = (sum(seed[key] for seed in found) for key in (f"{name}_eliminated", name))
         most = max(seed[f"{name}_eliminated"] / seed[name] for seed in found)
@@ -344,7 +344,7 @@ def workshop() -> str:
 
 def horizon() -> str:
     """The sequence in which the best discount changes."""
-    found = reproduced("horizon")
+    found = figures("horizon")
     fixed = {arm: parts for arm, parts in found.items() if arm[0].isdigit()}
     labels = {
         "tuned": "tunes itself",

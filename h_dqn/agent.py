@@ -126,17 +126,19 @@ class Agent:
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
-        if self.network.elimination and self.decisions >= self._refit_at:
-            # Options that are rarely tried now had little say in the features; here each has as much as the others.
-            for frames, option, futile in self._tries(replay, c.batch_size):
-                self._scout(frames, option, futile)
-            self.network.elimination.refit(self._tries(replay))
+        elimination = self.network.elimination
+        if elimination and self.scouting and self.decisions >= self._refit_at:
+            for tries in self._tries(replay, c.batch_size):
+                self.scouting.zero_grad()
+                elimination.loss(*tries).backward()
+                self.scouting.step()
+            elimination.refit(self._tries(replay))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
             self._copied = self.decisions
         row |= {"loss": float(torch.stack(losses).mean())} if losses else {}
-        if self.network.elimination:
+        if elimination:
             row["eliminated"] = float(1 - self._offered[1] / max(1.0, self._offered[0]))
             self._offered[:] = 0
         return row
@@ -148,15 +150,12 @@ class Agent:
         row, aside = self._tune(batch) if self.tuning else ({}, None)
         target_D = self.lambda_targets(batch) if aside is None else aside[0]
         frames, start, option = self._tensor(batch.frames), self._tensor(batch.start), self._tensor(batch.option)
-        futile = self._tensor(batch.futile)
         losses = []
         for _ in range(self.config.epochs):
             order = self._tensor(self._rng.permutation(len(target_D)))
             for rows in torch.split(order, self.config.batch_size):
-                obs = frames[start[rows]]
-                loss, _, features = self._regress(obs, option[rows], target_D[rows], torch.ones(()))
+                loss, _, features = self._regress(frames[start[rows]], option[rows], target_D[rows], torch.ones(()))
                 losses.append(loss)
-                self._scout(obs, option[rows], futile[rows])
                 if self.tuning and aside is not None:
                     self.tuning.learn(features, option[rows], *(part[rows] for part in aside[1:]))
         return losses, row
@@ -193,7 +192,6 @@ class Agent:
             obs, option = self._tensor(batch.frames[batch.start]), self._tensor(batch.option)
             loss, error, _ = self._regress(obs, option, self.n_step_targets(batch), self._tensor(batch.weight))
             losses.append(loss)
-            self._scout(obs, option, self._tensor(batch.futile))
             if c.priority:
                 replay.set_priority(batch.id, error.cpu().numpy())
         return losses, {}
@@ -298,13 +296,6 @@ class Agent:
         nn.utils.clip_grad_norm_(self._weights, self.config.max_grad_norm)
         self.optimizer.step()
         return loss.detach(), error, x.detach()
-
-    def _scout(self, obs: Tensor, option: Tensor, futile: Tensor) -> None:
-        """One gradient step of the elimination network, if there is one."""
-        if self.network.elimination and self.scouting:
-            self.scouting.zero_grad()
-            self.network.elimination.loss(obs, option, futile).backward()
-            self.scouting.step()
 
     def _tries(self, replay: SMDPReplay, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """:meth:`SMDPReplay.tries` as tensors."""

@@ -29,7 +29,6 @@ class Decisions:
     option: NDArray[np.int64]  # (B,)
     rewards: NDArray[np.float32]  # (B, K) raw, 0 from its length on
     length: NDArray[np.int64]  # (B,) environment steps
-    futile: NDArray[np.bool_]  # (B,) whether none of its steps had an effect (of the first decision, in a chain)
     allowed: NDArray[np.bool_]  # (B, O) options that could be chosen where it was made
     terminated: NDArray[np.bool_]  # (B,) the world ended there, so that nothing is to come; a step limit is no such end
     ended: NDArray[np.bool_]  # (B,) the episode ended there, by a step limit too
@@ -341,7 +340,6 @@ class SMDPReplay:
             option=store["option"][slot].astype(np.int64),
             rewards=np.where(step < length[:, None], rewards, 0).astype(np.float32),
             length=length,
-            futile=self._futile(slot),
             allowed=store["allowed"][slot],
             terminated=store["terminated"][end],
             ended=store["ended"][end],

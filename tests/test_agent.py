@@ -185,7 +185,7 @@ def batch_of(**changes: Any) -> Decisions:
         "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "ended": np.array([False]), "available": every,
         "fresh": np.array([True]), "following": np.array([-1]),
-        "futile": np.array([False]), "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
+        "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})
 

@@ -97,7 +97,6 @@ def check(film: Film, batch: Any, n_step: int = 1) -> None:
         np.testing.assert_array_equal(batch.rewards[i, : len(rewards)], rewards)
         assert not batch.rewards[i, len(rewards) :].any()
         assert batch.option[i] == first["option"]
-        assert batch.futile[i] == first["futile"]
         assert batch.terminated[i] == last["terminated"]
         np.testing.assert_array_equal(batch.frames[batch.start[i]], first["obs"])
         np.testing.assert_array_equal(batch.frames[batch.end[i]], last["end_obs"])
