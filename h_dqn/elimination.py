@@ -22,13 +22,15 @@ class LinearBandits(nn.Module):
     With V_o = ridge * I + sum x x^T over the tries of option o, theta_o = V_o^-1 sum x e and s^2 = x^T V_o^-1 x, the signal's mean
     at x lies within
 
-        (noise_o * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) + sqrt(ridge) * norm) * s + log(O / delta) * s^2
+        noise_o * sqrt(2 log(O / delta) + log(det V_o / ridge^D)) * s + norm * ridge * |V_o^-1 x| + log(O / delta) * s^2
 
     of theta_o . x with probability 1 - delta for all options. The first part is that of Abbasi-Yadkori, Pal and Szepesvari 2011,
     theorem 2, as in Zahavy et al. 2018, section 4. There noise_o is 1/2 for any signal that is 0 or 1; here it is what the
-    regression leaves unexplained, and the last part stands for what it could not see (as in empirical Bernstein bounds, Maurer and
-    Pontil 2009): the chance of log(O / delta) / m or more to do something is missed in all of m tries with probability delta / O.
-    What never does anything is known after a few dozen tries; where the features do not tell when something does, far more.
+    regression leaves unexplained. The second is what the ridge pulls theta_o towards 0; their sqrt(ridge) * norm * s is a bound of
+    it, which counts directions that were tried often as if they had hardly been tried. The third stands for what could not be seen
+    (as in empirical Bernstein bounds, Maurer and Pontil 2009): the chance of log(O / delta) / m or more to do something is missed
+    in all of m tries with probability delta / O. What never does anything is known after a few dozen tries; where the features do
+    not tell when something does, far more.
 
     Args:
         options: O.
@@ -41,7 +43,8 @@ class LinearBandits(nn.Module):
 
     theta: Tensor
     directions: Tensor
-    radius: Tensor
+    known: Tensor
+    noise: Tensor
 
     def __init__(
         self, options: int, features: int, rank: int | None = None, ridge: float = 0.1, delta: float = 0.05, norm: float = 1.0
@@ -51,9 +54,11 @@ class LinearBandits(nn.Module):
         self.rank = min(rank or features, features)
         self.unseen = math.log(options / delta)
         self.register_buffer("theta", torch.zeros(options, features))
-        # x^T V^-1 x = (|x|^2 - |W x|^2) / ridge, where the rows of W are V's eigenvectors u times sqrt(s / (s + ridge)).
-        self.register_buffer("directions", torch.zeros(options, self.rank, features))
-        self.register_buffer("radius", torch.full((options,), math.sqrt(ridge) * norm))  # the factor of s
+        # With V's eigenvectors u, its eigenvalues s + ridge, and k = s / (s + ridge), which goes from 0 to 1 as more is known:
+        # ridge x^T V^-1 x = |x|^2 - sum k (u . x)^2 and |ridge V^-1 x|^2 = |x|^2 - sum k (2 - k) (u . x)^2.
+        self.register_buffer("directions", torch.zeros(options, self.rank, features))  # u
+        self.register_buffer("known", torch.zeros(options, self.rank))  # k
+        self.register_buffer("noise", torch.zeros(options))  # the factor of s
 
     @torch.no_grad()
     def refit(self, x_ND: Tensor, option_N: Tensor, signal_N: Tensor, count_N: Tensor | None = None) -> None:
@@ -66,22 +71,26 @@ class LinearBandits(nn.Module):
         moment = torch.stack([rows.T @ (signal * n) for rows, signal, n in zip(x, e, often, strict=True)])
         s, u = torch.linalg.eigh(gram)  # ascending
         s = s.clamp(min=0)
+        known = s / (s + self.ridge)
         theta = (u @ ((u.mT @ moment[..., None]) / (s + self.ridge)[..., None])).squeeze(-1)
         self.theta.copy_(theta)
-        self.directions.copy_(((s / (s + self.ridge)).sqrt()[:, None] * u).mT[:, -self.rank :])
+        self.directions.copy_(u.mT[:, -self.rank :])
+        self.known.copy_(known[:, -self.rank :])
         missed = torch.stack(
             [(n * (signal - rows @ t).square()).sum() for rows, signal, n, t in zip(x, e, often, theta, strict=True)]
         )
-        fitted = (s / (s + self.ridge)).sum(1)  # the degrees of freedom that the fit has used up
+        fitted = known.sum(1)  # the degrees of freedom that the fit has used up
         noise = (missed / (torch.stack([n.sum() for n in often]) - fitted).clamp(min=1)).sqrt()
         log_det = (s / self.ridge).log1p().sum(1)
-        self.radius.copy_(noise * (2 * math.log(options / self.delta) + log_det).sqrt() + math.sqrt(self.ridge) * self.norm)
+        self.noise.copy_(noise * (2 * math.log(options / self.delta) + log_det).sqrt())
 
     def forward(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
         """The signal's estimated mean and half the width of its interval, both (B, O)."""
-        seen_BO = torch.einsum("ord,bd->bor", self.directions, x_BD).square().sum(2)
-        square_BO = (x_BD.square().sum(1, keepdim=True) - seen_BO).clamp(min=0) / self.ridge
-        return x_BD @ self.theta.T, self.radius * square_BO.sqrt() + self.unseen * square_BO
+        part_BOR = torch.einsum("ord,bd->bor", self.directions, x_BD).square()
+        seen_BO, settled_BO = (torch.einsum("bor,or->bo", part_BOR, k) for k in (self.known, self.known * (2 - self.known)))
+        length_B1 = x_BD.square().sum(1, keepdim=True)
+        square_BO, pull_BO = (length_B1 - seen_BO).clamp(min=0) / self.ridge, (length_B1 - settled_BO).clamp(min=0)
+        return x_BD @ self.theta.T, self.noise * square_BO.sqrt() + self.norm * pull_BO.sqrt() + self.unseen * square_BO
 
     def admissible(self, x_BD: Tensor, available_BO: Tensor) -> Tensor:
         """The available options that are not eliminated, (B, O) bool; where that would leave none, all that are available."""

@@ -57,10 +57,11 @@ def test_bandits_are_ridge_regressions() -> None:
             hat = rows @ torch.linalg.solve(v, rows.T)
             missed = signal[option == o].double() - hat @ signal[option == o].double()
             noise = float((missed.square().sum() / (len(rows) - hat.trace())).sqrt())
-        beta = noise * (2 * torch.log(v.det() ** 0.5 * ridge ** (-5 / 2) / (delta / 4))).sqrt() + ridge**0.5 * norm
+        beta = noise * (2 * torch.log(v.det() ** 0.5 * ridge ** (-5 / 2) / (delta / 4))).sqrt()
         spread = torch.stack([row @ torch.linalg.solve(v, row) for row in at.double()])
         assert torch.allclose(mean[:, o].double(), at.double() @ theta, atol=1e-5)
-        expected = beta * spread.sqrt() + math.log(4 / delta) * spread
+        pull = torch.stack([torch.linalg.solve(v, row).norm() for row in at.double()]) * ridge * norm
+        expected = beta * spread.sqrt() + pull + math.log(4 / delta) * spread
         assert torch.allclose(width[:, o].double(), expected, rtol=1e-4, atol=1e-4)
     half = torch.arange(len(x)) % 2 == 0
     again = LinearBandits(4, 5, ridge=ridge, delta=delta, norm=norm)
