@@ -88,14 +88,16 @@ def revision() -> str:
     return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def cells(name: str, seed: int) -> list[Cell]:
+def cells(file: str, seed: int) -> list[Cell]:
     """The commands of one seed, in the order of the file."""
-    doc = tomllib.loads((ROOT / "benchmarks" / f"{name}.toml").read_text())
-    after = doc.get("after", {})
-    return [
-        Cell(experiment, arm, command, seed, (*after.get(experiment, ()), *after.get(f"{experiment}.{arm}", ())))
-        for (experiment, _, arm), command in ((key.partition("."), command) for key, command in doc["run"].items())
-    ]
+    doc = tomllib.loads((ROOT / "benchmarks" / f"{file}.toml").read_text())
+    after, found = doc.get("after", {}), []
+    for name, command in doc["run"].items():
+        experiment, _, arm = name.partition(".")
+        for word, meaning in doc.get("let", {}).items():
+            command = command.replace(f"{{{word}}}", meaning)
+        found.append(Cell(experiment, arm, command, seed, (*after.get(experiment, ()), *after.get(name, ()))))
+    return found
 
 
 def run_all(waiting: list[Cell], episodes: int, side_by_side: int = CORES) -> Iterator[Cell]:

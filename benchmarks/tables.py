@@ -163,7 +163,9 @@ def ablations() -> str:
         "no-intra-option": "no learning from the steps inside a skill",
         "intra-option-all": "and these steps teach every option that agrees",
         "no-success-memory": "no memory of successes",
-        "grown-from-two-rooms": "started from the controller of two_rooms, its head grown",
+        "no-deliberation": "decisions cost nothing",
+        "no-start": "not begun from the layers of a skill",
+        "grown-from-two-rooms": "begun from the controller of two_rooms, its head grown",
         "nothing": "none of these",
     }
     lines = ["| three_rooms, array of skills | success | environment steps to 95 % |", "|---|---|---|"]
