@@ -1,59 +1,69 @@
-"""What agents of the task ``workshop`` eliminate, beside the truth: ``python -m benchmarks.eliminated``.
+"""What agents of the task ``workshop`` eliminate while they learn, beside the truth: ``python -m benchmarks.eliminated``.
 
-After ``python -m benchmarks.reproduce workshop``. Each agent plays ``WORLDS`` unseen episodes; at every step each action is tried
-on a copy of the worlds, which tells whether it would do something there. Writes benchmarks/results/eliminated.json: for each seed,
-how many pairs of a state and an action would do something and how many not, and how many of either are eliminated.
+The first ``STEPS`` steps of the agents with elimination of ``benchmarks/workshop.toml``, in which most have still to find the goal.
+Every ``EVERY`` steps each action is tried on a copy of the worlds, which tells whether it would do something there. Writes
+benchmarks/results/eliminated.json: for each seed, how many pairs of a world and an action would do something and how many not, and
+how many of either are eliminated.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-from pathlib import Path
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import torch
 
-from benchmarks.reproduce import RUNS
+from benchmarks.reproduce import CORES, cells
 from benchmarks.tables import ROOT
 from h_dqn.checkpoint import write_text
-from h_dqn.cli.policy import find_policy
-from h_dqn.cli.worlds import task_worlds
+from h_dqn.cli import parse
+from h_dqn.cli.worlds import shape_of, task_worlds
 from h_dqn.networks import ELIMINATED
-from h_dqn.seeds import episode_seeds
-from skills_library.library import Library
+from h_dqn.options import primitives
+from h_dqn.train import Trainer
 
-WORLDS = 32
+STEPS, EVERY = 150_000, 25_000
 
 
-def counts(run: Path, task: str = "workshop", worlds: int = WORLDS) -> dict[str, int]:
-    """Pairs of a state and an action, of a run's agent at play."""
-    policy = find_policy(str(run), Library(run))
-    made = task_worlds(task, "voxel", policy.source.shape)
-    envs, player = made(worlds), policy.player(1)
-    seeds: list[int | None] = list(episode_seeds("evaluate", 1, worlds))
-    obs, _ = envs.reset(seed=seeds)  # type: ignore[arg-type]
-    playing, found = np.ones(worlds, bool), dict.fromkeys(("effective", "effective_eliminated", "futile", "futile_eliminated"), 0)
-    while playing.any():
-        here = envs.state_dict()  # type: ignore[attr-defined]
-        futile = np.zeros((worlds, len(made.actions)), bool)
-        for action in range(len(made.actions)):
-            futile[:, action] = envs.step(np.full(worlds, action))[4]["invalid_action"]
-            envs.load_state_dict(here)  # type: ignore[attr-defined]
-        frames = torch.from_numpy(obs)
+def counts(seed: int, steps: int = STEPS, every: int = EVERY) -> dict[str, int]:
+    """Pairs of a state and an action, of an agent while it learns."""
+    torch.set_num_threads(1)
+    (command,) = (cell.command for cell in cells("workshop", seed) if cell.arm == "with")
+    arguments = parse(command.split()).command
+    worlds = task_worlds(arguments.task, "voxel", shape_of(arguments.config))
+    trainer = Trainer(worlds, primitives(worlds.actions), arguments.config, seed)
+    found = dict.fromkeys(("effective", "effective_eliminated", "futile", "futile_eliminated"), 0)
+    looks = 0
+    for _ in trainer.run():
+        if trainer.env_steps < (looks + 1) * every:
+            continue
+        looks += 1
+        envs, network, frames = trainer.rollout.envs, trainer.agent.network, torch.from_numpy(trainer.rollout.obs)
         with torch.no_grad():
-            gone = (policy.source.network.admit(policy.source.network(frames), frames) <= ELIMINATED).numpy()
+            gone = (network.admit(network(frames), frames) <= ELIMINATED).numpy()
+        futile, here = np.zeros_like(gone), envs.state_dict()  # type: ignore[attr-defined]
+        for action in range(len(worlds.actions)):
+            futile[:, action] = envs.step(np.full(len(gone), action))[4]["invalid_action"]
+            envs.load_state_dict(here)  # type: ignore[attr-defined]
         for name, pairs in (("effective", ~futile), ("futile", futile)):
-            found[name] += int(pairs[playing].sum())
-            found[f"{name}_eliminated"] += int((pairs & gone)[playing].sum())
-        actions = player(obs, np.ones_like(futile), np.arange(worlds))
-        obs, _, terminated, truncated, _ = envs.step(actions)
-        playing &= ~(terminated | truncated)
+            found[name] += int(pairs.sum())
+            found[f"{name}_eliminated"] += int((pairs & gone).sum())
+        if trainer.env_steps >= steps:
+            break
     return found
 
 
 def main() -> None:
-    runs = sorted(RUNS.glob("s*/workshop.with"), key=lambda run: int(run.parent.name[1:]))
-    found = {run.parent.name[1:]: counts(run) for run in runs}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    seeds = range(1, parser.parse_args().seeds + 1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+        found = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
     write_text(ROOT / "benchmarks" / "results" / "eliminated.json", json.dumps(found, indent=1) + "\n")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gridworld, reproduce
+from benchmarks import eliminated, gridworld, reproduce
 from benchmarks.tables import iqm_ci
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
@@ -95,3 +95,11 @@ def test_elimination_in_the_grid_world() -> None:
     assert found["right_moves_eliminated"] == 0
     assert 0 < found["most_wrong_tries"] <= found["bound"] + gridworld.REFIT
     assert gridworld.run(kinds=2, seed=99, eliminate=False, most=20_000)["most_wrong_tries"] > 2 * found["most_wrong_tries"]
+
+
+def test_what_is_eliminated_is_counted_against_the_truth() -> None:
+    """Before anything can be known nothing is eliminated; a world offers a handful of verbs of 253 that do something."""
+    found = eliminated.counts(seed=1, steps=1, every=1)
+    assert found["effective"] + found["futile"] == 128 * 253
+    assert 0 < found["effective"] < 20 * 128
+    assert found["effective_eliminated"] == found["futile_eliminated"] == 0

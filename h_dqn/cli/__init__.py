@@ -26,13 +26,17 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def parse(arguments: list[str]) -> Any:
+    """The command that these words stand for, with its flags as fields; not run yet."""
+    preset = commands.named_preset(arguments)
+    return tyro.cli(commands.all_commands(preset), prog="h-dqn", description=commands.ABOUT, args=arguments)
+
+
 def run(arguments: list[str]) -> int:
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        preset = commands.named_preset(arguments)
-        command = tyro.cli(commands.all_commands(preset), prog="h-dqn", description=commands.ABOUT, args=arguments)
-        command.run()
+        parse(arguments).run()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

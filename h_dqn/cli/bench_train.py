@@ -36,7 +36,7 @@ PEER_SETTINGS: dict[str, Any] = {
     "exploration_final_eps": 0.05,
 }
 PEER_WORLDS, PEER_STEPS = 8, 500_000
-ROUNDS = 60  # of learning, in which the cost of the switches is measured
+ROUNDS = 200  # of learning, in which the cost of the switches is measured: about as long as a skill is trained
 SWITCHES: dict[str, dict[str, Any]] = {
     "neither": {},
     "eliminate": {"eliminate": True},
