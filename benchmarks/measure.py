@@ -22,7 +22,7 @@ COMMANDS = {
     "skill": "h-dqn train skill navigation1 --preset fast --seed {seed} --json",
     "world": "h-dqn bench world --json",
     "skills": "h-dqn bench skills --json",
-    "train": "h-dqn bench train --json",
+    "train": "h-dqn bench train --limit-s 800 --json",
 }
 SEEDS = ("1", "2", "3", "4", "5")
 

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 
 from benchmarks.reproduce import RUNS
 from benchmarks.tables import ROOT
-from h_dqn.metrics import Row, read_metrics
+from h_dqn.metrics import Row, read_metrics, settled
 
 PICTURES = ROOT / "benchmarks" / "pictures"
 USAGE = "three_rooms.array"  # whose choices are shown
@@ -30,7 +30,7 @@ def curves() -> None:
     for row, task in enumerate(("two_rooms", "three_rooms")):
         runs = sorted({path.parent.name for path in RUNS.glob(f"s*/{task}.*/metrics.jsonl")})
         for number, run in enumerate(runs):
-            for seed, log in enumerate(logs(run)):
+            for seed, log in enumerate(map(settled, logs(run))):
                 for column, key in enumerate(("env_steps", "seconds")):
                     label = run.partition(".")[2] if seed == 0 else None
                     x, y = [line[key] for line in log], [100 * line["train_success"] for line in log]

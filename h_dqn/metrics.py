@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from h_dqn.rollout import Step
 
 Row = dict[str, float]
+WINDOW = 300  # newest episodes that success and return while training are of
 
 
 class MetricsLog:
@@ -38,6 +39,11 @@ def read_metrics(folder: Path) -> list[Row]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def settled(log: list[Row]) -> list[Row]:
+    """The rows from the first full window of episodes on: those that end first are the short ones, and most of them successes."""
+    return [row for row in log if row["episodes"] >= WINDOW]
+
+
 class Tally:
     """Counts while training: success and return over the last 300 episodes, use of each option since the last row."""
 
@@ -46,8 +52,8 @@ class Tally:
         self.episodes = 0
         self.lost = 0
         self._running = np.zeros(worlds)
-        self._success: deque[float] = deque(maxlen=300)
-        self._return: deque[float] = deque(maxlen=300)
+        self._success: deque[float] = deque(maxlen=WINDOW)
+        self._return: deque[float] = deque(maxlen=WINDOW)
         self._decisions = np.zeros(len(options))
         self._frames = np.zeros(len(options))
         self._invalid = self._steps = 0
@@ -100,4 +106,4 @@ class Tally:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
-            setattr(self, name, deque(value, maxlen=300) if isinstance(getattr(self, name), deque) else value)
+            setattr(self, name, deque(value, maxlen=WINDOW) if isinstance(getattr(self, name), deque) else value)

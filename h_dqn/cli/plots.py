@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from h_dqn.metrics import read_metrics
+from h_dqn.metrics import read_metrics, settled
 
 
 def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
@@ -23,7 +23,8 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for label, folder in runs.items():
         rows = read_metrics(folder)
-        (line,) = axes.plot([row["env_steps"] for row in rows], [100 * row["train_success"] for row in rows], label=label)
+        full = settled(rows)
+        (line,) = axes.plot([row["env_steps"] for row in full], [100 * row["train_success"] for row in full], label=label)
         checked = [row for row in rows if "validation_success" in row]
         axes.plot([row["env_steps"] for row in checked], [100 * row["validation_success"] for row in checked], "o",
                   color=line.get_color(), markersize=4)  # fmt: skip
