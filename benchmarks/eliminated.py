@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
-import torch
 
-from benchmarks.reproduce import CORES, cells
+from benchmarks.reproduce import cells, processes
 from benchmarks.tables import ROOT
 from h_dqn.checkpoint import write_text
 from h_dqn.cli import parse
 from h_dqn.cli.worlds import shape_of, task_worlds
-from h_dqn.networks import ELIMINATED
+from h_dqn.networks import ELIMINATED, values
 from h_dqn.options import primitives
 from h_dqn.train import Trainer
 
@@ -31,20 +27,18 @@ STEPS, EVERY = 150_000, 25_000
 
 def counts(seed: int, steps: int = STEPS, every: int = EVERY) -> dict[str, int]:
     """Pairs of a state and an action, of an agent while it learns."""
-    torch.set_num_threads(1)
     (command,) = (cell.command for cell in cells("workshop", seed) if cell.arm == "with")
     arguments = parse(command.split()).command
     worlds = task_worlds(arguments.task, "voxel", shape_of(arguments.config))
     trainer = Trainer(worlds, primitives(worlds.actions), arguments.config, seed)
     found = dict.fromkeys(("effective", "effective_eliminated", "futile", "futile_eliminated"), 0)
-    looks = 0
+    before = 0
     for _ in trainer.run():
-        if trainer.env_steps < (looks + 1) * every:
+        due, before = trainer.env_steps // every > before // every, trainer.env_steps
+        if not due:
             continue
-        looks += 1
-        envs, network, frames = trainer.rollout.envs, trainer.agent.network, torch.from_numpy(trainer.rollout.obs)
-        with torch.no_grad():
-            gone = (network.admit(network(frames), frames) <= ELIMINATED).numpy()
+        envs = trainer.rollout.envs
+        gone = (values(trainer.agent.network, trainer.rollout.obs) <= ELIMINATED).numpy()
         futile, here = np.zeros_like(gone), envs.state_dict()  # type: ignore[attr-defined]
         for action in range(len(worlds.actions)):
             futile[:, action] = envs.step(np.full(len(gone), action))[4]["invalid_action"]
@@ -61,8 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     seeds = range(1, parser.parse_args().seeds + 1)
-    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+    with processes() as pool:
         found = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
     write_text(ROOT / "benchmarks" / "results" / "eliminated.json", json.dumps(found, indent=1) + "\n")
 

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,6 +22,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from benchmarks.reproduce import processes
 from benchmarks.tables import ROOT
 from h_dqn import self_tuning
 from h_dqn.checkpoint import write_text
@@ -37,7 +35,6 @@ from h_dqn.train import Trainer
 
 SEQUENCE = "switching_horizon"
 KEPT = ROOT / "runs" / "horizon"
-CORES = os.cpu_count() or 1
 BY_HAND = (0.98, 0.8)  # while there is time, when time is short: the best of the grid
 TUNED = {"tune_discount": True, "discount": 0.9}
 ARMS: dict[str, dict[str, Any]] = {
@@ -69,7 +66,6 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     path = kept(arm, seed)
     if path.exists():
         return dict(json.loads(path.read_text()))
-    torch.set_num_threads(1)
     config: Config = replace(PRESETS["small"], evaluate_every=10**9, **ARMS[arm])
     if arm == "learned mean, held":
         config = replace(config, discount=float(np.mean(run("tuned", seed)["discounts"])))
@@ -106,8 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     seeds = range(1, parser.parse_args().seeds + 1)
-    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+    with processes() as pool:
         done = {arm: [pool.submit(run, arm, seed) for seed in seeds] for arm in ARMS}
         summary = {arm: {"per_seed": [one.result() for one in runs]} for arm, runs in done.items()}
     write_text(ROOT / "benchmarks" / "results" / "horizon.json", json.dumps(summary, indent=1) + "\n")

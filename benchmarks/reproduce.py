@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from h_dqn.checkpoint import write_text
 
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 NOT_KEPT = ("run", "heads", "tasks", "command", "revision")  # of a result: kept elsewhere in the summary, or a folder's path
 Summary = dict[str, dict[str, dict[str, Any]]]
 
@@ -71,7 +73,7 @@ class Cell:
             arguments += ["--library", str(self.folder.parent / "skills")]
         if arguments[0] == "train":
             arguments += ["--runs", str(self.folder.parent), "--name", self.folder.name]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+        environment = {**os.environ, **ONE_THREAD}
         print(f"h-dqn {line}", file=sys.stderr, flush=True)
         done = subprocess.run(
             [Path(sys.executable).with_name("h-dqn"), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
@@ -112,6 +114,12 @@ def run_all(waiting: list[Cell], episodes: int, side_by_side: int = CORES) -> It
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)
+
+
+def processes() -> ProcessPoolExecutor:
+    """A process on each core, of one thread each, for benchmarks that are no commands."""
+    os.environ |= ONE_THREAD
+    return ProcessPoolExecutor(CORES, get_context("spawn"))
 
 
 def add(summary: Summary, name: str, seed: int) -> None:
