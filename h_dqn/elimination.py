@@ -64,7 +64,7 @@ class LinearBandits(nn.Module):
     def refit(self, x_ND: Tensor, option_N: Tensor, signal_N: Tensor, count_N: Tensor | None = None) -> None:
         """Forget everything and learn from these tries; ``count_N``: how often each was made (once)."""
         options, order = len(self.theta), option_N.argsort(stable=True)
-        count_N = torch.ones(len(option_N)) if count_N is None else count_N
+        count_N = torch.ones_like(option_N) if count_N is None else count_N
         parts = option_N.bincount(minlength=options).tolist()
         x, e, often = (rows[order].double().split(parts) for rows in (x_ND, signal_N, count_N))
         gram = torch.stack([rows.T @ (rows * n[:, None]) for rows, n in zip(x, often, strict=True)])

@@ -192,5 +192,6 @@ class Boltzmann:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` is CUDA where there is any, else the CPU."""
+    """``auto`` is CUDA where there is any, else the CPU. The same seed gives the same run on either."""
+    torch.backends.cudnn.deterministic = True
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

@@ -13,7 +13,7 @@ import torch
 from h_dqn.agent import Agent
 from h_dqn.checkpoint import load_state, save_state
 from h_dqn.config import Config, ConfigError
-from h_dqn.networks import ARCHITECTURES, QNetwork
+from h_dqn.networks import ARCHITECTURES, QNetwork, values
 from h_dqn.options import Option, primitives
 from h_dqn.presets import PRESETS
 from h_dqn.replay import Decisions
@@ -81,8 +81,7 @@ def test_values_are_those_of_the_corridor(config: Config) -> None:
     agent = learned(replace(config, env_steps=20_000, final_learning_rate=0.05)).agent
     envs = Corridor(5)
     envs.cell = np.arange(5)
-    with torch.no_grad():
-        q = agent.network(torch.from_numpy(envs._obs())).numpy()
+    q = values(agent.network, envs._obs()).numpy()
     steps = 5 - np.arange(5)
     worked = -(1 - 0.9 ** (steps - 1)) / (1 - 0.9)
     assert q[:, 1] == pytest.approx(worked, abs=0.35)
@@ -98,7 +97,7 @@ def test_a_discount_once_a_decision_makes_long_options_look_worse() -> None:
     start = np.zeros((1, 1, 8, 8), np.uint8)
     start[0, 0, :, 0] = 255
     by_step, by_decision = (
-        learned(replace(config, discount_by=by)).agent.network(torch.from_numpy(start))[0, 2].item() for by in ("step", "decision")
+        values(learned(replace(config, discount_by=by)).agent.network, start)[0, 2].item() for by in ("step", "decision")
     )
     assert by_step == pytest.approx(-2.71 - 0.729, abs=0.2)
     assert by_decision < by_step
@@ -108,10 +107,9 @@ def test_a_network_grows_by_name() -> None:
     small, large = Agent(TINY, SHAPE, 2, seed=1), Agent(replace(TINY, initial_value=-5.0), SHAPE, 3, seed=2)
     with torch.no_grad():
         small.network.head.weight.normal_()
-    obs = torch.randint(0, 255, (7, 1, 8, 8), dtype=torch.uint8)
+    obs = np.random.default_rng(1).integers(0, 255, (7, 1, 8, 8), np.uint8)
     large.start_from(small.network, ["right", "jump", "left"], ["left", "right"])
-    with torch.no_grad():
-        before, after = small.network(obs), large.network(obs)
+    before, after = values(small.network, obs), values(large.network, obs)
     assert torch.equal(after[:, [2, 0]], before)
     assert torch.equal(after[:, 1], torch.full((7,), -5.0))
     with pytest.raises(ConfigError, match="--from"):

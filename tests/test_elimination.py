@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from h_dqn.agent import Agent
 from h_dqn.config import Config
 from h_dqn.elimination import LinearBandits, most_tries
-from h_dqn.networks import ARCHITECTURES, ELIMINATED, Architecture
+from h_dqn.networks import ARCHITECTURES, ELIMINATED, Architecture, values
 from h_dqn.options import primitives
 from h_dqn.train import Trainer
 from skills_library.library import load_skill, save_skill
@@ -139,7 +139,7 @@ class Knows(torch.nn.Module):
     """Bandits that are sure that option 2 does nothing."""
 
     def admissible(self, x_BD: torch.Tensor, available_BO: torch.Tensor) -> torch.Tensor:
-        return available_BO & torch.tensor([True, True, False])
+        return available_BO & torch.tensor([True, True, False]).to(available_BO)
 
 
 def sure(config: Config) -> Agent:
@@ -216,9 +216,7 @@ def left(network: Any) -> NDArray[np.bool_]:
     """(cells, actions): what is not eliminated in the corridor."""
     envs = Cluttered(5)
     envs.cell = np.arange(5)
-    frames = torch.from_numpy(envs._obs())
-    with torch.no_grad():
-        return np.asarray(network.admit(network(frames), frames).numpy() > ELIMINATED)
+    return np.asarray(values(network, envs._obs()).numpy() > ELIMINATED)
 
 
 def test_a_cluttered_corridor_is_cleared() -> None:

@@ -44,8 +44,8 @@ def test_a_sensitivity_is_the_derivative_of_the_value(monkeypatch: pytest.Monkey
     envs.cell = np.arange(5)
     assert trainer.agent.tuning is not None
     with torch.no_grad():
-        x = trainer.agent.network.trunk(torch.from_numpy(envs._obs()))
-        (s_BO,), _ = trainer.agent.tuning.split(trainer.agent.tuning(x))
+        x = trainer.agent.network.cpu().trunk(torch.from_numpy(envs._obs()))
+        (s_BO,), _ = trainer.agent.tuning.split(trainer.agent.tuning.cpu()(x))
     worked = [-0.9 * 0.1 * sum(i * 0.9 ** (i - 1) for i in range(5 - cell - 1)) for cell in range(5)]
     assert worked[0] == pytest.approx(-0.09 * (1 + 1.8 + 2.43))
     assert s_BO[:, 1].numpy() == pytest.approx(worked, abs=0.1)
