@@ -98,6 +98,17 @@ def speed() -> str:
     )
 
 
+def cuda() -> str:
+    found = figures("cuda")
+    lines = [
+        f"| environment steps a second, learning navigation1 | {found['threads']} CPU threads | {found['device']} | ratio |",
+        "|---|---|---|---|",
+    ]
+    for plan, speeds in found["env_steps_per_second"].items():
+        lines.append(f"| {plan} | {speeds['cpu']:,.0f} | {speeds['cuda']:,.0f} | {speeds['cuda'] / speeds['cpu']:.1f} |")
+    return "\n".join(lines)
+
+
 # What Tessler et al. 2017 report, as it is remembered, in their own rooms: success of the skills alone and after distillation
 # (tau 0.1), and of the controllers.
 PAPER: dict[str, Any] = {
@@ -383,6 +394,7 @@ def horizon() -> str:
 TABLES = {
     "demo": demo,
     "speed": speed,
+    "cuda": cuda,
     "skills": skills,
     "controllers": controllers,
     "ablations": ablations,

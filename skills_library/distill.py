@@ -158,11 +158,12 @@ class Distiller:
         size, loss = self.config.batch_size, DISTILLATION_LOSSES[self.config.loss]
         drawn = [self._rng.integers(0, min(one.seen, len(one.obs)), size) for one in self.classes]
         frames = np.concatenate([one.obs[rows] for one, rows in zip(self.classes, drawn, strict=True)])
-        q = self.network(torch.from_numpy(frames).to(next(self.network.parameters()).device)).cpu().split(size)
+        device = next(self.network.parameters()).device
+        q = self.network(torch.from_numpy(frames).to(device)).split(size)
         losses = torch.stack(
             [
-                loss(one.q[rows], q[head][:, self._outputs(head)], self.config.tau)
-                + nn.functional.binary_cross_entropy_with_logits(q[head][:, self.first[head + 1] - 1], one.last[rows])
+                loss(one.q[rows].to(device), q[head][:, self._outputs(head)], self.config.tau)
+                + nn.functional.binary_cross_entropy_with_logits(q[head][:, self.first[head + 1] - 1], one.last[rows].to(device))
                 for head, (one, rows) in enumerate(zip(self.classes, drawn, strict=True))
             ]
         )

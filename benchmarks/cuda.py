@@ -1,0 +1,67 @@
+"""What a GPU is worth: ``python -m benchmarks.cuda``, on a machine with CUDA and nothing else running.
+
+Two trainers that differ in their device alone learn navigation1, a round each in turn. Writes benchmarks/results/cuda.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.tables import ROOT
+from h_dqn.checkpoint import write_text
+from h_dqn.cli.worlds import shape_of, task_worlds
+from h_dqn.config import Config
+from h_dqn.options import primitives
+from h_dqn.presets import PRESETS
+from h_dqn.train import Trainer
+
+FAST = PRESETS["fast"]
+PLANS = {
+    "preset fast": FAST,
+    "preset fast, minibatches of 512": replace(FAST, batch_size=512),
+    "preset fast, Nature network": replace(FAST, network="nature"),
+    "preset paper": replace(PRESETS["paper"], learn_start=320),
+}
+WARM_UP = {"rollout": 5_000, "replay": 400}  # environment steps before the first that is timed
+SECONDS = 15.0  # of each device
+
+
+def steps_per_second(config: Config) -> dict[str, float]:
+    """Environment steps a second on each device."""
+    worlds = task_worlds("navigation1", "voxel", shape_of(config))
+    speeds = {}
+    for device in ("cpu", "cuda"):
+        trainer = Trainer(worlds, primitives(worlds.actions), replace(config, device=device, evaluate_every=10**9), seed=1)
+        rounds = trainer.run()
+        while trainer.env_steps < WARM_UP[config.learner]:
+            next(rounds)
+        before, trainer.seconds = trainer.env_steps, 0.0
+        while trainer.seconds < SECONDS:
+            next(rounds)
+        speeds[device] = (trainer.env_steps - before) / trainer.seconds
+    return speeds
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        raise SystemExit("benchmarks.cuda: no CUDA device found; run it on a machine that has one")
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "env_steps_per_second": {},
+    }
+    for name, config in PLANS.items():
+        found["env_steps_per_second"][name] = steps_per_second(config)
+        print(name, found["env_steps_per_second"][name], flush=True)
+    write_text(ROOT / "benchmarks" / "results" / "cuda.json", json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
