@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from envs.minerl.instance import Pool, Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.task import TaskSpec
+from envs.vector import Observation
 from envs.voxel.env import _first
-from envs.voxel.vector import Observation
 
 
 class MineRLEnv(gym.Env[Observation, np.int64]):

@@ -11,21 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.minerl.drawing import check_task, draw, item_types, yaw_of
 from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, Settings, read_addresses, wait
 from envs.task import HEADINGS, TaskSpec
-from envs.task_file import load_task
-from envs.voxel.vector import Observation, spaces
-from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, Worlds, act, cell_ahead, held_item, holds
+from envs.vector import Observation, WorldsVectorEnv
+from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, act, cell_ahead, held_item, holds
 
 
-class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
+class MineRLVectorEnv(WorldsVectorEnv):
     """N Minecrafts that play one task.
 
     Spaces, rewards and ends are those of :class:`envs.voxel.vector.VoxelVectorEnv`, and so is ``info``, which has besides:
@@ -50,8 +46,6 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         pool: Minecrafts shared with other environments, instead of ``settings``. One that begins another's episode ends ours.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
-
     def __init__(
         self,
         num_envs: int = 1,
@@ -62,15 +56,8 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         pool: Pool | None = None,
         render_mode: str | None = None,
     ) -> None:
-        self.spec_task = load_task(task)
+        super().__init__(num_envs, task, size, render_mode)
         check_task(self.spec_task)
-        self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
-        self.num_envs = num_envs
-        self.render_mode = render_mode
-        self.single_observation_space, self.single_action_space = spaces(self.spec_task, self.size)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.worlds = Worlds(self.spec_task, num_envs)
         self._types = item_types(self.spec_task)
         settings = settings or Settings()
         if address:
@@ -79,12 +66,9 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self.pool = pool or self._own_pool
         assert self.pool is not None
         self.instances = self.pool.instances[:num_envs]
-        self._generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence().generate_state(num_envs)]
         self._seeds: list[int | None] = [None] * num_envs
-        self._ready = np.zeros(num_envs, bool)  # has been reset at all
         self._begun = np.zeros(num_envs, bool)  # the first observation of its episode was handed out, the episode is not over
         self._waiting = np.zeros(num_envs, bool)  # an episode was drawn and Minecraft asked to begin it
-        self._pov = np.zeros((num_envs, *self.size, 3), np.uint8)
 
     # --- Gymnasium ---
 
@@ -92,10 +76,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start new episodes. ``seed`` s gives world i the seed s + i; a list gives each its own; None goes on drawing."""
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
-        if mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        mask, seeds = self._asked(seed, options)
         for n in np.flatnonzero(mask).tolist():
             mine = self.instances[n].owner == (id(self), n) and self._waiting[n]
             if not (mine and seeds[n] == self._seeds[n]):  # else this very episode is about to begin
@@ -119,11 +100,7 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
-        actions = np.asarray(actions)
-        if not self._ready.all():
-            raise gym.error.ResetNeeded("call reset() before step()")
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(self.spec_task.actions):
-            raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {len(self.spec_task.actions) - 1}")
+        actions = self._checked(actions)
         acting = [n for n in range(self.num_envs) if self._begun[n] and self._plays(n)]
         codes = self.worlds.rules.actions[actions]
         for n in acting:
@@ -147,10 +124,6 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     def close_extras(self, **kwargs: Any) -> None:
         if self._own_pool is not None:
             self._own_pool.close()
-
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """The pictures of all worlds as last seen."""
-        return tuple(self._pov) if self.render_mode else None
 
     def state_dict(self) -> dict[str, Any]:
         """The random generators, which decide the episodes to come. The running ones cannot be saved."""
@@ -254,16 +227,6 @@ class MineRLVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             worlds.stage[n] += 1
 
     # --- what is handed out ---
-
-    def _observe(self) -> Observation:
-        counts = self.worlds.inventory[:, self.worlds.rules.item_numbers]
-        observation: Observation = {
-            "pov": self._pov,
-            "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
-        }
-        if self.spec_task.compass:
-            observation["compass"] = self.worlds.compass()
-        return observation
 
     def _info(self, lost: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
         reasons = [self._reason(self.instances[n]) if lost[n] else "" for n in range(self.num_envs)]

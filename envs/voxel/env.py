@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.task import TaskSpec
-from envs.voxel.vector import Observation, VoxelVectorEnv
+from envs.vector import Observation
+from envs.voxel.vector import VoxelVectorEnv
 
 
 class VoxelEnv(gym.Env[Observation, np.int64]):

@@ -5,32 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.task import TaskSpec
-from envs.task_file import load_task
+from envs.vector import Observation, WorldsVectorEnv
 from envs.voxel.render import DRAW, SKIP, Camera, step_and_draw
-from envs.voxel.world import MAX_COUNT, Worlds
-
-Observation = dict[str, Any]
 
 
-def spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.spaces.Discrete]:
-    """Observation and action space of one world."""
-    parts: dict[str, gym.Space[Any]] = {
-        "pov": gym.spaces.Box(0, 255, (*size, 3), np.uint8),
-        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.items}),
-    }
-    if spec.compass:
-        parts["compass"] = gym.spaces.Box(-180, 180, (), np.float32)
-    return gym.spaces.Dict(parts), gym.spaces.Discrete(len(spec.all_actions))
-
-
-class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
+class VoxelVectorEnv(WorldsVectorEnv):
     """N worlds of one task.
 
     Observations, actions and rewards are those of :class:`envs.voxel.env.VoxelEnv`, with the world as first axis. Worlds are
@@ -46,8 +29,6 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         fov: vertical field of view in degrees.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
-
     def __init__(
         self,
         num_envs: int = 1,
@@ -56,27 +37,14 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         fov: float = 70.0,
         render_mode: str | None = None,
     ) -> None:
-        self.spec_task = load_task(task)
-        self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
-        self.num_envs = num_envs
-        self.render_mode = render_mode
-        self.single_observation_space, self.single_action_space = spaces(self.spec_task, self.size)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.worlds = Worlds(self.spec_task, num_envs)
+        super().__init__(num_envs, task, size, render_mode)
         self._camera = Camera(self.spec_task, self.size, fov)
-        self._generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence().generate_state(num_envs)]
-        self._ready = np.zeros(num_envs, bool)
-        self._pov = np.zeros((num_envs, *self.size, 3), np.uint8)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start new episodes. ``seed`` s gives world i the seed s + i; a list gives each its own; None goes on drawing."""
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
-        if mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        mask, seeds = self._asked(seed, options)
         for n in np.flatnonzero(mask).tolist():
             if (own := seeds[n]) is not None:
                 self._generators[n] = np.random.default_rng(own)
@@ -92,14 +60,6 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
         return observation, reward, success.copy(), truncated, info
 
-    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
-        actions = np.asarray(actions)
-        if not self._ready.all():
-            raise gym.error.ResetNeeded("call reset() before step()")
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(self.spec_task.all_actions):
-            raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {len(self.spec_task.all_actions) - 1}")
-        return actions
-
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
         worlds, rules, camera = self.worlds, self.worlds.rules, self._camera
         self._pov = self._pov.copy()  # what was handed out stays as it was
@@ -111,20 +71,6 @@ class VoxelVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             camera.ceiling, camera.textures, camera.hand,
         )  # fmt: skip
         return self._observe(), {"invalid_action": invalid, "success": success, "pose": worlds.pose - [1, 1, 0]}
-
-    def _observe(self) -> Observation:
-        counts = self.worlds.inventory[:, self.worlds.rules.item_numbers]
-        observation: Observation = {
-            "pov": self._pov,
-            "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
-        }
-        if self.spec_task.compass:
-            observation["compass"] = self.worlds.compass()
-        return observation
-
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """The pictures of all worlds as last drawn."""
-        return tuple(self._pov) if self.render_mode else None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how these worlds go on: their arrays and their random generators."""

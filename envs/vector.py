@@ -1,0 +1,85 @@
+"""What all kinds of N worlds share as a ``gymnasium.vector.VectorEnv``: spaces, what a call may ask for, and what is observed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from envs.task import TaskSpec
+from envs.task_file import load_task
+from envs.voxel.world import MAX_COUNT, Worlds
+
+Observation = dict[str, Any]
+
+
+class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
+    """N worlds of one task: their rules (``worlds``), their random generators and their pictures.
+
+    Args:
+        num_envs: number of worlds.
+        task: a task's name, the path of a task file, or a :class:`TaskSpec`.
+        size: pixels of a picture, (height, width) or one number for a square.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(self, num_envs: int, task: str | Path | TaskSpec, size: int | tuple[int, int], render_mode: str | None) -> None:
+        self.spec_task = load_task(task)
+        self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.single_observation_space, self.single_action_space = _spaces(self.spec_task, self.size)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.worlds = Worlds(self.spec_task, num_envs)
+        self._generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence().generate_state(num_envs)]
+        self._ready = np.zeros(num_envs, bool)  # has been reset at all
+        self._pov = np.zeros((num_envs, *self.size, 3), np.uint8)
+
+    def _asked(
+        self, seed: int | list[int | None] | None, options: dict[str, Any] | None
+    ) -> tuple[NDArray[np.bool_], list[int | None]]:
+        """Which worlds a reset is for, (N,), and the seed of each: of s world i gets s + i; None goes on drawing."""
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != bool:
+            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
+        return mask, [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+
+    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        actions, count = np.asarray(actions), len(self.spec_task.all_actions)
+        if not self._ready.all():
+            raise gym.error.ResetNeeded("call reset() before step()")
+        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= count:
+            raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {count - 1}")
+        return actions
+
+    def _observe(self) -> Observation:
+        counts = self.worlds.inventory[:, self.worlds.rules.item_numbers]
+        observation: Observation = {
+            "pov": self._pov,
+            "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
+        }
+        if self.spec_task.compass:
+            observation["compass"] = self.worlds.compass()
+        return observation
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """The pictures of all worlds as last seen."""
+        return tuple(self._pov) if self.render_mode else None
+
+
+def _spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.spaces.Discrete]:
+    """Observation and action space of one world."""
+    parts: dict[str, gym.Space[Any]] = {
+        "pov": gym.spaces.Box(0, 255, (*size, 3), np.uint8),
+        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.items}),
+    }
+    if spec.compass:
+        parts["compass"] = gym.spaces.Box(-180, 180, (), np.float32)
+    return gym.spaces.Dict(parts), gym.spaces.Discrete(len(spec.all_actions))
