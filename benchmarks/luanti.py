@@ -444,10 +444,10 @@ def all_faults(share: float) -> dict[str, Any]:
 
 def skills(_: float) -> Summary:
     """What was learned in the embedded world, and what is learned here; an engine takes both cores, so one command at a time."""
+    summary: Summary = {}
     for cell in run_all(cells("luanti", 1), episodes=500, side_by_side=1):
         print(cell.name, flush=True)
-    summary: Summary = {}
-    add(summary, "luanti", 1)
+        add(summary, cell)
     return summary
 
 

@@ -122,19 +122,18 @@ def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(CORES, get_context("spawn"))
 
 
-def add(summary: Summary, name: str, seed: int) -> None:
-    """Add a seed's results to the summary; what a command reports of several heads or tasks becomes an arm each."""
-    for cell in cells(name, seed):
-        result = cell.result
-        assert result is not None
-        parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
-        for arm, part in parts.items():
-            entry = summary.setdefault(cell.experiment, {}).setdefault(arm, {"per_seed": {}, "runs": {}})
-            entry |= {"command": f"h-dqn {cell.command}", "revision": result["revision"]}
-            entry["per_seed"][str(seed)] = part["success_rate"]
-            entry["runs"][str(seed)] = {key: value for key, value in part.items() if key not in NOT_KEPT}
-            mean, half = mean_ci(list(entry["per_seed"].values()))
-            entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
+def add(summary: Summary, cell: Cell) -> None:
+    """Add the result of a cell that was run; what a command reports of several heads or tasks becomes an arm each."""
+    result = cell.result
+    assert result is not None
+    parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
+    for arm, part in parts.items():
+        entry = summary.setdefault(cell.experiment, {}).setdefault(arm, {"per_seed": {}, "runs": {}})
+        entry |= {"command": f"h-dqn {cell.command}", "revision": result["revision"]}
+        entry["per_seed"][str(cell.seed)] = part["success_rate"]
+        entry["runs"][str(cell.seed)] = {key: value for key, value in part.items() if key not in NOT_KEPT}
+        mean, half = mean_ci(list(entry["per_seed"].values()))
+        entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
 
 
 def main() -> None:
@@ -144,14 +143,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="begin with this seed, and keep the results of those before it")
     parser.add_argument("--episodes", type=int, default=1000, help="unseen episodes of each evaluation")
     arguments = parser.parse_args()
-    left = {seed: cells(arguments.name, seed) for seed in range(arguments.first, arguments.seeds + 1)}
     path = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
     summary: Summary = json.loads(path.read_text()) if arguments.first > 1 else {}
-    for cell in run_all([cell for seed in left.values() for cell in seed], arguments.episodes):
-        left[cell.seed].remove(cell)
-        if not left[cell.seed]:
-            add(summary, arguments.name, cell.seed)
-            write_text(path, json.dumps(summary, indent=1) + "\n")
+    todo = [cell for seed in range(arguments.first, arguments.seeds + 1) for cell in cells(arguments.name, seed)]
+    for cell in run_all(todo, arguments.episodes):
+        add(summary, cell)
+        write_text(path, json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -111,12 +111,14 @@ def cuda() -> str:
 
 # What Tessler et al. 2017 report, as it is remembered, in their own rooms: success of the skills alone and after distillation
 # (tau 0.1), and of the controllers.
-PAPER: dict[str, Any] = {
+PAPER_SKILLS = {
     "navigation1": ("about 95 %", "about 82 %"),
     "navigation2": ("about 95 %", "about 82 %"),
     "pickup": ("about 100 %", "about 100 %"),
     "break": ("about 100 %", "about 79 %"),
     "placement": ("about 100 %", "about 79 %"),
+}
+PAPER_CONTROLLERS = {
     "two_rooms": {"h-drln": "about 76 %", "flat-dqn": "about 50 %", "zero-shot": "between the two"},
     "three_rooms": {
         "array": "about 85 %, Double 91 %",
@@ -138,9 +140,8 @@ def percent(entry: dict[str, Any]) -> str:
 def skills() -> str:
     found = figures("paper")
     lines = ["| skill | alone | paper | distilled | paper |", "|---|---|---|---|---|"]
-    for name, entry in found["skills"].items():
-        head = found["distilled"].get(name)
-        alone, distilled = PAPER[name]
+    for name, (alone, distilled) in PAPER_SKILLS.items():
+        head, entry = found["distilled"].get(name), found["skills"][name]
         lines.append(f"| {name} | {percent(entry)} | {alone} | {percent(head) if head else ''} | {distilled if head else ''} |")
     return "\n".join(lines)
 
@@ -164,13 +165,12 @@ def controllers() -> str:
         for arm, label in labels.items():
             if arm in arms:
                 steps = next(iter(arms[arm]["runs"].values())).get("env_steps", 0) if arm != "zero-shot" else 0
-                lines.append(f"| {task} | {label} | {percent(arms[arm])} | {PAPER[task].get(arm, '')} | {steps:,} |")
+                lines.append(f"| {task} | {label} | {percent(arms[arm])} | {PAPER_CONTROLLERS[task].get(arm, '')} | {steps:,} |")
     return "\n".join(lines)
 
 
 def ablations() -> str:
-    found = figures("ablations").get("three_rooms", {})
-    arms = {"everything": figures("paper")["three_rooms"]["array"], **found}
+    arms = figures("ablations").get("three_rooms", {})
     labels = {
         "everything": "everything that is on by default",
         "gamma-once-a-decision": "the discount once a decision instead of once a step",

@@ -35,7 +35,7 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
     assert None not in Oracle(envs.worlds).play(envs, seed=5)
 
 
-@pytest.mark.parametrize("name", ["paper", "ablations", "distillation", "workshop", "luanti"])
+@pytest.mark.parametrize("name", ["paper", "ablations", "distillation", "switches", "workshop", "luanti"])
 def test_experiments_wait_for_others_of_their_file(name: str) -> None:
     cells = reproduce.cells(name, 1)
     assert len(cells) > 1
