@@ -5,6 +5,8 @@ Each is a shipped task with one thing changed, drawn from a seed of its own:
     size      two or three rows and columns more than the largest room of the task
     layout    turned and mirrored, and a corner of the room walled off
     texture   walls, floor and ceiling of materials that no shipped task has
+
+And the skills' tasks without what differs from episode to episode in size, textures and tint: benchmarks/rooms/alike/TASK.toml.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 
 ROOMS = Path(__file__).parent / "rooms"
+SKILLS = ("navigation1", "navigation2", "pickup", "break", "placement")
 PATTERNS = ("noise", "bricks", "planks", "stripes", "rings")
 Rows = list[str]
 
@@ -63,6 +66,10 @@ def texture(text: str, rng: np.random.Generator) -> str:
     return re.sub(r"textures = .*\n", wear, text) + new
 
 
+def alike(text: str) -> str:
+    return re.sub(r"\n\[vary\].*", "", text, flags=re.DOTALL)
+
+
 def turned(rows: Rows) -> Rows:
     return ["".join(column) for column in zip(*rows, strict=True)]
 
@@ -94,6 +101,9 @@ def main() -> None:
                     break
             else:
                 raise SystemExit(f"{path}: no solvable draw")
+    (ROOMS / "alike").mkdir(exist_ok=True)
+    for name in SKILLS:
+        (ROOMS / "alike" / f"{name}.toml").write_text(alike((TASKS / f"{name}.toml").read_text()))
 
 
 if __name__ == "__main__":

@@ -192,6 +192,22 @@ def ablations() -> str:
     return "\n".join(lines)
 
 
+def costs() -> str:
+    """What variation and the switches cost in environment steps to 95 %."""
+    lines = [
+        "| task | as it is | with `--eliminate` | with `--tune-discount` | rooms all alike | and success of that skill in the task |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task, arms in figures("costs").items():
+        shown = []
+        for arm in ("as-it-is", "eliminate", "tune-discount", "alike"):
+            runs = arms[arm]["runs"].values() if arm in arms else []
+            shown.append(soonest([run["env_steps_to_95"] for run in runs]) if runs else "")
+        there = percent(arms["alike-there"]) if "alike-there" in arms else ""
+        lines.append(f"| {task} | {' | '.join(shown)} | {there} |")
+    return "\n".join(lines)
+
+
 def soonest(steps: list[int | None]) -> str:
     """Mean and interval of the seeds that got there, and how many did."""
     there = [float(each) for each in steps if each is not None]
@@ -398,6 +414,7 @@ TABLES = {
     "skills": skills,
     "controllers": controllers,
     "ablations": ablations,
+    "costs": costs,
     "rooms": rooms,
     "elimination": elimination,
     "workshop": workshop,

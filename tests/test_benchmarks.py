@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import eliminated, gridworld, reproduce
+from benchmarks import eliminated, gridworld, reproduce, rooms
 from benchmarks.tables import iqm_ci
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
@@ -35,7 +35,14 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
     assert None not in Oracle(envs.worlds).play(envs, seed=5)
 
 
-@pytest.mark.parametrize("name", ["paper", "ablations", "distillation", "switches", "workshop", "luanti"])
+@pytest.mark.parametrize("name", rooms.SKILLS)
+def test_rooms_that_are_alike_are_those_of_the_task_otherwise(name: str) -> None:
+    task, alike = load_task(name), load_task(ROOT / "benchmarks" / "rooms" / "alike" / f"{name}.toml")
+    assert (alike.rows, alike.goal, alike.actions, alike.step_limit) == (task.rows, task.goal, task.actions, task.step_limit)
+    assert task.tint > 0 == alike.tint
+
+
+@pytest.mark.parametrize("name", ["paper", "ablations", "costs", "distillation", "workshop", "luanti"])
 def test_experiments_wait_for_others_of_their_file(name: str) -> None:
     cells = reproduce.cells(name, 1)
     assert len(cells) > 1
