@@ -195,7 +195,7 @@ def ablations() -> str:
 def costs() -> str:
     """What variation and the switches cost in environment steps to 95 %."""
     lines = [
-        "| task | as it is | with `--eliminate` | with `--tune-discount` | rooms all alike | and success of that skill in the task |",
+        "| task | as it is | with `--eliminate` | with `--tune-discount` | rooms all alike | success of these in the task |",
         "|---|---|---|---|---|---|",
     ]
     for task, arms in figures("costs").items():
