@@ -15,15 +15,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.minerl.drawing import draw
 from envs.minerl.folders import PREFIX
 from envs.minerl.instance import Instance, Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
+from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.checkpoint import write_text
 from tests.minerl_standin import FAULTS, StandIn
@@ -241,22 +245,10 @@ def cost(episodes: int = 100) -> dict[str, Any]:
             cpu += time.process_time() + used(worker.pid) - cpu_began
             steps, ticks, over = steps + 1, ticks + int(info["ticks"][0]), bool(terminated[0] | truncated[0])
     env.close()
-    # The client alone: the same number of ticks in a process that does nothing else.
-    code = (
-        "import sys, time, numpy as np\nfrom envs.minerl.client import Client\nfrom envs.minerl.drawing import draw\n"
-        "from envs.task import load_task\nspec = load_task'navigation1'\n"
-        "client = Client('127.0.0.1', int(sys.argv[1]), 20, 20)\n"
-        "hands = client.reset(draw(spec, spec.sample(np.random.default_rng(0)), (84, 84)))\n"
-        "env, action = client._env, client._env.action_space.no_op()\n"
-        "[env.step(action) for _ in range(100)]\nbegan = time.process_time()\n"
-        "[env.step(action) for _ in range(3000)]\nprint((time.process_time() - began) / 3000)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, place.rpartition(":")[2]], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
-    )
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        tick_ms = 1e3 * process.submit(client_tick, int(place.rpartition(":")[2])).result()
     stand.terminate()
     stand.wait()
-    tick_ms = 1e3 * float(done.stdout.split()[-1])
     step_ms, ticks_per_step = 1e3 * cpu / steps, ticks / steps
     return {
         "step_ms": round(step_ms, 3),
@@ -266,6 +258,22 @@ def cost(episodes: int = 100) -> dict[str, Any]:
         "beyond_client_ms": round(step_ms - ticks_per_step * tick_ms, 3),
         "steps": steps,
     }
+
+
+def client_tick(port: int, ticks: int = 3000) -> float:
+    """Seconds of processor time that a tick takes of the client alone, in a process that does nothing else."""
+    from envs.minerl.client import Client  # which imports minerl: in that process alone
+
+    spec = load_task("navigation1")
+    client = Client("127.0.0.1", port, 20, 20)
+    client.reset(draw(spec, spec.sample(np.random.default_rng(0)), (84, 84)))
+    env, action = client._env, client._env.action_space.no_op()
+    for _ in range(100):
+        env.step(action)
+    began = time.process_time()
+    for _ in range(ticks):
+        env.step(action)
+    return (time.process_time() - began) / ticks
 
 
 def used(pid: int) -> float:
