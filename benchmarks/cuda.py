@@ -14,37 +14,24 @@ import torch
 
 from benchmarks.tables import ROOT
 from h_dqn.checkpoint import write_text
+from h_dqn.cli.bench_train import speeds
 from h_dqn.cli.worlds import shape_of, task_worlds
 from h_dqn.config import Config
-from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
-from h_dqn.train import Trainer
 
 FAST = PRESETS["fast"]
 PLANS = {
     "preset fast": FAST,
     "preset fast, minibatches of 512": replace(FAST, batch_size=512),
     "preset fast, Nature network": replace(FAST, network="nature"),
-    "preset paper": replace(PRESETS["paper"], learn_start=320),
+    "preset paper": replace(PRESETS["paper"], learn_start=1),
 }
-WARM_UP = {"rollout": 5_000, "replay": 400}  # environment steps before the first that is timed
-SECONDS = 15.0  # of each device
 
 
 def steps_per_second(config: Config) -> dict[str, float]:
     """Environment steps a second on each device."""
     worlds = task_worlds("navigation1", "voxel", shape_of(config))
-    speeds = {}
-    for device in ("cpu", "cuda"):
-        trainer = Trainer(worlds, primitives(worlds.actions), replace(config, device=device, evaluate_every=10**9), seed=1)
-        rounds = trainer.run()
-        while trainer.env_steps < WARM_UP[config.learner]:
-            next(rounds)
-        before, trainer.seconds = trainer.env_steps, 0.0
-        while trainer.seconds < SECONDS:
-            next(rounds)
-        speeds[device] = (trainer.env_steps - before) / trainer.seconds
-    return speeds
+    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=1)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ PEER_SETTINGS: dict[str, Any] = {
     "exploration_final_eps": 0.05,
 }
 PEER_WORLDS, PEER_STEPS = 8, 500_000
-ROUNDS = 200  # of learning, in which the cost of the switches is measured: about as long as a skill is trained
+ROUNDS = 200  # of learning, in which speed is measured: about as long as a skill is trained
 SWITCHES: dict[str, dict[str, Any]] = {
     "neither": {},
     "eliminate": {"eliminate": True},
@@ -62,21 +62,24 @@ def compare(seed: int, limit_s: float) -> dict[str, Any]:
         "peer_settings": {**PEER_SETTINGS, "worlds": PEER_WORLDS},
         "ratio": None if ours[0] is None else seconds / ours[0],
         "ratio_is_a_lower_bound": not reached,
-        "env_steps_per_second": speeds(worlds, config, seed),
+        "env_steps_per_second": speeds(worlds, {name: replace(config, **on) for name, on in SWITCHES.items()}, seed),
     }
 
 
-def speeds(worlds: TaskWorlds, config: Config, seed: int) -> dict[str, float]:
-    """Environment steps a second with elimination, a self-tuning discount, both and neither, round by round in turn."""
-    runs = {
-        name: Trainer(worlds, primitives(worlds.actions), replace(config, evaluate_every=10**9, **switches), seed)
-        for name, switches in SWITCHES.items()
+def speeds(worlds: TaskWorlds, configs: dict[str, Config], seed: int) -> dict[str, float]:
+    """Environment steps a second of learning with each of these settings, round by round in turn; a first round is not timed."""
+    trainers = {
+        name: Trainer(worlds, primitives(worlds.actions), replace(config, evaluate_every=10**9), seed)
+        for name, config in configs.items()
     }
-    rounds = {name: trainer.run() for name, trainer in runs.items()}
+    rounds = [trainer.run() for trainer in trainers.values()]
+    for each in rounds:
+        next(each)
+    before = {name: (trainer.env_steps, trainer.seconds) for name, trainer in trainers.items()}
     for _ in range(ROUNDS):
-        for each in rounds.values():
+        for each in rounds:
             next(each)
-    return {name: trainer.env_steps / trainer.seconds for name, trainer in runs.items()}
+    return {name: (trainers[name].env_steps - steps) / (trainers[name].seconds - began) for name, (steps, began) in before.items()}
 
 
 def _ours(worlds: TaskWorlds, config: Config, seed: int) -> tuple[float | None, int | None]:
