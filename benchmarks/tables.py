@@ -128,8 +128,10 @@ PAPER_CONTROLLERS = {
 }
 
 
-def percent(entry: dict[str, Any]) -> str:
-    """Mean with its interval over seeds, and the worst seed."""
+def percent(entry: dict[str, Any] | None) -> str:
+    """Mean with its interval over seeds, and the worst seed; nothing where it was not measured."""
+    if entry is None:
+        return ""
     rates = list(entry["per_seed"].values())
     if len(rates) == 1:
         return f"{rates[0]:.1%} (one seed)"
@@ -141,8 +143,8 @@ def skills() -> str:
     found = figures("paper")
     lines = ["| skill | alone | paper | distilled | paper |", "|---|---|---|---|---|"]
     for name, (alone, distilled) in PAPER_SKILLS.items():
-        head, entry = found["distilled"].get(name), found["skills"][name]
-        lines.append(f"| {name} | {percent(entry)} | {alone} | {percent(head) if head else ''} | {distilled if head else ''} |")
+        head, entry = (found.get(kind, {}).get(name) for kind in ("distilled", "skills"))
+        lines.append(f"| {name} | {percent(entry)} | {alone} | {percent(head)} | {distilled if head else ''} |")
     return "\n".join(lines)
 
 
@@ -161,7 +163,7 @@ def controllers() -> str:
         "flat-double": "no skills, Double-DQN targets",
     }
     for task in ("two_rooms", "three_rooms"):
-        arms = {**found[task], **more.get(task, {})}
+        arms = {**found.get(task, {}), **more.get(task, {})}
         for arm, label in labels.items():
             if arm in arms:
                 steps = next(iter(arms[arm]["runs"].values())).get("env_steps", 0) if arm != "zero-shot" else 0
@@ -203,8 +205,7 @@ def costs() -> str:
         for arm in ("as-it-is", "eliminate", "tune-discount", "alike"):
             runs = arms[arm]["runs"].values() if arm in arms else []
             shown.append(soonest([run["env_steps_to_95"] for run in runs]) if runs else "")
-        there = percent(arms["alike-there"]) if "alike-there" in arms else ""
-        lines.append(f"| {task} | {' | '.join(shown)} | {there} |")
+        lines.append(f"| {task} | {' | '.join(shown)} | {percent(arms.get('alike-there'))} |")
     return "\n".join(lines)
 
 
@@ -218,7 +219,7 @@ def soonest(steps: list[int | None]) -> str:
 
 
 def rooms() -> str:
-    found = figures("paper")["rooms"]
+    found = figures("paper").get("rooms", {})
     lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
     for task in dict.fromkeys(name.rpartition("-")[0] for name in found):
         lines.append(
@@ -359,6 +360,8 @@ def workshop() -> str:
         "|---|---|---|---|---|",
     ]
     for arm, label in (("with", "with elimination"), ("without", "without")):
+        if arm not in arms:
+            continue
         runs = list(arms[arm]["runs"].values())
         there = [run["env_steps_to_95"] for run in runs if run["env_steps_to_95"]]
         success = "{:.1%} ({:.1%} to {:.1%})".format(*iqm_ci([run["success_rate"] for run in runs]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import eliminated, gridworld, reproduce, rooms
+from benchmarks import eliminated, gridworld, reproduce, rooms, tables
 from benchmarks.tables import iqm_ci
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
@@ -86,6 +86,21 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     for cell in reproduce.cells("tiny", 1):
         cell.run(4)
         assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
+
+
+def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of results is written after each command, so it may lack all the others."""
+    begun = {
+        "paper": {"skills": {"break": {"per_seed": {"1": 0.75}}}},
+        "workshop": {"workshop": {"with": {"runs": {"1": {"success_rate": 0.75, "env_steps_to_95": None, "env_steps": 8}}}}},
+        "eliminated": {"1": {"effective": 4, "effective_eliminated": 0, "futile": 4, "futile_eliminated": 2}},
+    }
+    monkeypatch.setattr(tables, "figures", lambda name: begun.get(name, {}))
+    assert "| break | 75.0% (one seed) |" in tables.skills()
+    assert "| pickup |  |" in tables.skills()
+    for table in (tables.controllers, tables.ablations, tables.costs, tables.rooms):
+        assert table().startswith("|")
+    assert "| with elimination | 75.0% (75.0% to 75.0%) | 75.0% | more than 8 (8 to 8) | 0 of 1 |" in tables.workshop()
 
 
 def test_the_middle_of_the_seeds() -> None:
