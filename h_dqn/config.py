@@ -26,7 +26,16 @@ _FROM_ZERO = {
     "success_memory",
     "temperature",
 }
-_SHARES = {"success_memory", "discount", "reference_discount", "epsilon_start", "epsilon_end", "final_learning_rate", "trace"}
+_SHARES = {
+    "until",
+    "success_memory",
+    "discount",
+    "reference_discount",
+    "epsilon_start",
+    "epsilon_end",
+    "final_learning_rate",
+    "trace",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,8 @@ class Config:
 
     env_steps: int = 700_000
     """length of the run, in environment steps over all worlds together"""
+    until: float = 0.0
+    """success in validation at which the run ends sooner; of a sequence, in its last phase (0: never)"""
     worlds: int = 128
     """worlds that run at once"""
     size: int = 64

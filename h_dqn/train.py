@@ -87,6 +87,13 @@ class Trainer:
         self.replay.begin_episode(~self.rollout.away, self.rollout.obs)
         self.tally.begin()
 
+    @property
+    def done(self) -> bool:
+        """Whether this is the end of the run."""
+        c = self.config
+        good = self._begun == len(self._phases) and self.best is not None and 0 < c.until <= self.best[0]
+        return good or self.env_steps >= c.env_steps
+
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.
 
@@ -94,7 +101,7 @@ class Trainer:
         trainer that got this one's ``state_dict`` goes on exactly where it stopped.
         """
         c = self.config
-        while self.env_steps < c.env_steps:
+        while not self.done:
             if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
                 self._enter()
             began, before = time.perf_counter(), self.env_steps
@@ -102,7 +109,7 @@ class Trainer:
                 self._step()
             row = self.agent.learn(self.replay, min(1.0, self.env_steps / c.env_steps))
             due = self.env_steps // c.evaluate_every > before // c.evaluate_every
-            if self.env_steps >= c.env_steps or (due and self.tally.success > 0.85):
+            if self.env_steps >= c.env_steps or (due and self.tally.success > (c.until or 0.95) - 0.1):
                 row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
             counters = {"env_steps": self.env_steps, "decisions": self.agent.decisions, "seconds": self.seconds}

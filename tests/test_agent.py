@@ -262,6 +262,19 @@ def test_epsilon_falls_linearly_and_rises_while_nothing_succeeds() -> None:
     assert decide(250, success=0.0) == pytest.approx(0.1)
 
 
+def test_a_run_ends_when_it_is_good_enough() -> None:
+    config = replace(TINY, evaluate_every=1000, env_steps=100_000)
+    trainer = learned(replace(config, until=0.95))
+    assert trainer.reached_95
+    assert trainer.env_steps == trainer.reached_95[0] < 20_000
+    assert trainer.best
+    assert trainer.best[0] >= 0.95
+    with_another = Trainer(lambda n: Corridor(n), options(), replace(config, until=0.95), 1, [(30_000, lambda n: Corridor(n))])
+    for _ in with_another.run():
+        pass
+    assert 30_000 < with_another.env_steps < 50_000, "the first phase is played to its end"
+
+
 def test_deliberation_costs_as_much_as_success_is_known() -> None:
     agent = agent_with([0.0, 0.0, 0.0], replace(TINY, deliberation=0.5, reward_scale=0.1, discount=0.9, gap=0.0))
     batch = batch_of(rewards=np.array([[-1.0, -1.0]], np.float32), length=np.array([2]), terminated=np.array([True]))
