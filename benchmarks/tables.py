@@ -189,8 +189,7 @@ def ablations() -> str:
     lines = ["| three_rooms, array of skills | success | environment steps to 95 % |", "|---|---|---|"]
     for arm, label in labels.items():
         if arm in arms:
-            steps = [run["env_steps_to_95"] for run in arms[arm]["runs"].values()]
-            lines.append(f"| {label} | {percent(arms[arm])} | {soonest(steps)} |")
+            lines.append(f"| {label} | {percent(arms[arm])} | {steps_to_95(arms[arm])} |")
     return "\n".join(lines)
 
 
@@ -203,19 +202,20 @@ def costs() -> str:
     for task, arms in figures("costs").items():
         shown = []
         for arm in ("as-it-is", "eliminate", "tune-discount", "alike"):
-            runs = arms[arm]["runs"].values() if arm in arms else []
-            shown.append(soonest([run["env_steps_to_95"] for run in runs]) if runs else "")
+            shown.append(steps_to_95(arms[arm]) if arm in arms else "")
         lines.append(f"| {task} | {' | '.join(shown)} | {percent(arms.get('alike-there'))} |")
     return "\n".join(lines)
 
 
-def soonest(steps: list[int | None]) -> str:
-    """Mean and interval of the seeds that got there, and how many did."""
-    there = [float(each) for each in steps if each is not None]
+def steps_to_95(arm: dict[str, Any]) -> str:
+    """Interquartile mean and interval; seeds that never got there count as if they had at their end: a lower bound."""
+    runs = list(arm["runs"].values())
+    there = sum(run["env_steps_to_95"] is not None for run in runs)
     if not there:
-        return "never"
-    mean, half = mean_ci(there)
-    return f"{mean:,.0f}" + (f" ± {half:,.0f}" if len(there) > 1 else "") + f" ({len(there)} of {len(steps)} seeds)"
+        return f"never in {runs[0]['env_steps']:,}, {len(runs)} seed{'s' * (len(runs) > 1)}"
+    middle, low, high = iqm_ci([float(run["env_steps_to_95"] or run["env_steps"]) for run in runs])
+    interval = f" ({low:,.0f} to {high:,.0f})" if len(runs) > 1 else ""
+    return ("" if there == len(runs) else "more than ") + f"{middle:,.0f}{interval}, {there} of {len(runs)} seed{'s' * (len(runs) > 1)}"
 
 
 def rooms() -> str:
@@ -356,26 +356,21 @@ def workshop() -> str:
     """Many actions in the voxel world."""
     arms = figures("workshop")["workshop"]
     lines = [
-        "| workshop, 253 actions | success | worst seed | environment steps to 95 % | seeds that got there |",
-        "|---|---|---|---|---|",
+        "| workshop, 253 actions | success | worst seed | environment steps to 95 % |",
+        "|---|---|---|---|",
     ]
     for arm, label in (("with", "with elimination"), ("without", "without")):
         if arm not in arms:
             continue
         runs = list(arms[arm]["runs"].values())
-        there = [run["env_steps_to_95"] for run in runs if run["env_steps_to_95"]]
         success = "{:.1%} ({:.1%} to {:.1%})".format(*iqm_ci([run["success_rate"] for run in runs]))
-        # Those that never got there count as if they had at their end: a lower bound.
-        steps = iqm_ci([float(run["env_steps_to_95"] or run["env_steps"]) for run in runs])
-        more = "" if len(there) == len(runs) else "more than "
-        shown = more + "{:,.0f} ({:,.0f} to {:,.0f})".format(*steps)
         worst = min(run["success_rate"] for run in runs)
-        lines.append(f"| {label} | {success} | {worst:.1%} | {shown} | {len(there)} of {len(runs)} |")
+        lines.append(f"| {label} | {success} | {worst:.1%} | {steps_to_95(arms[arm])} |")
     found: list[dict[str, int]] = list(figures("eliminated").values())
     for name, label in (("effective", "would do something"), ("futile", "would do nothing")):
         gone, of = (sum(seed[key] for seed in found) for key in (f"{name}_eliminated", name))
         most = max(seed[f"{name}_eliminated"] / seed[name] for seed in found)
-        lines.append(f"| eliminated, of what {label} | {gone / of:.2%} | {most:.2%} | | {gone:,} of {of:,} pairs |")
+        lines.append(f"| eliminated, of what {label} | {gone / of:.2%} | {most:.2%} | {gone:,} of {of:,} pairs |")
     return "\n".join(lines)
 
 
