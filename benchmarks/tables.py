@@ -210,12 +210,14 @@ def costs() -> str:
 def steps_to_95(arm: dict[str, Any]) -> str:
     """Interquartile mean and interval; seeds that never got there count as if they had at their end: a lower bound."""
     runs = list(arm["runs"].values())
-    there = sum(run["env_steps_to_95"] is not None for run in runs)
-    if not there:
-        return f"never in {runs[0]['env_steps']:,}, {len(runs)} seed{'s' * (len(runs) > 1)}"
+    never = sum(run["env_steps_to_95"] is None for run in runs)
+    if never == len(runs):
+        return f"never in {runs[0]['env_steps']:,}"
     middle, low, high = iqm_ci([float(run["env_steps_to_95"] or run["env_steps"]) for run in runs])
-    interval = f" ({low:,.0f} to {high:,.0f})" if len(runs) > 1 else ""
-    return ("" if there == len(runs) else "more than ") + f"{middle:,.0f}{interval}, {there} of {len(runs)} seed{'s' * (len(runs) > 1)}"
+    if len(runs) == 1:
+        return f"{middle:,.0f} (one seed)"
+    interval = f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+    return f"more than {interval}; {never} of {len(runs)} seeds never" if never else interval
 
 
 def rooms() -> str:

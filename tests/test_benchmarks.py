@@ -100,7 +100,17 @@ def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| pickup |  |" in tables.skills()
     for table in (tables.controllers, tables.ablations, tables.costs, tables.rooms):
         assert table().startswith("|")
-    assert "| with elimination | 75.0% (75.0% to 75.0%) | 75.0% | more than 8 (8 to 8) | 0 of 1 |" in tables.workshop()
+    assert "| with elimination | 75.0% (75.0% to 75.0%) | 75.0% | never in 8 |" in tables.workshop()
+
+
+def test_steps_of_seeds_that_never_got_there_count_to_their_end() -> None:
+    def arm(*reached: int | None) -> dict[str, dict[int, dict[str, int | None]]]:
+        return {"runs": {seed: {"env_steps_to_95": steps, "env_steps": 800} for seed, steps in enumerate(reached)}}
+
+    assert tables.steps_to_95(arm(None, None)) == "never in 800"
+    assert tables.steps_to_95(arm(400)) == "400 (one seed)"
+    assert tables.steps_to_95(arm(400, 400)) == "400 (400 to 400)"
+    assert tables.steps_to_95(arm(400, None)) == "more than 600 (400 to 800); 1 of 2 seeds never"
 
 
 def test_the_middle_of_the_seeds() -> None:
