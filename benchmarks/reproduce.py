@@ -2,8 +2,8 @@
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
 with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped (what was run by another command is run again), and one file may use the skills of
-another. Nothing else should run meanwhile.
+that the same command goes on where it stopped (what was run by another command, or before what it comes after, is run again), and
+one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -28,7 +29,7 @@ from h_dqn.checkpoint import write_text
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-NOT_KEPT = ("run", "heads", "tasks", "command", "revision")  # of a result: kept elsewhere in the summary, or a folder's path
+NOT_KEPT = ("run", "heads", "tasks", "command", "revision", "when")  # of a result: kept elsewhere in the summary, or no result
 Summary = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -53,18 +54,24 @@ class Cell:
         return RUNS / f"s{self.seed}" / self.name
 
     @property
+    def reported(self) -> dict[str, Any]:
+        """What a command of this name reported last; empty if none was run."""
+        path = self.folder / "reported.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    @property
     def result(self) -> dict[str, Any] | None:
         """What the command reported; None if it has not been run, or was another command then."""
-        path = self.folder / "reported.json"
-        reported = json.loads(path.read_text()) if path.exists() else {}
+        reported = self.reported
         return reported if reported.get("command") == self.command else None
 
     def waits_for(self, other: Cell) -> bool:
         return self.seed == other.seed and not {other.experiment, other.name}.isdisjoint(self.after)
 
-    def run(self, episodes: int) -> None:
-        """Run the command, on one core, unless it was run before. Raises if it fails."""
-        if self.result is not None:
+    def run(self, episodes: int, after: Iterable[Cell] = ()) -> None:
+        """Run the command, on one core, unless it was run since those that it comes after. Raises if it fails."""
+        when = self.reported.get("when", 0)
+        if self.result is not None and all(other.reported.get("when", 0) <= when for other in after):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         line = f"{self.command} --seed {self.seed}".replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
@@ -81,8 +88,8 @@ class Cell:
         if done.returncode:
             raise SystemExit(f"failed: h-dqn {line}\n{done.stderr[-2000:]}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        reported = {**json.loads(done.stdout.splitlines()[-1]), "command": self.command, "revision": revision()}
-        write_text(self.folder / "reported.json", json.dumps(reported) + "\n")
+        known = {"command": self.command, "revision": revision(), "when": time.time()}
+        write_text(self.folder / "reported.json", json.dumps({**json.loads(done.stdout.splitlines()[-1]), **known}) + "\n")
 
 
 def revision() -> str:
@@ -104,13 +111,13 @@ def cells(file: str, seed: int) -> list[Cell]:
 
 def run_all(waiting: list[Cell], episodes: int, side_by_side: int = CORES) -> Iterator[Cell]:
     """Run commands, so many side by side, the first that may begin first; yields each when it is done."""
-    waiting, running = list(waiting), dict[Future[None], Cell]()
+    everything, waiting, running = waiting, list(waiting), dict[Future[None], Cell]()
     with ThreadPoolExecutor(side_by_side) as pool:
         while waiting or running:
             for cell in list(waiting):
                 if len(running) < side_by_side and not any(map(cell.waits_for, [*waiting, *running.values()])):
                     waiting.remove(cell)
-                    running[pool.submit(cell.run, episodes)] = cell
+                    running[pool.submit(cell.run, episodes, filter(cell.waits_for, everything))] = cell
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)

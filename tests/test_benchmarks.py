@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,12 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     for cell in reproduce.cells("tiny", 1):
         cell.run(4)
         assert replace(cell, command=f"{cell.command} --stack 3").result is None  # another command is another experiment
+    skills = next(cell for cell in reproduce.cells("tiny", 1) if cell.experiment == "skills")
+    (skills.folder / "reported.json").write_text(json.dumps({**skills.reported, "when": time.time()}))
+    for cell in reproduce.cells("tiny", 1):
+        if cell.waits_for(skills):
+            with pytest.raises(AssertionError, match="run again"):
+                cell.run(4, [skills])
 
 
 def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
