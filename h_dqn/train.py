@@ -21,6 +21,7 @@ from h_dqn.rollout import Rollout, Step
 from h_dqn.seeds import Split, episode_seeds
 
 MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
+WORTH_VALIDATING = 0.5  # share of the newest episodes that reached the goal, explorers among them
 
 
 class Trainer:
@@ -109,7 +110,7 @@ class Trainer:
                 self._step()
             row = self.agent.learn(self.replay, min(1.0, self.env_steps / c.env_steps))
             due = self.env_steps // c.evaluate_every > before // c.evaluate_every
-            if self.env_steps >= c.env_steps or (due and self.tally.success > (c.until or 0.95) - 0.1):
+            if self.env_steps >= c.env_steps or (due and self.tally.success > WORTH_VALIDATING):
                 row["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
             counters = {"env_steps": self.env_steps, "decisions": self.agent.decisions, "seconds": self.seconds}

@@ -17,7 +17,7 @@ from h_dqn.evaluate import evaluate
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
 from h_dqn.seeds import episode_seeds
-from h_dqn.train import Trainer
+from h_dqn.train import WORTH_VALIDATING, Trainer
 
 TASK, GOAL, EPISODES = "navigation1", 0.95, 500
 
@@ -101,7 +101,7 @@ def _peer(worlds: TaskWorlds, seed: int, limit_s: float) -> tuple[float, int] | 
         found: tuple[float, int] | None = None
 
         def _on_step(self) -> bool:
-            if self.n_calls % (5_000 // PEER_WORLDS) == 0 and len(recent) >= 100 and np.mean(recent[-100:]) > 0.85:
+            if self.n_calls % (5_000 // PEER_WORLDS) == 0 and len(recent) >= 100 and np.mean(recent[-100:]) > WORTH_VALIDATING:
                 envs = worlds(250)
 
                 def choose(obs: NDArray[np.uint8], available: Any, rows: Any) -> NDArray[np.int64]:
