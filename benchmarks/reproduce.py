@@ -148,11 +148,17 @@ def main() -> None:
     parser.add_argument("name", help="a file benchmarks/NAME.toml")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 to this")
     parser.add_argument("--first", type=int, default=1, help="begin with this seed, and keep the results of those before it")
+    parser.add_argument("--only", metavar="EXPERIMENT", help="of the file; the results of the others are kept")
     parser.add_argument("--episodes", type=int, default=1000, help="unseen episodes of each evaluation")
     arguments = parser.parse_args()
     path = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
-    summary: Summary = json.loads(path.read_text()) if arguments.first > 1 else {}
+    more = path.exists() and (arguments.first > 1 or arguments.only)
+    summary: Summary = json.loads(path.read_text()) if more else {}
     todo = [cell for seed in range(arguments.first, arguments.seeds + 1) for cell in cells(arguments.name, seed)]
+    if arguments.only:
+        todo = [cell for cell in todo if cell.experiment == arguments.only]
+        if not todo:
+            parser.error(f"--only {arguments.only}: no experiment of benchmarks/{arguments.name}.toml")
     for cell in run_all(todo, arguments.episodes):
         add(summary, cell)
         write_text(path, json.dumps(summary, indent=1) + "\n")

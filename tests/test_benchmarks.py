@@ -70,8 +70,7 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     for seed in ("1", "2"):  # the second run keeps what the first found
         monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--first", seed, "--seeds", seed, "--episodes", "4"])
         reproduce.main()
-    first = written.read_text()
-    summary = json.loads(first)
+    summary = json.loads(written.read_text())
     assert set(summary) == {"skills", "two_rooms", "rooms"}
     assert set(summary["rooms"]) == {"navigation1", "two_rooms"}
     arm = summary["two_rooms"]["h-drln"]
@@ -79,6 +78,12 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     assert set(arm["per_seed"]) == {"1", "2"}
     assert arm["mean"] == pytest.approx(sum(arm["per_seed"].values()) / 2)
     assert 0 <= arm["ci95"][0] <= arm["mean"] <= arm["ci95"][1] <= 1
+    monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--only", "two_rooms", "--seeds", "2", "--episodes", "4"])
+    reproduce.main()
+    assert json.loads(written.read_text()) == summary, "the others are kept"
+    monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--only", "three_rooms"])
+    with pytest.raises(SystemExit):
+        reproduce.main()
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("run again")
