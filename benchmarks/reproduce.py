@@ -70,8 +70,8 @@ class Cell:
 
     def run(self, episodes: int, after: Iterable[Cell] = ()) -> None:
         """Run the command, on one core, unless it was run since those that it comes after. Raises if it fails."""
-        when = self.reported.get("when", 0)
-        if self.result is not None and all(other.reported.get("when", 0) <= when for other in after):
+        result = self.result
+        if result is not None and all(other.reported.get("when", 0) <= result.get("when", 0) for other in after):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         line = f"{self.command} --seed {self.seed}".replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
@@ -109,15 +109,15 @@ def cells(file: str, seed: int) -> list[Cell]:
     return found
 
 
-def run_all(waiting: list[Cell], episodes: int, side_by_side: int = CORES) -> Iterator[Cell]:
+def run_all(todo: list[Cell], episodes: int, side_by_side: int = CORES) -> Iterator[Cell]:
     """Run commands, so many side by side, the first that may begin first; yields each when it is done."""
-    everything, waiting, running = waiting, list(waiting), dict[Future[None], Cell]()
+    waiting, running = list(todo), dict[Future[None], Cell]()
     with ThreadPoolExecutor(side_by_side) as pool:
         while waiting or running:
             for cell in list(waiting):
                 if len(running) < side_by_side and not any(map(cell.waits_for, [*waiting, *running.values()])):
                     waiting.remove(cell)
-                    running[pool.submit(cell.run, episodes, filter(cell.waits_for, everything))] = cell
+                    running[pool.submit(cell.run, episodes, filter(cell.waits_for, todo))] = cell
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 yield running.pop(future)

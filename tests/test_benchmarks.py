@@ -104,6 +104,7 @@ def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of results is written after each command, so it may lack all the others."""
     begun = {
         "paper": {"skills": {"break": {"per_seed": {"1": 0.75}}}},
+        "costs": {"three_rooms": {}},
         "workshop": {"workshop": {"with": {"runs": {"1": {"success_rate": 0.75, "env_steps_to_95": None, "env_steps": 8}}}}},
         "eliminated": {"1": {"effective": 4, "effective_eliminated": 0, "futile": 4, "futile_eliminated": 2}},
     }

@@ -187,7 +187,7 @@ class Run:
                 speed = (trainer.env_steps - first) / (now - began)
                 bar.update(line, completed=min(total, trainer.env_steps), speed=speed, success=trainer.tally.success)
                 pending += 1
-                if pending >= 5 or "validation_success" in row or trainer.env_steps >= total:
+                if pending >= 5 or "validation_success" in row:  # as the last one has
                     log.write({**row, **trainer.tally.row()})
                     pending = 0
                 if stop.is_set():
