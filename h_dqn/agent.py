@@ -179,7 +179,7 @@ class Agent:
         here = start[fresh]
         allowed = self._tensor(batch.allowed)[fresh] & (q_UO[here] > ELIMINATED)
         slope = tuning.judge(q_UO[here], s_PUO[:, here], option[fresh], allowed, return_D[fresh] - critic_U[here])
-        q_UO = q_UO + torch.einsum("p,puo->uo", tuning.move(self.network.head, slope), s_PUO)
+        q_UO = q_UO + torch.einsum("p,puo->uo", tuning.move(self.network.head, slope, self.success), s_PUO)
         target_D, slope_DP = tuning.dual(partial(self.lambda_targets, batch), q_UO, s_PUO)
         return tuning.row(), (target_D, slope_DP, return_D, fresh.float())
 

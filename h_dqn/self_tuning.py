@@ -23,7 +23,7 @@ from h_dqn.config import BOUNDS
 from h_dqn.meta_gradient import preference_loss
 
 TRACE = 0.9  # lambda of the returns that the outer loss judges by
-WARM_UP = 50  # rounds before a setting moves
+WARM_UP = 50  # rounds of successes alone, or twice as many where half of the episodes succeed, before a setting moves
 OFFSETS = (0.0, -1.0, 0.0, 1.0)  # of eta, by which worlds act in turn
 
 
@@ -58,7 +58,7 @@ class SelfTuning(nn.Module):
             nn.init.zeros_(weights)
         self.optimizer = torch.optim.Adam(layers, lr=learning_rate, eps=1e-5, fused=True)
         self.outer = torch.optim.Adam([self.eta], lr=rate)
-        self.rounds = 0
+        self.warmth = 0.0  # how much of the warm-up is over
 
     @property
     def outputs(self) -> int:
@@ -112,15 +112,18 @@ class SelfTuning(nn.Module):
         return torch.stack([jvp(loss, (q_BO,), (s_BO,))[1] for s_BO in s_PBO])
 
     @torch.no_grad()
-    def move(self, head: nn.Linear, slope_P: Tensor) -> Tensor:
+    def move(self, head: nn.Linear, slope_P: Tensor, success: float) -> Tensor:
         """One step of eta against ``slope_P``; returns how far it went, (P,).
+
+        ``success``, the share of the newest episodes that reached the goal, is what the warm-up goes on by: while none does, nothing
+        tells what a horizon is good for, and eta would only drift.
 
         ``head``, whose outputs are the Q-values, goes with it to first order: values differ much in size from discount to
         discount, and a head that had to learn the difference would lag behind.
         """
-        self.rounds += 1
+        self.warmth += success
         before = self.eta.clone()
-        if self.rounds > WARM_UP:
+        if self.warmth > WARM_UP:
             self.eta.grad = slope_P
             self.outer.step()
             self.eta.copy_(torch.minimum(torch.maximum(self.eta, self.low), self.high))
@@ -163,11 +166,11 @@ class SelfTuning(nn.Module):
     def state(self) -> dict[str, Any]:
         """What is to be kept to go on exactly."""
         optimizers = [self.optimizer.state_dict(), self.outer.state_dict()]
-        return {"module": self.state_dict(), "optimizers": optimizers, "rounds": self.rounds}
+        return {"module": self.state_dict(), "optimizers": optimizers, "warmth": self.warmth}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
         self.load_state_dict(state["module"])
         for optimizer, saved in zip((self.optimizer, self.outer), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.rounds = state["rounds"]
+        self.warmth = state["warmth"]

@@ -108,19 +108,22 @@ def test_options_that_could_not_be_chosen_have_no_say() -> None:
 
 
 def test_the_values_follow_the_setting() -> None:
-    """After a step, the head says what the tangent foretold; before the warm-up is over, nothing moves; bounds hold."""
+    """After a step, the head says what the tangent foretold; before the warm-up is over, nothing moves; bounds hold.
+
+    Without successes the warm-up never ends.
+    """
     tuned, head = tuning(trace=0.6), torch.nn.Linear(4, 3)
     torch.nn.init.normal_(tuned.sensitivity.weight)
     x = torch.randn(5, 4)
     before, (s_PBO, _) = head(x), tuned.split(tuned(x))
-    assert not tuned.move(head, torch.ones(2)).any()
-    tuned.rounds = self_tuning.WARM_UP
-    moved = tuned.move(head, torch.tensor([-1.0, 2.0]))
+    for success in [0.0] * 2 * self_tuning.WARM_UP + [0.5] * 2 * self_tuning.WARM_UP:
+        assert not tuned.move(head, torch.ones(2), success).any()
+    moved = tuned.move(head, torch.tensor([-1.0, 2.0]), 0.1)
     assert moved.tolist() == pytest.approx([0.05, -0.05], abs=1e-3)
     torch.testing.assert_close(head(x), before + moved[0] * s_PBO[0] + moved[1] * s_PBO[1])
     for sign, end in ((1.0, 0), (-1.0, 1)):
         for _ in range(400):
-            tuned.move(head, torch.full((2,), sign))
+            tuned.move(head, torch.full((2,), sign), 1.0)
         found = {name: value.item() for name, value in tuned.settings(tuned.eta).items()}
         assert found == pytest.approx({name: BOUNDS[name][end] for name in ("discount", "trace")})
 
