@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from h_dqn.config import BOUNDS, Config
 from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
+from h_dqn.options import KEEP
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
@@ -93,11 +94,13 @@ class Agent:
         rungs: NDArray[np.float64] = epsilon ** (1 + np.linspace(0, c.epsilon_ladder, c.worlds))
         return rungs
 
-    def choose(
-        self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
-        """The best available option of each row, (B,), in whatever world."""
+    def choose(self, obs: NDArray[np.uint8], available: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The best available option of each row, (B,)."""
         return greedy(values(self.network, obs, available), available)
+
+    def interrupt(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As :meth:`choose`, but with the chance epsilon of its world the running option is kept: exploring needs long ones."""
+        return np.where(self._rng.random(len(obs)) < self.epsilon[worlds], KEEP, self.choose(obs, available))
 
     def player(self, seed: int) -> Boltzmann:
         """How the agent chooses where it is evaluated."""

@@ -16,6 +16,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Acts = tuple[Ints, Bools]
 Together = Callable[[Ints, NDArray[Any]], Acts]
+KEEP = -1  # instead of an option, where one could be interrupted: it goes on, whichever it is
 
 
 class Option(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.options import Bools, Ints, OptionRunner
+from h_dqn.options import KEEP, Bools, Ints, OptionRunner
 
 # (obs, available, indices) of the worlds where a decision is due -> option for each.
 Choose = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
@@ -49,8 +49,8 @@ class Rollout:
         choose: picks an option wherever a decision is due.
         seeds: seeds of the first episodes (N of them); later ones go on from there, unless ``next_seed`` gives each its own.
         next_seed: an iterator of seeds for the later episodes.
-        interrupt: is asked where an option could go on; the option ends if another would be chosen there (Sutton, Precup and
-            Singh 1999, section 4).
+        interrupt: is asked where an option could go on; the option ends if another would be chosen there, and not KEEP (Sutton,
+            Precup and Singh 1999, section 4).
     """
 
     def __init__(
@@ -83,7 +83,8 @@ class Rollout:
         available = runner.available(reached)
         if self.interrupt is not None and not over.all():
             going = ~over
-            over[going] = self.interrupt(reached[going], available[going], np.flatnonzero(going)) != option[going]
+            better = self.interrupt(reached[going], available[going], np.flatnonzero(going))
+            over[going] = (better != KEEP) & (better != option[going])
             runner.current[over] = -1
         self.obs = self._reset(ended, lost) if ended.any() else reached
         began = ended & ~self.away

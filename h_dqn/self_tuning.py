@@ -115,8 +115,8 @@ class SelfTuning(nn.Module):
     def move(self, head: nn.Linear, slope_P: Tensor, success: float) -> Tensor:
         """One step of eta against ``slope_P``; returns how far it went, (P,).
 
-        ``success``, the share of the newest episodes that reached the goal, is what the warm-up goes on by: while none does, nothing
-        tells what a horizon is good for, and eta would only drift.
+        ``success``, the share of the newest episodes that reached the goal, is what the warm-up goes on by: while none does,
+        nothing tells what a horizon is good for, and eta would only drift.
 
         ``head``, whose outputs are the Q-values, goes with it to first order: values differ much in size from discount to
         discount, and a head that had to learn the difference would lag behind.

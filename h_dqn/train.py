@@ -83,7 +83,7 @@ class Trainer:
         self.best = None  # what did best elsewhere
         runner = OptionRunner(self.options, worlds, np.random.default_rng([self.seed, 4, self._begun]))
         seeds = episode_seeds("train", self.seed, self._begun * worlds)[-worlds:]
-        interrupt = self.agent.choose if c.interrupt else None
+        interrupt = self.agent.interrupt if c.interrupt else None
         self.rollout = Rollout(envs or self.make_envs(worlds), runner, self.agent.explore, seeds, interrupt=interrupt)
         self.replay.begin_episode(~self.rollout.away, self.rollout.obs)
         self.tally.begin()

@@ -14,7 +14,7 @@ from h_dqn.agent import Agent
 from h_dqn.checkpoint import load_state, save_state
 from h_dqn.config import Config, ConfigError
 from h_dqn.networks import ARCHITECTURES, QNetwork, values
-from h_dqn.options import Option, primitives
+from h_dqn.options import KEEP, Option, primitives
 from h_dqn.presets import PRESETS
 from h_dqn.replay import Decisions
 from h_dqn.train import Trainer
@@ -207,6 +207,15 @@ def test_values_by_which_was_chosen_are_not_worked_out_again(monkeypatch: pytest
 
 
 OBS, NO_SECOND = np.zeros((400, 1, 8, 8), np.uint8), np.tile([True, False, True], (400, 1))
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.25, 1.0])
+def test_what_explores_is_not_interrupted(epsilon: float) -> None:
+    agent = agent_with([1.0, 3.0, 2.0])
+    agent.config = replace(agent.config, epsilon_start=epsilon, epsilon_end=epsilon, epsilon_ladder=0.0)
+    better = agent.interrupt(OBS, NO_SECOND, np.zeros(400, int))
+    assert set(better.tolist()) <= {KEEP, 2}
+    assert abs((better == KEEP).mean() - epsilon) < 0.07
 
 
 def test_mask_in_the_greedy_choice() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from h_dqn.options import Acts, OptionRunner, primitives
+from h_dqn.options import KEEP, Acts, OptionRunner, primitives
 from h_dqn.rollout import Rollout
 from tests.conftest import Corridor, Walk
 
@@ -62,6 +62,9 @@ def test_an_option_is_interrupted_where_another_is_worth_more() -> None:
     steps = [rollout.step() for _ in range(3)]
     assert [int(step.option[0]) for step in steps] == [2, 2, 0]
     assert [bool(step.over[0]) for step in steps] == [False, True, True]
+    rollout.interrupt = lambda obs, available, worlds: np.full(len(obs), KEEP)
+    rollout.runner.begin(np.ones(1, bool), np.full(1, 2))
+    assert not rollout.step().over[0], "whichever runs goes on"
 
 
 def test_a_chance_of_termination_is_drawn() -> None:
