@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from h_dqn.config import BOUNDS, Config
 from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.options import KEEP
-from h_dqn.replay import Decisions, SMDPReplay
+from h_dqn.replay import Decisions, SMDPReplay, Tries
 from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
@@ -74,6 +74,8 @@ class Agent:
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
+        self._tries: Tries | None = None  # what the elimination network learns from
+        self._tried = 0  # number of the first decision in the replay that they do not know yet
         self._refit_at = FIRST_REFIT  # decisions at which the bandits of the elimination network are fitted next
         self._rng = np.random.default_rng([seed, 1])
 
@@ -131,11 +133,13 @@ class Agent:
         losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         elimination = self.network.elimination
         if elimination and self.scouting and self.decisions >= self._refit_at:
-            for tries in self._tries(replay, c.batch_size):
+            new = replay.tries(self._tried, TRIES)
+            self._tries, self._tried = (self._tries + new).largest(TRIES) if self._tries else new, replay.made
+            for tries in self._shuffled(self._tries, c.batch_size):
                 self.scouting.zero_grad()
                 elimination.loss(*tries).backward()
                 self.scouting.step()
-            elimination.refit(self._tries(replay))
+            elimination.refit(self._shuffled(self._tries, 256))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -300,10 +304,11 @@ class Agent:
         self.optimizer.step()
         return loss.detach(), error, x.detach()
 
-    def _tries(self, replay: SMDPReplay, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """:meth:`SMDPReplay.tries` as tensors."""
-        for frames, option, futile in replay.tries(TRIES, chunk):
-            yield self._tensor(frames), self._tensor(option), self._tensor(futile)
+    def _shuffled(self, tries: Tries, chunk: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Frames, options and signals, a chunk at a time, in any order."""
+        order = self._rng.permutation(len(tries.option))
+        for rows in np.split(order, range(chunk, len(order), chunk)):
+            yield self._tensor(tries.frames[rows]), self._tensor(tries.option[rows]), self._tensor(tries.futile[rows])
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -315,7 +320,8 @@ class Agent:
             "optimizer": self.optimizer.state_dict(),
             "scouting": self.scouting and self.scouting.state_dict(),
             "tuning": self.tuning and self.tuning.state(),
-            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._refit_at],
+            "tries": self._tries and vars(self._tries),
+            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._tried, self._refit_at],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -331,5 +337,6 @@ class Agent:
                 moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
         if self.tuning:
             self.tuning.load_state(state["tuning"])
-        self.decisions, self._fallen, self._updates, self._copied, self._refit_at = state["counters"]
+        self._tries = state["tries"] and Tries(**state["tries"])
+        self.decisions, self._fallen, self._updates, self._copied, self._tried, self._refit_at = state["counters"]
         self._rng.bit_generator.state = state["rng"]

@@ -8,7 +8,6 @@ last row), so its raw rewards, its length and both of its observations are there
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +37,36 @@ class Decisions:
     weight: NDArray[np.float32]  # (B,) importance weight, 1 where sampling is uniform
     fresh: NDArray[np.bool_]  # (B,) whether ``fresh`` hands it out for the first time
     id: NDArray[np.int64]  # (B,) its number, for ``set_priority``
+
+
+@dataclass(frozen=True)
+class Tries:
+    """Decisions and whether they did anything: of each option a uniform sample of all that were ever made.
+
+    Each draws a number when it is made, and those with the largest are kept (reservoir sampling).
+    """
+
+    frames: NDArray[np.uint8]  # (T, S, H, W) where they were made
+    option: NDArray[np.int64]  # (T,)
+    futile: NDArray[np.bool_]  # (T,) none of its steps had an effect
+    drawn: NDArray[np.float64]  # (T,)
+
+    def __add__(self, other: Tries) -> Tries:
+        return Tries(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def __getitem__(self, index: NDArray[np.int64]) -> Tries:
+        return Tries(*(array[index] for array in vars(self).values()))
+
+    def largest(self, most: int) -> Tries:
+        """At most so many of each option."""
+        return self[_largest(self.option, self.drawn, most)]
+
+
+def _largest(option: NDArray[np.int64], drawn: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Of each option, where its ``most`` largest numbers are."""
+    order = np.lexsort((-drawn, option))
+    rank = np.arange(len(order)) - np.searchsorted(option[order], option[order])
+    return order[rank < most]
 
 
 class SMDPReplay:
@@ -287,22 +316,15 @@ class SMDPReplay:
         number = np.array(again[:count], np.int64)
         return number[self._whole(number)]
 
-    def tries(self, most: int, chunk: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]:
-        """At most so many decisions of each option, drawn from all that are kept, a chunk at a time, in any order.
-
-        Yields: where they were made (C, S, H, W), the option (C,), whether none of its steps had an effect (C,).
-        """
-        number = np.arange(self._oldest, self.made)
+    def tries(self, since: int, most: int) -> Tries:
+        """Of the decisions from this number on that are still kept, at most so many of each option."""
+        number = np.arange(max(since, self._oldest), self.made)
         number = number[self._whole(number)]
-        option = self._decisions["option"][number % self.slots]
-        shuffled = self._rng.permutation(len(number))
-        by_option = shuffled[np.argsort(option[shuffled], kind="stable")]
-        rank = np.arange(len(option)) - np.searchsorted(option[by_option], option[by_option])
-        number = self._rng.permutation(number[by_option][rank < most])
-        for part in np.split(number, range(chunk, len(number), chunk)):
-            slot = part % self.slots
-            world, first = self._decisions["world"][slot], self._decisions["first"][slot]
-            yield self._stacked(world, first), self._decisions["option"][slot].astype(np.int64), self._futile(slot)
+        option, drawn = self._decisions["option"][number % self.slots].astype(np.int64), self._rng.random(len(number))
+        of = _largest(option, drawn, most)
+        slot = number[of] % self.slots
+        frames = self._stacked(self._decisions["world"][slot], self._decisions["first"][slot])
+        return Tries(frames, option[of], self._futile(slot), drawn[of])
 
     def _futile(self, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether no step of these decisions had an effect, (B,)."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h_dqn.replay import SMDPReplay
+from h_dqn.replay import SMDPReplay, Tries
 from h_dqn.sum_tree import SumTree
 
 SHAPE, OPTIONS = (3, 2, 2), 3
@@ -138,19 +138,34 @@ def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: i
 
 @pytest.mark.parametrize("most", [5, 1000])
 def test_tries_are_some_of_each_option(most: int) -> None:
+    """Fetched now and then, from a replay that forgets in between: as many as there ever were, each once."""
     film = Film(worlds=3, capacity=3 * 60, seed=5)
-    for _ in range(100):
+    tries, told = film.replay.tries(0, most), 0
+    for turn in range(100):
         film.step()
-    found = [(int(o), bool(f), frame) for chunk in film.replay.tries(most, chunk=7) for frame, o, f in zip(*chunk, strict=True)]
-    oldest = film.replay._oldest
-    whole = np.flatnonzero(film.replay._whole(np.arange(oldest, film.replay.made))) + oldest
+        if turn % 40 == 39:
+            tries, told = (tries + film.replay.tries(told, most)).largest(most), film.replay.made
+    tries = (tries + film.replay.tries(told, most)).largest(most)
+    assert film.replay._oldest > 0
     for option in range(OPTIONS):
-        decisions = [film.naive.decisions[n] for n in whole if film.naive.decisions[n]["option"] == option]
-        naive = sorted((decision["obs"].tobytes(), decision["futile"]) for decision in decisions)
-        same = sorted((frame.tobytes(), futile) for one, futile, frame in found if one == option)
+        naive = [(d["obs"].tobytes(), d["futile"]) for d in film.naive.decisions if d["option"] == option]
+        mine = tries[np.flatnonzero(tries.option == option)]
+        same = [(frame.tobytes(), futile) for frame, futile in zip(mine.frames, mine.futile, strict=True)]
         assert len(set(same)) == len(same) == min(most, len(naive))
         assert set(same) <= set(naive)
-    assert len(found) == len(whole) if most == 1000 else len(found) == 15
+
+
+def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
+    rng, kept = np.random.default_rng(6), np.zeros(60)
+    for _ in range(400):
+        tries = None
+        for part in np.split(np.arange(60), 6):  # as frames, so that they are known again
+            new = Tries(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, rng.random(10))
+            tries = (tries + new).largest(5) if tries else new
+        assert tries is not None
+        assert len(tries.option) == 10
+        kept[tries.frames.ravel()] += 1 / 400
+    assert abs(kept - 1 / 6).max() < 0.08  # over four standard deviations
 
 
 def test_successful_episodes_come_back_whole_and_newest() -> None:
