@@ -24,7 +24,7 @@ from h_dqn.meta_gradient import preference_loss
 
 TRACE = 0.9  # lambda of the returns that the outer loss judges by
 WARM_UP = 50  # rounds of successes alone, or twice as many where half of the episodes succeed, before a setting moves
-OFFSETS = (0.0, -1.0, 0.0, 1.0)  # of eta, by which worlds act in turn
+OFFSETS = (0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # of eta, by which worlds act in turn
 
 
 class SelfTuning(nn.Module):

@@ -130,8 +130,9 @@ def test_the_values_follow_the_setting() -> None:
 
 def test_worlds_try_a_larger_and_a_smaller_setting() -> None:
     tuned = tuning(trace=0.6)
-    q, s = torch.zeros(8, 3), torch.cat([torch.full((8, 3), 1.0), torch.full((8, 3), 10.0), torch.zeros(8, 1)], 1)
-    assert tuned.bend(q, s, torch.arange(8))[:, 0].tolist() == [0, -1, 0, 1, 0, -10, 0, 10]
+    q, s = torch.zeros(16, 3), torch.cat([torch.full((16, 3), 1.0), torch.full((16, 3), 10.0), torch.zeros(16, 1)], 1)
+    bent = [0, 0, 0, -1, 0, 0, 0, 1]
+    assert tuned.bend(q, s, torch.arange(16))[:, 0].tolist() == [*bent, *(10 * b for b in bent)]
 
 
 class Fork(Corridor):
