@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-# Quantile of Student's t by degrees of freedom.
-T_975 = {
-    1: 12.706,
-    2: 4.303,
-    3: 3.182,
-    4: 2.776,
-    5: 2.571,
-    6: 2.447,
-    7: 2.365,
-    8: 2.306,
-    9: 2.262,
-}
+# Quantile of Student's t for 2 to 20 seeds, which is 1 to 19 degrees of freedom.
+T_975 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
+)
 
 
 def figures(name: str) -> Any:
@@ -41,7 +34,7 @@ def mean_ci(values: list[float]) -> tuple[float, float]:
     """Mean over seeds and half of its 95 % interval (Student's t); of a single seed the interval is everything."""
     if len(values) == 1:
         return values[0], 1.0
-    half = T_975[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    half = T_975[len(values) - 2] * statistics.stdev(values) / len(values) ** 0.5
     return statistics.mean(values), half
 
 
