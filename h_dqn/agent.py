@@ -102,7 +102,10 @@ class Agent:
 
     def interrupt(self, obs: NDArray[np.uint8], available: NDArray[np.bool_], worlds: NDArray[np.int64]) -> NDArray[np.int64]:
         """As :meth:`choose`, but with the chance epsilon of its world the running option is kept: exploring needs long ones."""
-        return np.where(self._rng.random(len(obs)) < self.epsilon[worlds], KEEP, self.choose(obs, available))
+        better, asks = np.full(len(obs), KEEP), self._rng.random(len(obs)) >= self.epsilon[worlds]
+        if asks.any():
+            better[asks] = self.choose(obs[asks], available[asks])
+        return better
 
     def player(self, seed: int) -> Boltzmann:
         """How the agent chooses where it is evaluated."""
