@@ -19,6 +19,7 @@ from h_dqn.cli.worlds import shape_of, task_worlds
 from h_dqn.config import Config
 from h_dqn.presets import PRESETS
 
+ROUNDS = 40  # of learning: with all four plans two minutes
 FAST = PRESETS["fast"]
 PLANS = {
     "preset fast": FAST,
@@ -31,7 +32,7 @@ PLANS = {
 def steps_per_second(config: Config) -> dict[str, float]:
     """Environment steps a second on each device."""
     worlds = task_worlds("navigation1", "voxel", shape_of(config))
-    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=1)
+    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, 1, ROUNDS)
 
 
 def main() -> None:

@@ -69,18 +69,18 @@ def compare(seed: int, limit_s: float) -> dict[str, Any]:
     }
 
 
-def speeds(worlds: TaskWorlds, configs: dict[str, Config], seed: int) -> dict[str, float]:
+def speeds(worlds: TaskWorlds, configs: dict[str, Config], seed: int, rounds: int = ROUNDS) -> dict[str, float]:
     """Environment steps a second of learning with each of these settings, round by round in turn; a first round is not timed."""
     trainers = {
         name: Trainer(worlds, primitives(worlds.actions), replace(config, evaluate_every=10**9), seed)
         for name, config in configs.items()
     }
-    rounds = [trainer.run() for trainer in trainers.values()]
-    for each in rounds:
+    runs = [trainer.run() for trainer in trainers.values()]
+    for each in runs:
         next(each)
     before = {name: (trainer.env_steps, trainer.seconds) for name, trainer in trainers.items()}
-    for _ in range(ROUNDS):
-        for each in rounds:
+    for _ in range(rounds):
+        for each in runs:
             next(each)
     return {name: (trainers[name].env_steps - steps) / (trainers[name].seconds - began) for name, (steps, began) in before.items()}
 
