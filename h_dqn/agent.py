@@ -29,7 +29,10 @@ from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_boo
 
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
 FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
-TRIES = 2000  # of each option that they are fitted to, at most
+TRIES = 2000  # of each option in the replay that they are fitted to, at most
+# What is eliminated is no longer tried: of each option so many tries outlive the replay, or the reason would be forgotten and
+# everything tried again whenever the replay has turned over. Not many, or what was eliminated by mistake would never be tried again.
+REMEMBERED = 100
 
 
 class Agent:
@@ -74,8 +77,8 @@ class Agent:
         self._updates = 0  # minibatches of the replay learner
         self._copied = 0  # decisions made before the last copy into the target network
         self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
-        self._tries: Tries | None = None  # what the elimination network learns from
-        self._tried = 0  # number of the first decision in the replay that they do not know yet
+        self._tries: Tries | None = None  # those remembered
+        self._tried = 0  # number of the first decision that they are no sample of yet
         self._refit_at = FIRST_REFIT  # decisions at which the bandits of the elimination network are fitted next
         self._rng = np.random.default_rng([seed, 1])
 
@@ -136,13 +139,16 @@ class Agent:
         losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         elimination = self.network.elimination
         if elimination and self.scouting and self.decisions >= self._refit_at:
-            new = replay.tries(self._tried, TRIES)
-            self._tries, self._tried = (self._tries + new).largest(TRIES) if self._tries else new, replay.made
-            for tries in self._shuffled(self._tries, c.batch_size):
+            known, new = replay.tries(0, TRIES), replay.tries(self._tried, REMEMBERED)
+            if self._tries:
+                known += self._tries[np.flatnonzero(self._tries.number < replay.oldest)]
+                new += self._tries
+            self._tries, self._tried = new.largest(REMEMBERED), replay.made
+            for tries in self._shuffled(known, c.batch_size):
                 self.scouting.zero_grad()
                 elimination.loss(*tries).backward()
                 self.scouting.step()
-            elimination.refit(self._shuffled(self._tries, 256))
+            elimination.refit(self._shuffled(known, 256))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())

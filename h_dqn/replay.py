@@ -41,14 +41,15 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Tries:
-    """Decisions and whether they did anything: of each option a uniform sample of all that were ever made.
+    """Decisions and whether they did anything. Each has drawn a number: those with the largest are a uniform sample of all.
 
-    Each draws a number when it is made, and those with the largest are kept (reservoir sampling).
+    So a sample of all that were ever made can be kept up to date as they are made (reservoir sampling).
     """
 
     frames: NDArray[np.uint8]  # (T, S, H, W) where they were made
     option: NDArray[np.int64]  # (T,)
     futile: NDArray[np.bool_]  # (T,) none of its steps had an effect
+    number: NDArray[np.int64]  # (T,) which decision it was
     drawn: NDArray[np.float64]  # (T,)
 
     def __add__(self, other: Tries) -> Tries:
@@ -121,7 +122,7 @@ class SMDPReplay:
             "next": np.full(self.slots, -1, np.int64),
         }
         self.made = 0  # decisions ever stored
-        self._oldest = 0  # none below is whole any more
+        self.oldest = 0  # no decision of a lower number is whole any more
         self._fresh = 0  # none below is handed out by ``fresh`` again
         self._begun = np.zeros(worlds, np.int64)  # first row of the decision that is running
         self._option = np.full(worlds, -1)
@@ -134,7 +135,7 @@ class SMDPReplay:
 
     def __len__(self) -> int:
         """Decisions that can be sampled, give or take those of a world that writes more rows than the others."""
-        return self.made - self._oldest
+        return self.made - self.oldest
 
     # --- writing ---
 
@@ -250,13 +251,13 @@ class SMDPReplay:
         self._written[worlds] += 1
 
     def _forget(self) -> None:
-        while self._oldest < self.made:
-            number = np.arange(self._oldest, min(self._oldest + 4 * self.worlds, self.made))
+        while self.oldest < self.made:
+            number = np.arange(self.oldest, min(self.oldest + 4 * self.worlds, self.made))
             whole = self._whole(number)
             gone = len(number) if not whole.any() else int(whole.argmax())
             if self.priority:
                 self._tree.set(number[:gone] % self.slots, np.zeros(gone))
-            self._oldest += gone
+            self.oldest += gone
             if gone < len(number):
                 return
 
@@ -278,9 +279,9 @@ class SMDPReplay:
         while len(number) < batch:
             if self.priority:
                 draw = self._tree.find(self._rng.random(batch) * self._tree.total)
-                draw += (self._oldest - draw + self.slots - 1) // self.slots * self.slots  # slot -> number
+                draw += (self.oldest - draw + self.slots - 1) // self.slots * self.slots  # slot -> number
             else:
-                draw = self._rng.integers(self._oldest, self.made, batch)
+                draw = self._rng.integers(self.oldest, self.made, batch)
             number = np.concatenate([number, draw[self._whole(draw)]])
         number = number[:batch]
         if success and (again := self._recall(round(success * batch))).size:
@@ -298,7 +299,7 @@ class SMDPReplay:
         ``success``: share of the batch that newest successful episodes are added to make, once there are any.
         """
         new, self._fresh = self._fresh, self.made
-        number = np.arange(max(new, self._oldest), self.made)
+        number = np.arange(max(new, self.oldest), self.made)
         number = number[self._whole(number)]
         again = self._recall(round(len(number) * success / (1 - success)))
         number = np.concatenate([np.setdiff1d(again, number), number])
@@ -318,13 +319,13 @@ class SMDPReplay:
 
     def tries(self, since: int, most: int) -> Tries:
         """Of the decisions from this number on that are still kept, at most so many of each option."""
-        number = np.arange(max(since, self._oldest), self.made)
+        number = np.arange(max(since, self.oldest), self.made)
         number = number[self._whole(number)]
         option, drawn = self._decisions["option"][number % self.slots].astype(np.int64), self._rng.random(len(number))
         of = _largest(option, drawn, most)
         slot = number[of] % self.slots
         frames = self._stacked(self._decisions["world"][slot], self._decisions["first"][slot])
-        return Tries(frames, option[of], self._futile(slot), drawn[of])
+        return Tries(frames, option[of], self._futile(slot), number[of], drawn[of])
 
     def _futile(self, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether no step of these decisions had an effect, (B,)."""
@@ -335,7 +336,7 @@ class SMDPReplay:
 
     def set_priority(self, number: NDArray[np.int64], error: NDArray[Any]) -> None:
         """New priorities |error|^priority for these decisions; those forgotten meanwhile are left alone."""
-        live = number >= self._oldest
+        live = number >= self.oldest
         weight = (np.abs(error[live]) + 1e-6) ** self.priority
         self._top = max(self._top, float(weight.max(initial=0.0)))
         self._tree.set(number[live] % self.slots, weight)
@@ -389,7 +390,7 @@ class SMDPReplay:
             "decisions": {name: value.copy() for name, value in self._decisions.items()},
             "episodes": [list(episode) for episode in self._episode],
             "successes": [list(episode) for episode in self._successes],
-            "numbers": {"made": self.made, "_oldest": self._oldest, "_fresh": self._fresh, "_top": self._top},
+            "numbers": {"made": self.made, "oldest": self.oldest, "_fresh": self._fresh, "_top": self._top},
             "tree": self._tree.weights.copy(),
             "rng": self._rng.bit_generator.state,
         }

@@ -146,7 +146,7 @@ def test_tries_are_some_of_each_option(most: int) -> None:
         if turn % 40 == 39:
             tries, told = (tries + film.replay.tries(told, most)).largest(most), film.replay.made
     tries = (tries + film.replay.tries(told, most)).largest(most)
-    assert film.replay._oldest > 0
+    assert film.replay.oldest > 0
     for option in range(OPTIONS):
         naive = [(d["obs"].tobytes(), d["futile"]) for d in film.naive.decisions if d["option"] == option]
         mine = tries[np.flatnonzero(tries.option == option)]
@@ -159,12 +159,12 @@ def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
     rng, kept = np.random.default_rng(6), np.zeros(60)
     for _ in range(400):
         tries = None
-        for part in np.split(np.arange(60), 6):  # as frames, so that they are known again
-            new = Tries(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, rng.random(10))
+        for part in np.split(np.arange(60), 6):
+            new = Tries(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, part, rng.random(10))
             tries = (tries + new).largest(5) if tries else new
         assert tries is not None
         assert len(tries.option) == 10
-        kept[tries.frames.ravel()] += 1 / 400
+        kept[tries.number] += 1 / 400
     assert abs(kept - 1 / 6).max() < 0.08  # over four standard deviations
 
 
