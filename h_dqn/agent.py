@@ -31,7 +31,7 @@ SCOUTING_RATE = 1e-3  # learning rate of the elimination network
 FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
 TRIES = 2000  # of each option in the replay that they are fitted to, at most
 # What is eliminated is no longer tried: of each option so many tries outlive the replay, or the reason would be forgotten and
-# everything tried again whenever the replay has turned over. Not many, or what was eliminated by mistake would never be tried again.
+# everything tried again whenever the replay has turned over. Not many, or what was eliminated by mistake would never be tried.
 REMEMBERED = 100
 
 
