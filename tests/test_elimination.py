@@ -230,6 +230,13 @@ def test_a_cluttered_corridor_is_cleared() -> None:
     assert with_it.evaluate(200, seed=1).success_rate == 1.0
 
 
+def test_what_was_eliminated_stays_so_when_its_tries_have_left_the_replay() -> None:
+    explores = replace(CONFIG, env_steps=30_000, epsilon_end=1.0, epsilon_ladder=0.0, capacity=2_000)
+    admitted = left(cluttered(replace(explores, eliminate=True)).agent.network)
+    assert admitted[:, :2].all()
+    assert admitted[:, 2:].mean() < 0.05
+
+
 def test_a_skill_remembers_what_it_eliminates(tmp_path: Path) -> None:
     network = cluttered(replace(CONFIG, env_steps=30_000)).agent.network
     skill = DeepSkill("clear", network, tuple(str(n) for n in range(30)))
