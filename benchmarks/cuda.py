@@ -32,7 +32,7 @@ PLANS = {
 def steps_per_second(config: Config) -> dict[str, float]:
     """Environment steps a second on each device."""
     worlds = task_worlds("navigation1", "voxel", shape_of(config))
-    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, 1, ROUNDS)
+    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=1, rounds=ROUNDS)
 
 
 def main() -> None:
