@@ -78,7 +78,6 @@ class Agent:
         self._copied = 0  # decisions made before the last copy into the target network
         self._offered = np.zeros(2)  # options available where a decision was due since the last round; those of them that were left
         self._tries: Tries | None = None  # those remembered
-        self._tried = 0  # number of the first decision that they are no sample of yet
         self._refit_at = FIRST_REFIT  # decisions at which the bandits of the elimination network are fitted next
         self._rng = np.random.default_rng([seed, 1])
 
@@ -139,16 +138,15 @@ class Agent:
         losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         elimination = self.network.elimination
         if elimination and self.scouting and self.decisions >= self._refit_at:
-            known, new = replay.tries(0, TRIES), replay.tries(self._tried, REMEMBERED)
+            tries = replay.tries(TRIES)
             if self._tries:
-                known += self._tries[np.flatnonzero(self._tries.number < replay.oldest)]
-                new += self._tries
-            self._tries, self._tried = new.largest(REMEMBERED), replay.made
-            for tries in self._shuffled(known, c.batch_size):
+                tries |= self._tries
+            self._tries = tries.largest(REMEMBERED)
+            for some in self._shuffled(tries, c.batch_size):
                 self.scouting.zero_grad()
-                elimination.loss(*tries).backward()
+                elimination.loss(*some).backward()
                 self.scouting.step()
-            elimination.refit(self._shuffled(known, 256))
+            elimination.refit(self._shuffled(tries, 256))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -330,7 +328,7 @@ class Agent:
             "scouting": self.scouting and self.scouting.state_dict(),
             "tuning": self.tuning and self.tuning.state(),
             "tries": self._tries and vars(self._tries),
-            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._tried, self._refit_at],
+            "counters": [self.decisions, self._fallen, self._updates, self._copied, self._refit_at],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -347,5 +345,5 @@ class Agent:
         if self.tuning:
             self.tuning.load_state(state["tuning"])
         self._tries = state["tries"] and Tries(**state["tries"])
-        self.decisions, self._fallen, self._updates, self._copied, self._tried, self._refit_at = state["counters"]
+        self.decisions, self._fallen, self._updates, self._copied, self._refit_at = state["counters"]
         self._rng.bit_generator.state = state["rng"]

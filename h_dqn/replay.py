@@ -41,7 +41,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Tries:
-    """Decisions and whether they did anything. Each has drawn a number: those with the largest are a uniform sample of all.
+    """Decisions and whether they did anything. Each has drawn a lot: those with the largest are a uniform sample of all.
 
     So a sample of all that were ever made can be kept up to date as they are made (reservoir sampling).
     """
@@ -52,8 +52,10 @@ class Tries:
     number: NDArray[np.int64]  # (T,) which decision it was
     drawn: NDArray[np.float64]  # (T,)
 
-    def __add__(self, other: Tries) -> Tries:
-        return Tries(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __or__(self, other: Tries) -> Tries:
+        """All that are in one of them, each once."""
+        both = Tries(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return both[np.unique(both.number, return_index=True)[1]]
 
     def __getitem__(self, index: NDArray[np.int64]) -> Tries:
         return Tries(*(array[index] for array in vars(self).values()))
@@ -64,7 +66,7 @@ class Tries:
 
 
 def _largest(option: NDArray[np.int64], drawn: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Of each option, where its ``most`` largest numbers are."""
+    """Of each option, where its ``most`` largest lots are."""
     order = np.lexsort((-drawn, option))
     rank = np.arange(len(order)) - np.searchsorted(option[order], option[order])
     return order[rank < most]
@@ -317,11 +319,14 @@ class SMDPReplay:
         number = np.array(again[:count], np.int64)
         return number[self._whole(number)]
 
-    def tries(self, since: int, most: int) -> Tries:
-        """Of the decisions from this number on that are still kept, at most so many of each option."""
-        number = np.arange(max(since, self.oldest), self.made)
-        number = number[self._whole(number)]
-        option, drawn = self._decisions["option"][number % self.slots].astype(np.int64), self._rng.random(len(number))
+    def tries(self, most: int) -> Tries:
+        """Of the decisions that are kept, at most so many of each option."""
+        number = np.arange(self.oldest, self.made)
+        # The lot of decision i is number i of one and the same stream: it draws alike whenever it is asked.
+        drawn = np.random.Generator(np.random.PCG64(0).advance(self.oldest)).random(len(number))
+        whole = self._whole(number)
+        number, drawn = number[whole], drawn[whole]
+        option = self._decisions["option"][number % self.slots].astype(np.int64)
         of = _largest(option, drawn, most)
         slot = number[of] % self.slots
         frames = self._stacked(self._decisions["world"][slot], self._decisions["first"][slot])

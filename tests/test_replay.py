@@ -138,21 +138,23 @@ def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: i
 
 @pytest.mark.parametrize("most", [5, 1000])
 def test_tries_are_some_of_each_option(most: int) -> None:
-    """Fetched now and then, from a replay that forgets in between: as many as there ever were, each once."""
+    """Fetched now and then, from a replay that forgets in between: those with the largest lots that there ever were, each once."""
     film = Film(worlds=3, capacity=3 * 60, seed=5)
-    tries, told = film.replay.tries(0, most), 0
+    tries = film.replay.tries(most)
     for turn in range(100):
         film.step()
-        if turn % 40 == 39:
-            tries, told = (tries + film.replay.tries(told, most)).largest(most), film.replay.made
-    tries = (tries + film.replay.tries(told, most)).largest(most)
+        if turn % 20 == 19:
+            tries = (film.replay.tries(most) | tries).largest(most)
     assert film.replay.oldest > 0
+    lots = np.random.default_rng(0).random(film.replay.made)
     for option in range(OPTIONS):
         naive = [(d["obs"].tobytes(), d["futile"]) for d in film.naive.decisions if d["option"] == option]
         mine = tries[np.flatnonzero(tries.option == option)]
         same = [(frame.tobytes(), futile) for frame, futile in zip(mine.frames, mine.futile, strict=True)]
         assert len(set(same)) == len(same) == min(most, len(naive))
         assert set(same) <= set(naive)
+        made = [number for number, d in enumerate(film.naive.decisions) if d["option"] == option]
+        assert set(mine.number) == set(sorted(made, key=lambda number: -lots[number])[:most])
 
 
 def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
@@ -161,7 +163,7 @@ def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
         tries = None
         for part in np.split(np.arange(60), 6):
             new = Tries(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, part, rng.random(10))
-            tries = (tries + new).largest(5) if tries else new
+            tries = (tries | new).largest(5) if tries else new
         assert tries is not None
         assert len(tries.option) == 10
         kept[tries.number] += 1 / 400
