@@ -53,9 +53,11 @@ class Tries:
     drawn: NDArray[np.float64]  # (T,)
 
     def __or__(self, other: Tries) -> Tries:
-        """All that are in one of them, each once."""
-        both = Tries(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
-        return both[np.unique(both.number, return_index=True)[1]]
+        """All that are in one of them, each once: before its own, those of the other that are missing here."""
+        missing = other[np.flatnonzero(~np.isin(other.number, self.number))]
+        if not len(missing.number):
+            return self
+        return Tries(*(np.concatenate(pair) for pair in zip(vars(missing).values(), vars(self).values(), strict=True)))
 
     def __getitem__(self, index: NDArray[np.int64]) -> Tries:
         return Tries(*(array[index] for array in vars(self).values()))
@@ -66,10 +68,10 @@ class Tries:
 
 
 def _largest(option: NDArray[np.int64], drawn: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Of each option, where its ``most`` largest lots are."""
+    """Of each option, where its ``most`` largest lots are, in ascending order."""
     order = np.lexsort((-drawn, option))
     rank = np.arange(len(order)) - np.searchsorted(option[order], option[order])
-    return order[rank < most]
+    return np.sort(order[rank < most])
 
 
 class SMDPReplay:
