@@ -53,7 +53,7 @@ class Tries:
     drawn: NDArray[np.float64]  # (T,)
 
     def __or__(self, other: Tries) -> Tries:
-        """All that are in one of them, each once: before its own, those of the other that are missing here."""
+        """All that are in one of them, each once."""
         missing = other[np.flatnonzero(~np.isin(other.number, self.number))]
         if not len(missing.number):
             return self
@@ -68,10 +68,10 @@ class Tries:
 
 
 def _largest(option: NDArray[np.int64], drawn: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Of each option, where its ``most`` largest lots are, in ascending order."""
+    """Of each option, where its ``most`` largest lots are."""
     order = np.lexsort((-drawn, option))
     rank = np.arange(len(order)) - np.searchsorted(option[order], option[order])
-    return np.sort(order[rank < most])
+    return order[rank < most]
 
 
 class SMDPReplay:
@@ -322,7 +322,7 @@ class SMDPReplay:
         return number[self._whole(number)]
 
     def tries(self, most: int) -> Tries:
-        """Of the decisions that are kept, at most so many of each option."""
+        """Of the decisions that are kept, at most so many of each option: those with the largest lots."""
         number = np.arange(self.oldest, self.made)
         # The lot of decision i is number i of one and the same stream: it draws alike whenever it is asked.
         drawn = np.random.Generator(np.random.PCG64(0).advance(self.oldest)).random(len(number))
