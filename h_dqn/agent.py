@@ -234,14 +234,19 @@ class Agent:
         terminated, following = self._tensor(batch.terminated), self._tensor(batch.following)
         return q_lambda(reward, gamma ** self._exponent(length), bootstrap, terminated, following, trace) + gap
 
-    def _rewards(self, batch: Decisions) -> Tensor:
-        """Rewards (B, K) as they are learned: scaled, and less what the decision itself costs, at its first step.
+    @property
+    def _cost(self) -> float:
+        """What a decision costs now, as it is learned; an option that goes on does not pay again.
 
         While no way to the goal is known, long options must not look better for that cost alone: it comes with success.
         """
-        rewards = self._tensor(batch.rewards).clone()
-        rewards[:, 0] -= self.config.deliberation * self.success
-        return rewards * self.config.reward_scale
+        return self.config.deliberation * self.success * self.config.reward_scale
+
+    def _rewards(self, batch: Decisions) -> Tensor:
+        """Rewards (B, K) as they are learned: scaled, and less what the decision itself costs, at its first step."""
+        rewards = self._tensor(batch.rewards) * self.config.reward_scale
+        rewards[:, 0] -= self._cost
+        return rewards
 
     def _exponent(self, length: Tensor) -> Tensor:
         return length if self.config.discount_by == "step" else torch.ones_like(length)
@@ -265,17 +270,18 @@ class Agent:
         allowed, available = self._tensor(batch.allowed), self._tensor(batch.available)
         q_UO = self._known(batch)[:, : self.options] if q_UO is None else q_UO
         q_end = q_UO[end]
+        persists = self._tensor(batch.persists) * (q_end.gather(1, option[:, None]).squeeze(1) > ELIMINATED)
         gap = torch.zeros(len(option), device=self.device)
         if self.config.gap:
             gap = action_gap(q_UO[start], option, allowed, self.config.gap)
             gap = torch.where(gap > ELIMINATED / 2, gap, 0.0)  # an old success may be of an option that is eliminated by now
+            gap = (1 - persists) * gap  # beside a value that goes on, a whole gap would be no contraction: values would explode
         best = (
             double_q_bootstrap(self._values(self.network, self._tensor(batch.frames)[end], available), q_end, available)
             if self.config.double and self.target is not self.network
             else masked_max(q_end, available)
         )
-        persists = self._tensor(batch.persists) * (q_end.gather(1, option[:, None]).squeeze(1) > ELIMINATED)
-        return option_bootstrap(q_end, best, option, persists), gap
+        return option_bootstrap(q_end + self._cost, best, option, persists), gap
 
     @torch.no_grad()
     def _outputs(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
