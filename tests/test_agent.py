@@ -292,6 +292,24 @@ def test_deliberation_costs_as_much_as_success_is_known() -> None:
         assert float(agent.lambda_targets(batch)) == pytest.approx(target)
 
 
+def test_an_option_that_may_go_on_pays_once_and_keeps_a_part_of_its_gap() -> None:
+    """It ends there by chance 1/2: the value of going on is without a second cost, and half a choice's gap is added."""
+    agent = agent_with([1.0, 3.0, 2.0], replace(TINY, deliberation=0.5, reward_scale=0.1, discount=0.9, gap=0.8))
+    agent.success = 1.0
+    batch = batch_of(option=np.array([2]), persists=np.array([0.5], np.float32))
+    worked = 0.1 * (-1.0 - 0.5) + 0.9 * (0.5 * (2 + 0.1 * 0.5) + 0.5 * 3) + 0.5 * 0.8 * (2 - 3)
+    assert float(agent.lambda_targets(batch)) == pytest.approx(worked)
+
+
+def test_the_value_of_an_option_that_goes_on_does_not_explode() -> None:
+    """In a place that leads to itself: Q = r + gamma * (0.9 Q + 0.1 V) + 0.1 * alpha * (Q - V), where V = 0."""
+    agent = agent_with([0.0, 0.0, 0.0], replace(TINY, discount=0.9, gap=0.8))
+    batch, q = batch_of(option=np.array([2]), persists=np.array([0.9], np.float32)), torch.zeros(1, 3)
+    for _ in range(200):
+        q[0, 2] = agent.lambda_targets(batch, q)[0]
+    assert q[0, 2].item() == pytest.approx(-1 / (1 - 0.9 * 0.9 - 0.1 * 0.8))
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_acts(name: str) -> None:
     config = PRESETS[name]
