@@ -106,7 +106,7 @@ class QNetwork(nn.Module):
             self.spec["eliminate"] = True
             scout = Trunk("scout", shape)
             self.elimination = Elimination(scout, scout.features, outputs)
-        # Not the scout: in this order its gradients take twice as long on a CPU. Whether it pays for the trunk depends on the machine.
+        # Not the scout: its gradients would take twice as long on a CPU. For the trunk it depends on the machine.
         self.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
