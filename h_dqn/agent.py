@@ -28,7 +28,7 @@ from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
-FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
+FIRST_REFIT, REFIT_GROWTH = 4_000, 1.5  # decisions before its bandits are first fitted, and between two fits, as a factor
 TRIES = 2000  # of each option in the replay that they are fitted to, at most
 # What is eliminated is no longer tried: of each option so many tries outlive the replay, or the reason would be forgotten and
 # everything tried again whenever the replay has turned over. Not many, or what was eliminated by mistake would never be tried.
@@ -142,11 +142,11 @@ class Agent:
             if self._tries:
                 tries |= self._tries
             self._tries = tries.largest(REMEMBERED)
-            for some in self._shuffled(tries, c.batch_size):
+            for some in self._shuffled(tries):
                 self.scouting.zero_grad()
                 elimination.loss(*some).backward()
                 self.scouting.step()
-            elimination.refit(self._shuffled(tries, 256))
+            elimination.refit(self._shuffled(tries))
             self._refit_at = int(self.decisions * REFIT_GROWTH)
         if c.target_period and self.decisions - self._copied >= c.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -317,9 +317,9 @@ class Agent:
         self.optimizer.step()
         return loss.detach(), error, x.detach()
 
-    def _shuffled(self, tries: Tries, chunk: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Frames, options and signals, a chunk at a time, in any order."""
-        order = self._rng.permutation(len(tries.option))
+    def _shuffled(self, tries: Tries) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Frames, options and signals, a minibatch at a time, in any order."""
+        order, chunk = self._rng.permutation(len(tries.option)), self.config.batch_size
         for rows in np.split(order, range(chunk, len(order), chunk)):
             yield self._tensor(tries.frames[rows]), self._tensor(tries.option[rows]), self._tensor(tries.futile[rows])
 
@@ -344,10 +344,6 @@ class Agent:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scouting:
             self.scouting.load_state_dict(state["scouting"])
-        for optimizer in (self.optimizer, self.scouting):
-            for weights, moments in (optimizer.state if optimizer else {}).items():
-                # The fused optimiser takes them to lie as the weights do.
-                moments |= {k: torch.empty_like(weights).copy_(v) for k, v in moments.items() if v.shape == weights.shape}
         if self.tuning:
             self.tuning.load_state(state["tuning"])
         self._tries = state["tries"] and Tries(**state["tries"])

@@ -106,8 +106,6 @@ class QNetwork(nn.Module):
             self.spec["eliminate"] = True
             scout = Trunk("scout", shape)
             self.elimination = Elimination(scout, scout.features, outputs)
-        # Not the scout: its gradients would take twice as long on a CPU. For the trunk it depends on the machine.
-        self.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames_BSHW: Tensor) -> Tensor:
         q_BO: Tensor = self.head(self.trunk(frames_BSHW))
