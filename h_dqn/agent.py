@@ -28,8 +28,8 @@ from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
-FIRST_REFIT, REFIT_GROWTH = 4_000, 1.5  # decisions before its bandits are first fitted, and between two fits, as a factor
-TRIES = 2000  # of each option in the replay that they are fitted to, at most
+FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
+TRIES = 1000  # of each option in the replay that they are fitted to, at most
 # What is eliminated is no longer tried: of each option so many tries outlive the replay, or the reason would be forgotten and
 # everything tried again whenever the replay has turned over. Not many, or what was eliminated by mistake would never be tried.
 REMEMBERED = 100
