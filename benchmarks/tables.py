@@ -207,7 +207,7 @@ def costs() -> str:
 
 
 def steps_to_95(arm: dict[str, Any]) -> str:
-    """Interquartile mean and interval; seeds that never got there count as if they had at their end: a lower bound."""
+    """Interquartile mean and interval; seeds that never got there count to their end: a lower bound, if over a quarter did not."""
     runs = list(arm["runs"].values())
     never = sum(run["env_steps_to_95"] is None for run in runs)
     if never == len(runs):
@@ -215,8 +215,8 @@ def steps_to_95(arm: dict[str, Any]) -> str:
     middle, low, high = iqm_ci([float(run["env_steps_to_95"] or run["env_steps"]) for run in runs])
     if len(runs) == 1:
         return f"{middle:,.0f} (one seed)"
-    interval = f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
-    return f"more than {interval}; {never} of {len(runs)} seeds never" if never else interval
+    interval = f"{'more than ' * (4 * never > len(runs))}{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+    return f"{interval}; {never} of {len(runs)} seeds never" if never else interval
 
 
 def rooms() -> str:

@@ -124,6 +124,7 @@ def test_steps_of_seeds_that_never_got_there_count_to_their_end() -> None:
     assert tables.steps_to_95(arm(400)) == "400 (one seed)"
     assert tables.steps_to_95(arm(400, 400)) == "400 (400 to 400)"
     assert tables.steps_to_95(arm(400, None)) == "more than 600 (400 to 800); 1 of 2 seeds never"
+    assert tables.steps_to_95(arm(400, 400, 400, None)) == "400 (400 to 800); 1 of 4 seeds never"  # beyond the middle half
 
 
 def test_the_middle_of_the_seeds() -> None:
