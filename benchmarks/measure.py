@@ -42,7 +42,10 @@ def measure(name: str) -> None:
             binary = Path(sys.executable).with_name(program)
             done = subprocess.run([binary, *arguments, *where], stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
-        table["runs"][seed] = {key: value for key, value in result.items() if key != "run"}  # a folder that is gone
+        for part in (result, *result.values()):
+            if isinstance(part, dict):
+                part.pop("run", None)  # a folder that is gone
+        table["runs"][seed] = result
         write_text(path, json.dumps(table, indent=1) + "\n")
 
 
