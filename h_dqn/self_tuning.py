@@ -23,7 +23,7 @@ from h_dqn.config import BOUNDS
 from h_dqn.meta_gradient import preference_loss
 
 TRACE = 0.9  # lambda of the returns that the outer loss judges by
-WARM_UP = 50  # rounds of successes alone, or twice as many where half of the episodes succeed, before a setting moves
+WARM_UP = 100  # rounds of successes alone, or twice as many where half of the episodes succeed, before a setting moves
 OFFSETS = (0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # of eta, by which worlds act in turn
 
 
@@ -61,6 +61,11 @@ class SelfTuning(nn.Module):
         self.warmth = 0.0  # how much of the warm-up is over
 
     @property
+    def warm(self) -> bool:
+        """Whether the warm-up is over."""
+        return self.warmth > WARM_UP
+
+    @property
     def outputs(self) -> int:
         """P * O + 1: what :meth:`forward` says of a frame."""
         return len(self.names) * self.options + 1
@@ -77,8 +82,11 @@ class SelfTuning(nn.Module):
     def bend(self, q_BO: Tensor, outputs_BV: Tensor, worlds_B: Tensor) -> Tensor:
         """The values by which these worlds act: to first order, those of a setting that is a step higher or lower in some of them.
 
-        Only what is tried can be judged: where all worlds run for a far goal in vain, none shows that the near one is better.
+        Only what is tried can be judged: where all worlds run for a far goal in vain, none shows that the near one is better. It
+        costs something, so they act by the values as they are while eta does not move yet.
         """
+        if not self.warm:
+            return q_BO
         turn = torch.div(worlds_B, len(OFFSETS), rounding_mode="floor") % len(self.names)  # the setting that is tried
         s_BO = self.split(outputs_BV)[0][turn, torch.arange(len(q_BO))]
         return q_BO + torch.tensor(OFFSETS)[worlds_B % len(OFFSETS), None] * s_BO
@@ -116,14 +124,15 @@ class SelfTuning(nn.Module):
         """One step of eta against ``slope_P``; returns how far it went, (P,).
 
         ``success``, the share of the newest episodes that reached the goal, is what the warm-up goes on by: while none does,
-        nothing tells what a horizon is good for, and eta would only drift.
+        nothing tells what a horizon is good for, and eta would only drift. What the outer loss likes is good for the values as
+        they are; while a far goal is being learned that is a short horizon, by which it would be learned later.
 
         ``head``, whose outputs are the Q-values, goes with it to first order: values differ much in size from discount to
         discount, and a head that had to learn the difference would lag behind.
         """
         self.warmth += success
         before = self.eta.clone()
-        if self.warmth > WARM_UP:
+        if self.warm:
             self.eta.grad = slope_P
             self.outer.step()
             self.eta.copy_(torch.minimum(torch.maximum(self.eta, self.low), self.high))
