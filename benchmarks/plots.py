@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from benchmarks.reproduce import RUNS
+from benchmarks.reproduce import RUNS, cells
 from benchmarks.tables import ROOT
 from h_dqn.metrics import Row, read_metrics, settled
 
@@ -25,11 +25,10 @@ def logs(run: str) -> list[list[Row]]:
 
 
 def curves() -> None:
-    """Success while training, of each arm of the two composite tasks, over environment steps and over wall clock."""
+    """Success while training, of the arms of paper.toml that learn a composite task, over environment steps and wall clock."""
     figure, grid = plt.subplots(2, 2, figsize=(10, 7), layout="constrained", sharey=True)
     for row, task in enumerate(("two_rooms", "three_rooms")):
-        runs = sorted({path.parent.name for path in RUNS.glob(f"s*/{task}.*/metrics.jsonl")})
-        for number, run in enumerate(runs):
+        for number, run in enumerate(cell.name for cell in cells("paper", 1) if cell.experiment == task):
             for seed, log in enumerate(map(settled, logs(run))):
                 for column, key in enumerate(("env_steps", "seconds")):
                     label = run.partition(".")[2] if seed == 0 else None

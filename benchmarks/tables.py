@@ -119,6 +119,7 @@ PAPER_CONTROLLERS = {
         "flat-double": "never solves it",
     },
 }
+TASKS = (*PAPER_SKILLS, *PAPER_CONTROLLERS)
 
 
 def percent(entry: dict[str, Any] | None) -> str:
@@ -196,8 +197,8 @@ def costs() -> str:
         "| task | as it is | with `--eliminate` | with `--tune-discount` | rooms all alike | success of these in the task |",
         "|---|---|---|---|---|---|",
     ]
-    for task, arms in found.items():
-        shown = []
+    for task in TASKS:
+        arms, shown = found.get(task, {}), []
         for arm in ("as-it-is", "eliminate", "tune-discount", "alike"):
             shown.append(steps_to_95(arms[arm]) if arm in arms else "")
             if arm in arms and "--until" not in arms[arm]["command"]:
@@ -222,10 +223,9 @@ def steps_to_95(arm: dict[str, Any]) -> str:
 def rooms() -> str:
     found = figures("paper").get("rooms", {})
     lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
-    for task in dict.fromkeys(name.rpartition("-")[0] for name in found):
-        lines.append(
-            f"| {task} | " + " | ".join(percent(found[f"{task}-{change}"]) for change in ("size", "layout", "texture")) + " |"
-        )
+    for task in TASKS:
+        shown = [percent(found.get(f"{task}-{change}")) for change in ("size", "layout", "texture")]
+        lines.append(f"| {task} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
