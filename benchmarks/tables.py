@@ -197,8 +197,8 @@ def costs() -> str:
         "| task | as it is | with `--eliminate` | with `--tune-discount` | rooms all alike | success of these in the task |",
         "|---|---|---|---|---|---|",
     ]
-    for task in TASKS:
-        arms, shown = found.get(task, {}), []
+    for task in filter(found.get, TASKS):
+        arms, shown = found[task], []
         for arm in ("as-it-is", "eliminate", "tune-discount", "alike"):
             shown.append(steps_to_95(arms[arm]) if arm in arms else "")
             if arm in arms and "--until" not in arms[arm]["command"]:
@@ -224,8 +224,9 @@ def rooms() -> str:
     found = figures("paper").get("rooms", {})
     lines = ["| trained on | larger room | turned, mirrored, a corner walled off | other textures |", "|---|---|---|---|"]
     for task in TASKS:
-        shown = [percent(found.get(f"{task}-{change}")) for change in ("size", "layout", "texture")]
-        lines.append(f"| {task} | {' | '.join(shown)} |")
+        if f"{task}-size" in found:
+            shown = [percent(found[f"{task}-{change}"]) for change in ("size", "layout", "texture")]
+            lines.append(f"| {task} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
