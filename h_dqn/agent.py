@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.config import BOUNDS, Config
+from h_dqn.cuda_graph import CudaGraph
 from h_dqn.networks import ELIMINATED, Boltzmann, QNetwork, adopt, greedy, pick_device, values
 from h_dqn.options import KEEP
 from h_dqn.replay import Decisions, SMDPReplay, Tries
 from h_dqn.self_tuning import TRACE, SelfTuning
 from h_dqn.targets import action_gap, double_q_bootstrap, masked_max, option_bootstrap, q_lambda, skill_reward, smdp_target
 
+JUDGED_TOGETHER = 32  # minibatches of the replay learner whose targets are worked out at once
 SCOUTING_RATE = 1e-3  # learning rate of the elimination network
 FIRST_REFIT, REFIT_GROWTH = 4_000, 1.25  # decisions before its bandits are first fitted, and between two fits, as a factor
 TRIES = 1000  # of each option in the replay that they are fitted to, at most
@@ -52,12 +55,15 @@ class Agent:
         self.network = QNetwork(config.network, shape, options, config.initial_value, config.eliminate).to(self.device)
         self.target = deepcopy(self.network) if config.target_period else self.network
         self._weights = [*self.network.trunk.parameters(), *self.network.head.parameters()]
+        on_cuda = self.device.type == "cuda"
+        rate = torch.tensor(config.learning_rate, device=self.device) if on_cuda else config.learning_rate  # for a graph to read
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(self._weights, lr=config.learning_rate, eps=1e-5, fused=True)
+            torch.optim.Adam(self._weights, lr=rate, eps=1e-5, fused=True, capturable=on_cuda)
             if config.optimizer == "adam"
             # The DQN papers put the 0.01 inside the root; torch adds it outside, so its root stands here.
-            else torch.optim.RMSprop(self._weights, lr=config.learning_rate, alpha=0.95, eps=0.1, centered=True)
+            else torch.optim.RMSprop(self._weights, lr=rate, alpha=0.95, eps=0.1, centered=True, capturable=on_cuda)
         )
+        self._learn_minibatch = CudaGraph(self._regress, config.batch_size)
         elimination = self.network.elimination
         self.scouting = elimination and torch.optim.Adam(
             [*elimination.learning.parameters(), *elimination.head.parameters()], lr=SCOUTING_RATE, eps=1e-5, fused=True
@@ -133,8 +139,9 @@ class Agent:
     def learn(self, replay: SMDPReplay, progress: float) -> dict[str, float]:
         """One round of learning; ``progress`` 0..1 of the run sets the learning rate. Returns what is worth logging."""
         c = self.config
+        rate = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
         for group in self.optimizer.param_groups:
-            group["lr"] = c.learning_rate * (1 - progress * (1 - c.final_learning_rate))
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         losses, row = self._learn_rollout(replay) if c.learner == "rollout" else self._learn_replay(replay)
         elimination = self.network.elimination
         if elimination and self.scouting and self.decisions >= self._refit_at:
@@ -163,12 +170,13 @@ class Agent:
             return [], {}
         row, aside = self._tune(batch) if self.tuning else ({}, None)
         target_D = self.lambda_targets(batch) if aside is None else aside[0]
-        frames, start, option = self._tensor(batch.frames), self._tensor(batch.start), self._tensor(batch.option)
+        start, option, weight = self._tensor(batch.start), self._tensor(batch.option), self._tensor(batch.weight)
         losses = []
         for _ in range(self.config.epochs):
             order = self._tensor(self._rng.permutation(len(target_D)))
             for rows in torch.split(order, self.config.batch_size):
-                loss, _, features = self._regress(frames[start[rows]], option[rows], target_D[rows], torch.ones(()))
+                seen = batch.frames[start[rows]]
+                loss, _, features = self._learn_minibatch(seen, option[rows], target_D[rows], weight[rows])
                 losses.append(loss)
                 if self.tuning and aside is not None:
                     self.tuning.learn(features, option[rows], *(part[rows] for part in aside[1:]))
@@ -200,14 +208,19 @@ class Agent:
     def _learn_replay(self, replay: SMDPReplay) -> tuple[list[Tensor], dict[str, float]]:
         c = self.config
         losses: list[Tensor] = []
-        while self._updates < (self.decisions - c.learn_start) * c.updates_per_decision and len(replay):
-            self._updates += 1
-            batch = replay.sample(c.batch_size, c.n_step, success=c.success_memory)
-            obs, option = self._tensor(batch.frames[batch.start]), self._tensor(batch.option)
-            loss, error, _ = self._regress(obs, option, self.n_step_targets(batch), self._tensor(batch.weight))
-            losses.append(loss)
+        while (due := ceil((self.decisions - c.learn_start) * c.updates_per_decision) - self._updates) > 0 and len(replay):
+            count = min(due, JUDGED_TOGETHER)
+            self._updates += count
+            batch = replay.sample(count * c.batch_size, c.n_step, success=c.success_memory)
+            start, option, weight = self._tensor(batch.start), self._tensor(batch.option), self._tensor(batch.weight)
+            target_B = self.n_step_targets(batch)
+            errors = []
+            for rows in torch.arange(len(target_B), device=self.device).split(c.batch_size):
+                loss, error, _ = self._learn_minibatch(batch.frames[start[rows]], option[rows], target_B[rows], weight[rows])
+                losses.append(loss)
+                errors.append(error)
             if c.priority:
-                replay.set_priority(batch.id, error.cpu().numpy())
+                replay.set_priority(batch.id, torch.cat(errors).cpu().numpy())
         return losses, {}
 
     @torch.no_grad()
@@ -254,14 +267,14 @@ class Agent:
     def _known(self, batch: Decisions) -> Tensor:
         """What is known of each frame of the batch, as :meth:`_outputs`; NaN where neither target nor gap needs it."""
         start, end = self._tensor(batch.start), self._tensor(batch.end)
-        frames, known = self._tensor(batch.frames), self._tensor(batch.values).clone()
+        known = self._tensor(batch.values).clone()
         here_UO = torch.zeros(len(known), self.options, dtype=torch.bool, device=self.device)  # what can be chosen at each frame
         here_UO[start], here_UO[end] = self._tensor(batch.allowed), self._tensor(batch.available)
         wanted = torch.zeros(len(known), dtype=torch.bool, device=self.device)
         wanted[torch.cat([start, end]) if self.config.gap or self.tuning else end] = True
         if self.target is self.network:  # those that the options were chosen by are still right
             wanted &= known.isnan().any(1)
-        known[wanted] = self._values(self.target, frames[wanted], here_UO[wanted])
+        known[wanted] = self._values(self.target, batch.frames[wanted], here_UO[wanted])
         return known
 
     def _judged(self, batch: Decisions, q_UO: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -277,7 +290,7 @@ class Agent:
             gap = torch.where(gap > ELIMINATED / 2, gap, 0.0)  # an old success may be of an option that is eliminated by now
             gap = (1 - persists) * gap  # beside a value that goes on, a whole gap would be no contraction: values would explode
         best = (
-            double_q_bootstrap(self._values(self.network, self._tensor(batch.frames)[end], available), q_end, available)
+            double_q_bootstrap(self._values(self.network, batch.frames[end], available), q_end, available)
             if self.config.double and self.target is not self.network
             else masked_max(q_end, available)
         )
@@ -294,8 +307,8 @@ class Agent:
         return torch.cat([q, self.tuning(x)], 1) if self.tuning else q
 
     def _values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """:meth:`_outputs`, a minibatch at a time: activations of a whole round would outgrow the caches."""
-        size = self.config.batch_size
+        """:meth:`_outputs`, on a CPU a minibatch at a time: activations of a whole round would outgrow its caches."""
+        size = self.config.batch_size if self.device.type == "cpu" else max(1, len(frames))
         return torch.cat(
             [
                 self._outputs(network, rows, possible)
@@ -330,7 +343,7 @@ class Agent:
         return {
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
             "scouting": self.scouting and self.scouting.state_dict(),
             "tuning": self.tuning and self.tuning.state(),
             "tries": self._tries and vars(self._tries),
@@ -341,7 +354,8 @@ class Agent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state["optimizer"]})
+        self._learn_minibatch = CudaGraph(self._regress, self.config.batch_size)  # the optimiser's state is in a new place
         if self.scouting:
             self.scouting.load_state_dict(state["scouting"])
         if self.tuning:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from h_dqn.sum_tree import SumTree
 
@@ -21,7 +23,7 @@ from h_dqn.sum_tree import SumTree
 class Decisions:
     """A batch of B decisions (or of chains of n decisions, which look just the same). S frames a stack, K steps at most."""
 
-    frames: NDArray[np.uint8]  # (U, S, H, W) the observations where decisions were made or ended, each once
+    frames: Tensor  # (U, S, H, W) uint8: the observations where decisions were made or ended, each once
     values: NDArray[np.float32]  # (U, outputs) their Q-values where they are known already, NaN elsewhere
     start: NDArray[np.int64]  # (B,) which of ``frames`` it was made at
     end: NDArray[np.int64]  # (B,) which of ``frames`` it ended at
@@ -87,6 +89,7 @@ class SMDPReplay:
         outputs: how many values are kept of each frame (O).
         priority: exponent of prioritised replay (Schaul et al. 2016); 0 samples uniformly over *decisions*, so that how often a
             decision is drawn does not depend on how long it was.
+        device: where the frames are kept and handed out.
     """
 
     def __init__(
@@ -100,11 +103,12 @@ class SMDPReplay:
         twins: int = 1,
         successes: int = 0,
         outputs: int | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.worlds, self.priority, self._rng = worlds, priority, rng
         self.rows = -(-capacity // worlds)
         self.stack = shape[0]
-        self._frames = np.zeros((worlds, self.rows, *shape[1:]), np.uint8)
+        self._frames = torch.zeros((worlds * self.rows + 1, *shape[1:]), dtype=torch.uint8, device=device)  # the last stays blank
         self._reward = np.zeros((worlds, self.rows), np.float32)
         self._invalid = np.zeros((worlds, self.rows), bool)
         self._values = np.full((worlds, self.rows, outputs or options), np.nan, np.float32)
@@ -249,7 +253,8 @@ class SMDPReplay:
 
     def _write(self, worlds: NDArray[np.int64], obs: NDArray[np.uint8], age: int | NDArray[Any]) -> None:
         row = self._written[worlds] % self.rows
-        self._frames[worlds, row] = obs[worlds, -1]
+        place = self._tensor(worlds * self.rows + row)
+        self._frames.index_copy_(0, place, self._tensor(obs[worlds, -1]))
         self._age[worlds, row] = age
         self._values[worlds, row] = np.nan
         self._written[worlds] += 1
@@ -332,7 +337,7 @@ class SMDPReplay:
         of = _largest(option, drawn, most)
         slot = number[of] % self.slots
         frames = self._stacked(self._decisions["world"][slot], self._decisions["first"][slot])
-        return Tries(frames, option[of], self._futile(slot), number[of], drawn[of])
+        return Tries(frames.cpu().numpy(), option[of], self._futile(slot), number[of], drawn[of])
 
     def _futile(self, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether no step of these decisions had an effect, (B,)."""
@@ -381,12 +386,16 @@ class SMDPReplay:
             id=number,
         )
 
-    def _stacked(self, world: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def _stacked(self, world: NDArray[Any], row: NDArray[np.int64]) -> Tensor:
         """The observation at these rows, (B, S, H, W): the newest frame last, zeros before the episode's start."""
         back = np.arange(self.stack - 1, -1, -1)
-        frames: NDArray[np.uint8] = self._frames[world[:, None], (row[:, None] - back) % self.rows]
-        frames[self._age[world, row % self.rows][:, None] < back] = 0
+        place = world[:, None].astype(np.int64) * self.rows + (row[:, None] - back) % self.rows
+        place[self._age[world, row % self.rows][:, None] < back] = len(self._frames) - 1
+        frames: Tensor = self._frames.index_select(0, self._tensor(place.ravel())).unflatten(0, place.shape)
         return frames
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._frames.device)
 
     # --- state ---
 
@@ -394,6 +403,7 @@ class SMDPReplay:
         arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return {
             "arrays": arrays,
+            "frames": self._frames.clone(),
             "decisions": {name: value.copy() for name, value in self._decisions.items()},
             "episodes": [list(episode) for episode in self._episode],
             "successes": [list(episode) for episode in self._successes],
@@ -405,6 +415,7 @@ class SMDPReplay:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in state["arrays"].items():
             getattr(self, name)[...] = value
+        self._frames.copy_(state["frames"])
         for name, value in state["decisions"].items():
             self._decisions[name][...] = value
         self._episode = [list(episode) for episode in state["episodes"]]

@@ -63,6 +63,7 @@ class Trainer:
             twins=len(options) if config.intra_option == "all" else 1,
             successes=int(config.success_memory > 0) * config.capacity // 100,
             outputs=self.agent.outputs,
+            device=self.agent.device,
         )
         actions = {option.action: index for index, option in enumerate(options) if isinstance(option, Primitive)}
         self._primitive = np.array([actions[action] for action in sorted(actions)])  # the option that is each primitive action

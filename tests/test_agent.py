@@ -179,7 +179,7 @@ def batch_of(**changes: Any) -> Decisions:
     zero = np.zeros(1, np.int64)
     every = np.ones((1, 3), bool)
     plain: dict[str, Any] = {
-        "frames": np.zeros((1, 1, 8, 8), np.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
+        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
         "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "ended": np.array([False]), "available": every,
         "fresh": np.array([True]), "following": np.array([-1]),
