@@ -354,6 +354,17 @@ def elimination() -> str:
     return "\n".join(lines)
 
 
+def preset_paper() -> str:
+    """The paper's own schedule."""
+    lines = ["| preset `paper` | success | paper | environment steps | learned on |", "|---|---|---|---|---|"]
+    for task, paper in (("navigation1", PAPER_SKILLS["navigation1"][0]), ("two_rooms", PAPER_CONTROLLERS["two_rooms"]["h-drln"])):
+        if arms := figures("preset_paper").get(task):
+            (arm,) = arms.values()
+            run = next(iter(arm["runs"].values()))
+            lines.append(f"| {task} | {percent(arm)} | {paper} | {run['env_steps']:,} | {run.get('device', 'CPU')} |")
+    return "\n".join(lines)
+
+
 def workshop() -> str:
     """Many actions in the voxel world."""
     arms = figures("workshop")["workshop"]
@@ -413,6 +424,7 @@ TABLES = {
     "cuda": cuda,
     "skills": skills,
     "controllers": controllers,
+    "preset-paper": preset_paper,
     "ablations": ablations,
     "costs": costs,
     "rooms": rooms,

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from h_dqn import cuda_graph
 from h_dqn.agent import Agent
 from h_dqn.checkpoint import load_state, save_state
 from h_dqn.config import Config, ConfigError
@@ -175,12 +177,35 @@ def agent_with(q: list[float], config: Config = TINY) -> Agent:
     return agent
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["rollout", "replay", "rollout, discount and lambda tune themselves"])
+def test_a_cuda_graph_does_what_its_steps_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = []
+    for warm_up in (cuda_graph.WARM_UP, 10**9):
+        monkeypatch.setattr(cuda_graph, "WARM_UP", warm_up)
+        network = learned(replace(VARIANTS[name], device="cuda")).agent.network
+        weights.append(torch.nn.utils.parameters_to_vector(network.parameters()))
+    torch.testing.assert_close(*weights)
+
+
+def test_without_cuda_the_step_itself_is_called() -> None:
+    calls: list[Tensor] = []
+
+    def step(given: Tensor) -> tuple[Tensor]:
+        calls.append(given)
+        return (given + 1,)
+
+    given = torch.zeros(4)
+    assert cuda_graph.CudaGraph(step, 4)(given)[0].tolist() == [1.0] * 4
+    assert calls[0] is given
+
+
 def batch_of(**changes: Any) -> Decisions:
     zero = np.zeros(1, np.int64)
     every = np.ones((1, 3), bool)
     plain: dict[str, Any] = {
-        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "values": np.full((1, 3), np.nan, np.float32), "start": zero, "end": zero,
-        "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
+        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "values": np.full((1, 3), np.nan, np.float32),
+        "start": zero, "end": zero, "option": np.array([1]), "rewards": np.array([[-1.0]], np.float32), "length": np.array([1]),
         "allowed": every, "terminated": np.array([False]), "ended": np.array([False]), "available": every,
         "fresh": np.array([True]), "following": np.array([-1]),
         "persists": np.zeros(1, np.float32), "weight": np.ones(1, np.float32), "id": np.array([0]),

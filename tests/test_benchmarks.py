@@ -43,7 +43,7 @@ def test_rooms_that_are_alike_are_those_of_the_task_otherwise(name: str) -> None
     assert task.tint > 0 == alike.tint
 
 
-@pytest.mark.parametrize("name", ["paper", "ablations", "costs", "distillation", "workshop", "luanti"])
+@pytest.mark.parametrize("name", ["paper", "ablations", "costs", "distillation", "workshop", "luanti", "preset_paper"])
 def test_experiments_wait_for_others_of_their_file(name: str) -> None:
     cells = reproduce.cells(name, 1)
     assert len(cells) > 1
@@ -111,7 +111,7 @@ def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "figures", lambda name: begun.get(name, {}))
     assert "| break | 75.0% (one seed) |" in tables.skills()
     assert "| pickup |  |" in tables.skills()
-    for table in (tables.controllers, tables.ablations, tables.costs, tables.rooms):
+    for table in (tables.controllers, tables.preset_paper, tables.ablations, tables.costs, tables.rooms):
         assert table().startswith("|")
     assert "| with elimination | 75.0% (75.0% to 75.0%) | 75.0% | never in 8 |" in tables.workshop()
 
