@@ -13,9 +13,14 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import FrameStackObservation, TransformObservation
 from numpy.typing import NDArray
 
+from envs.task import ACTIONS, HEADINGS
+
 Frames = NDArray[np.uint8]
 
 ROWS, MARK = 4, 4  # of the strip of past actions: rows, and pixels from one action to the next
+COMPASS, FADE = 4, 0.8  # of the compass below it: rows, and how much of a mark is left a step later
+MEMORY = ROWS + COMPASS
+TURNS = {"turn_left": -1, "turn_right": 1}
 SLOT, SHADES = 2, 4  # of the hotbar: pixels of an item's square, and the count from which it is white
 
 
@@ -39,19 +44,26 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
     The whole observation of the last step or reset stays in ``info["observation"]``.
 
     Args:
-        rows: for each action, in which of the ROWS rows of a strip above the frame it leaves its mark, ROWS pixels more in
-            height. The strip shows the episode's last W / MARK actions, newest at the right: who sees it knows which way it was
-            turning, and when it has come full circle. Without rows there is no strip.
+        actions: what each action is called. With names there is a memory above the frame, MEMORY pixels more in height. First a
+            strip of the episode's last W / MARK actions, newest at the right: moving and turning have a row each, all that hands
+            do shares the last. Then a compass: which directions were faced, straight ahead in the middle, behind at the edges,
+            the darker the longer ago. Who sees both knows which way it was turning, and where it has not looked yet.
         hotbar: whether the lower edge of the frame shows what is carried: a square for each item there can be, always in the same
             place, brighter the more of it there is.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, rows: Sequence[int] = (), hotbar: bool = False) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, actions: Sequence[str] = (), hotbar: bool = False) -> None:
         super().__init__(env)
         self._hotbar = hotbar
-        self._rows = np.array(rows)
         height, width, _ = env.single_observation_space["pov"].shape  # type: ignore[index]
-        height += ROWS if rows else 0
+        self._rows = np.array([min(ACTIONS.index(name), ROWS - 1) if name in ACTIONS else ROWS - 1 for name in actions], int)
+        a_turn = width // HEADINGS  # pixels
+        circle = a_turn * HEADINGS
+        left = (width - circle) // 2
+        self._circle, self._ahead = slice(left, left + circle), slice(left + circle // 2, left + circle // 2 + a_turn)
+        turned = np.array([TURNS.get(name, 0) for name in actions], int)
+        self._came_from = left + (np.arange(circle) + a_turn * turned[:, None]) % circle  # (actions, circle): columns before a turn
+        height += MEMORY if actions else 0
         self.single_observation_space = gym.spaces.Box(0, 255, (stack, height, width), np.uint8)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._frames: Frames = np.zeros((env.num_envs, stack, height, width), np.uint8)
@@ -63,6 +75,8 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         self._frames[fresh] = 0
         picture = self._picture(obs, fresh)
         self._frames[fresh, -1, -picture.shape[1] :] = picture
+        if len(self._rows):
+            self._frames[fresh, -1, ROWS:MEMORY, self._ahead] = 255
         return self._frames, {**info, "observation": obs}
 
     def step(self, actions: Any) -> tuple[Frames, Any, Any, Any, dict[str, Any]]:
@@ -73,6 +87,9 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         if len(self._rows):
             newest[:, 0, :ROWS, :-MARK] = self._frames[:, -1, :ROWS, MARK:]
             newest[np.arange(self.num_envs), 0, self._rows[actions], -MARK:] = 255
+            faced = np.take_along_axis(self._frames[:, -1, ROWS], self._came_from[actions], 1)
+            newest[:, 0, ROWS:MEMORY, self._circle] = (FADE * faced[:, None]).astype(np.uint8)
+            newest[:, 0, ROWS:MEMORY, self._ahead] = 255
         self._frames = np.concatenate([self._frames[:, 1:], newest], 1)
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
 

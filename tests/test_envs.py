@@ -163,15 +163,18 @@ def test_the_oracle_solves_every_draw_from_its_worst_start(task: str) -> None:
         over |= terminated
 
 
+MOVES = ("forward", "turn_left", "turn_right")
+
+
 def test_the_strip_shows_the_last_actions() -> None:
-    many = GreyStack(vector("navigation2", 2, size=24), stack=2, rows=(0, 1, 2))
+    many = GreyStack(vector("navigation2", 2, size=24), stack=2, actions=MOVES)
     obs, _ = many.reset(seed=3)
-    assert obs.shape == (2, 2, 28, 24)
+    assert obs.shape == (2, 2, 32, 24)
     assert not obs[:, :, :4].any()
     taken = [(1, 2), (0, 1), (1, 0), (2, 2), (1, 1), (2, 2), (1, 1), (2, 2)]  # two more than there is room for
     for actions in taken:
         obs, *_, info = many.step(np.array(actions))
-        same(obs[:, -1, 4:], grey(info["observation"]["pov"]))
+        same(obs[:, -1, 8:], grey(info["observation"]["pov"]))
     for n in range(2):
         marks = obs[n, -1, :4].reshape(4, 6, 4)
         assert (marks == marks[..., :1]).all()  # a mark is four pixels wide
@@ -180,6 +183,31 @@ def test_the_strip_shows_the_last_actions() -> None:
     obs, _ = many.reset(options={"reset_mask": np.array([False, True])})
     assert obs[0, -1, :4].any()
     assert not obs[1, :, :4].any()
+
+
+def test_the_compass_shows_where_was_looked() -> None:
+    many = GreyStack(vector("navigation2", 2, size=40), stack=1, actions=MOVES)  # three pixels a direction, two at both edges
+    obs, _ = many.reset(seed=3)
+    draw = np.random.default_rng(4)
+    heading, faced, now = np.zeros(2, int), np.full((2, 12), -np.inf), 0
+    for step in range(40):
+        if step == 20:
+            obs, _ = many.reset(options={"reset_mask": np.array([True, False])})
+            faced[0] = -np.inf
+        faced[np.arange(2), heading] = now
+        shown = obs[:, 0, 4:8]
+        assert (shown == shown[:, :1]).all()
+        assert not shown[..., :2].any()
+        assert not shown[..., 38:].any()
+        directions = shown[:, 0, 2:38].reshape(2, 12, 3)
+        assert (directions == directions[..., :1]).all()
+        for n in range(2):
+            ahead_in_the_middle = faced[n][(heading[n] + np.arange(12) - 6) % 12]
+            np.testing.assert_allclose(directions[n, :, 0], 255 * 0.8 ** (now - ahead_in_the_middle), atol=5)
+        actions = draw.integers(0, 3, 2)
+        obs, *_ = many.step(actions)
+        heading = (heading + np.array([0, -1, 1])[actions]) % 12
+        now += 1
 
 
 def test_grey_stack_is_the_same_for_one_and_many() -> None:

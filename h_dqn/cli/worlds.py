@@ -14,9 +14,9 @@ from envs.minerl.drawing import check_task
 from envs.minerl.instance import Pool, Settings, read_addresses
 from envs.minerl.vector import MineRLVectorEnv
 from envs.sequence import is_sequence, load_sequence
-from envs.task import ACTIONS, TaskError, TaskSpec
+from envs.task import TaskError, TaskSpec
 from envs.task_file import load_task
-from envs.wrappers import ROWS, GreyStack
+from envs.wrappers import MEMORY, GreyStack
 from h_dqn.config import Config
 
 World = Literal["voxel", "luanti", "luanti-plain", "minerl"]
@@ -46,8 +46,8 @@ class Minecrafts:
 class TaskWorlds:
     """Makes worlds of one task. Calling it with n gives a vector environment of n, seen as (S, H, W) = ``shape`` grey frames.
 
-    Square frames are the picture alone; those that are ROWS higher have a strip of past actions above it. Of ``minerl`` there are
-    as many worlds as there are Minecrafts, and every environment that this makes plays in the same ones.
+    Square frames are the picture alone; those that are MEMORY higher have the strip and the compass of past actions above it. Of
+    ``minerl`` there are as many worlds as there are Minecrafts, and every environment that this makes plays in the same ones.
     """
 
     task: TaskSpec
@@ -61,11 +61,8 @@ class TaskWorlds:
             envs: VectorEnv[Any, Any, Any] = MineRLVectorEnv(self.most(n), self.task, self.shape[2], pool=self._pool)
         else:
             envs = gym.make_vec(IDS[self.world], num_envs=n, task=self.task, size=self.shape[2])
-        # Moving and turning have a row each, all that hands do shares the last.
         stack, height, width = self.shape
-        known = [min(ACTIONS.index(action), ROWS - 1) for action in self.task.actions]
-        rows = [*known, *(ROWS - 1 for _ in self.task.verbs)] if height > width else ()
-        return GreyStack(envs, stack, rows, hotbar=bool(self.task.verbs))
+        return GreyStack(envs, stack, self.actions if height > width else (), hotbar=bool(self.task.verbs))
 
     def most(self, n: int) -> int:
         """How many worlds there are when n are asked for."""
@@ -85,7 +82,7 @@ class TaskWorlds:
 
 def shape_of(config: Config) -> tuple[int, int, int]:
     """(S, H, W) of the observations that these settings ask for."""
-    return config.stack, config.size + ROWS * config.memory, config.size
+    return config.stack, config.size + MEMORY * config.memory, config.size
 
 
 def task_worlds(
