@@ -18,8 +18,8 @@ from envs.task import ACTIONS, HEADINGS
 Frames = NDArray[np.uint8]
 
 ROWS, MARK = 4, 4  # of the strip of past actions: rows, and pixels from one action to the next
-COMPASS, FADE = 4, 0.8  # of the compass below it: rows, and how much of a mark is left a step later
-MEMORY = ROWS + COMPASS
+DIAL, FADE = 4, 0.8  # of the dial below it: rows, and how much of a mark is left a step later
+MEMORY = ROWS + DIAL
 TURNS = {"turn_left": -1, "turn_right": 1}
 SLOT, SHADES = 2, 4  # of the hotbar: pixels of an item's square, and the count from which it is white
 
@@ -46,7 +46,7 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
     Args:
         actions: what each action is called. With names there is a memory above the frame, MEMORY pixels more in height. First a
             strip of the episode's last W / MARK actions, newest at the right: moving and turning have a row each, all that hands
-            do shares the last. Then a compass: which directions were faced, straight ahead in the middle, behind at the edges,
+            do shares the last. Then a dial: which directions were faced, straight ahead in the middle, behind at the edges,
             the darker the longer ago. Who sees both knows which way it was turning, and where it has not looked yet.
         hotbar: whether the lower edge of the frame shows what is carried: a square for each item there can be, always in the same
             place, brighter the more of it there is.

@@ -53,7 +53,7 @@ class Config:
     stack: int = 2
     """grey frames in one observation; more show motion and the recent past, and cost time (a second one: a fifth more)"""
     memory: bool = True
-    """whether a strip above each frame shows the last actions; without it, an agent forgets which way it was turning"""
+    """whether each frame shows the last actions and where was looked; without it, an agent forgets which way it was turning"""
     network: str = "compact"
     """a name in networks.ARCHITECTURES"""
     option_steps: int = 10

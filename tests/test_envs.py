@@ -185,7 +185,7 @@ def test_the_strip_shows_the_last_actions() -> None:
     assert not obs[1, :, :4].any()
 
 
-def test_the_compass_shows_where_was_looked() -> None:
+def test_the_dial_shows_where_was_looked() -> None:
     many = GreyStack(vector("navigation2", 2, size=40), stack=1, actions=MOVES)  # three pixels a direction, two at both edges
     obs, _ = many.reset(seed=3)
     draw = np.random.default_rng(4)

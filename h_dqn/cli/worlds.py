@@ -46,7 +46,7 @@ class Minecrafts:
 class TaskWorlds:
     """Makes worlds of one task. Calling it with n gives a vector environment of n, seen as (S, H, W) = ``shape`` grey frames.
 
-    Square frames are the picture alone; those that are MEMORY higher have the strip and the compass of past actions above it. Of
+    Square frames are the picture alone; those that are MEMORY higher have the strip of past actions and the dial above it. Of
     ``minerl`` there are as many worlds as there are Minecrafts, and every environment that this makes plays in the same ones.
     """
 
