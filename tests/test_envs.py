@@ -189,9 +189,9 @@ def test_the_dial_shows_where_was_looked() -> None:
     many = GreyStack(vector("navigation2", 2, size=40), stack=1, actions=MOVES)  # three pixels a direction, two at both edges
     obs, _ = many.reset(seed=3)
     draw = np.random.default_rng(4)
-    heading, faced, now = np.zeros(2, int), np.full((2, 12), -np.inf), 0
-    for step in range(40):
-        if step == 20:
+    heading, faced = np.zeros(2, int), np.full((2, 12), -np.inf)
+    for now in range(40):
+        if now == 20:
             obs, _ = many.reset(options={"reset_mask": np.array([True, False])})
             faced[0] = -np.inf
         faced[np.arange(2), heading] = now
@@ -207,7 +207,6 @@ def test_the_dial_shows_where_was_looked() -> None:
         actions = draw.integers(0, 3, 2)
         obs, *_ = many.step(actions)
         heading = (heading + np.array([0, -1, 1])[actions]) % 12
-        now += 1
 
 
 def test_grey_stack_is_the_same_for_one_and_many() -> None:
