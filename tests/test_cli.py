@@ -161,7 +161,7 @@ BAD = {
     "existing run": ("train skill navigation1 --name ctl", ["runs/ctl exists already"]),
     "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be at least 1"]),
     "no checkpoint": ("resume runs/ctl", ["no checkpoint here"]),
-    "another size": ("train controller two_rooms --preset fast --skills navigation1", ["sees 2 frames of 36x32"]),
+    "another size": ("train controller two_rooms --preset fast --skills navigation1", ["sees 2 frames of 40x32"]),
     "no such file": ("tasks check nowhere.toml", ["nowhere.toml: cannot be read"]),
     "action the task lacks": ("evaluate runs/pick --task navigation1", ["pick_up"]),
     "unsolvable limit": ("tasks check short.toml", ["short.toml: step_limit: the oracle cannot solve"]),
