@@ -88,9 +88,9 @@ class Config:
     epsilon_waits: bool = True
     """whether epsilon falls only while some of the last 300 episodes reached the goal, and rises again while none does"""
 
-    temperature: float = 0.05
+    temperature: float = 0.03
     """of the choice by softmax(Q / temperature) wherever the agent is evaluated; 0: greedy. An agent without memory needs a little
-    chance to get out of its own circles; half a step's worth leaves what is clear as it is"""
+    chance to get out of its own circles; a third of a step's worth leaves what is clear as it is"""
 
     learner: Literal["rollout", "replay"] = "rollout"
     """rollout: Q(lambda) on what was just seen, no replay and no target network (Gallici et al. 2024); replay: n-step DQN"""
