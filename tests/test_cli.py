@@ -222,7 +222,7 @@ def test_a_name_is_counted_on(in_tmp: Path) -> None:
     assert {path.name for path in Path("runs").iterdir()} == {"flat-navigation1-s1", "flat-navigation1-s1-2"}
 
 
-def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path) -> None:
+def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
     """A run that is interrupted and resumed ends with the very weights of one that was not."""
     command = [sys.executable, "-c", "import sys; from h_dqn.cli import run; sys.exit(run(sys.argv[1:]))"]
     settings = ["train", "flat", "navigation1", "--preset", "smoke", "--env-steps", "20000", "--episodes", "4"]
@@ -236,6 +236,10 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path) -> None:
     assert process.returncode == 130
     assert "h-dqn resume runs/cut" in error
     assert Path("runs/cut/agent/model.safetensors").is_file()
+    written = Path("runs/cut/checkpoint/state.json").read_text()
+    Path("runs/cut/checkpoint/state.json").write_text(written.replace('"tally"', '"score"'))
+    refused(capsys, "resume runs/cut", "another version of h-dqn wrote it ('tally'); train it anew")
+    Path("runs/cut/checkpoint/state.json").write_text(written)
     subprocess.run([*command, "resume", "runs/cut"], check=True, env=environment, capture_output=True)
     subprocess.run([*command, *settings, "--name", "whole"], check=True, env=environment, capture_output=True)
     assert not Path("runs/cut/checkpoint").exists()

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import h_dqn
+from envs.errors import OneLineError
 from envs.minerl.instance import MineRLError
 from h_dqn.checkpoint import load_state, save_state, write_text
 from h_dqn.cli.errors import UserError
@@ -118,8 +119,14 @@ class Run:
             raise UserError(f"{folder}: no checkpoint here (only an interrupted run leaves one)")
         saved = json.loads((folder / "run.json").read_text())["plan"]
         tuples = {name: tuple(saved[name]) for name in ("skills", "addresses") if name in saved}
-        run = cls(Plan(**{**saved, "config": Config(**saved["config"]), **tuples}), folder)
-        run.trainer.load_state_dict(load_state(folder / "checkpoint"))
+        state = load_state(folder / "checkpoint")
+        try:
+            run = cls(Plan(**{**saved, "config": Config(**saved["config"]), **tuples}), folder)
+            run.trainer.load_state_dict(state)
+        except OneLineError:  # the world's own
+            raise
+        except (KeyError, IndexError, TypeError, RuntimeError) as error:  # a setting or a part of the state is not what it is now
+            raise UserError(f"{folder}/checkpoint: another version of h-dqn wrote it ({error}); train it anew") from error
         return run
 
     def learn(self) -> dict[str, Any]:
