@@ -39,11 +39,11 @@ class DistillConfig:
     """temperature of the teacher's softmax (kl, softmax); below 1 it is sharpened"""
     student_share: float = 0.5
     """share of the worlds that the student drives; 0: only the teachers' own frames"""
-    env_steps: int = 120_000
+    env_steps: int = 240_000
     """environment steps in each teacher's task"""
     network: str = "slim"
     """a name in networks.ARCHITECTURES"""
-    worlds: int = 32
+    worlds: int = 64
     """worlds of each task"""
     round_steps: int = 16
     """steps of every world between two rounds of learning"""
