@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from h_dqn.cli.worlds import shape_of
+from h_dqn.config import Config
 from h_dqn.networks import QNetwork
 from h_dqn.options import OptionRunner
 from skills_library.skill import DeepSkill, count_weights
 
-SHAPE, ACTIONS = (2, 64, 64), ("forward", "turn_left", "turn_right", "use")
+SHAPE, ACTIONS = shape_of(Config()), ("forward", "turn_left", "turn_right", "use")
 COUNTS, WORLDS, REPEATS, ROUNDS = (4, 16, 64), 64, 30, 7
 
 
