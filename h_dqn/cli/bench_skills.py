@@ -11,6 +11,7 @@ from h_dqn.cli.worlds import shape_of
 from h_dqn.config import Config
 from h_dqn.networks import QNetwork
 from h_dqn.options import OptionRunner
+from skills_library.distill import DistillConfig
 from skills_library.skill import DeepSkill, count_weights
 
 SHAPE, ACTIONS = shape_of(Config()), ("forward", "turn_left", "turn_right", "use")
@@ -19,13 +20,13 @@ COUNTS, WORLDS, REPEATS, ROUNDS = (4, 16, 64), 64, 30, 7
 
 def array_of(count: int) -> list[DeepSkill]:
     """Skills with a network each, as training makes them."""
-    return [DeepSkill(f"s{n}", QNetwork("compact", SHAPE, len(ACTIONS)), ACTIONS).on(ACTIONS, SHAPE) for n in range(count)]
+    return [DeepSkill(f"s{n}", QNetwork(Config().network, SHAPE, len(ACTIONS)), ACTIONS).on(ACTIONS, SHAPE) for n in range(count)]
 
 
 def heads_of(count: int) -> list[DeepSkill]:
     """The same number of skills as heads of one network, as distillation makes them."""
     outputs = len(ACTIONS) + 1
-    network = QNetwork("slim", SHAPE, count * outputs)
+    network = QNetwork(DistillConfig().network, SHAPE, count * outputs)
     return [
         DeepSkill(
             f"m/s{n}", network, ACTIONS, last_above=0.0, last_output=n * outputs + len(ACTIONS), first=n * outputs
