@@ -267,6 +267,20 @@ def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
     refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be above 0")
 
 
+def test_bench_skills_counts_the_weights_that_training_makes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many networks as skills, or one with a head each: of four skills a quarter of the weights, and of more hardly more."""
+    monkeypatch.setattr("h_dqn.cli.bench_skills.WORLDS", 4)
+    monkeypatch.setattr("h_dqn.cli.bench_skills.REPEATS", 1)
+    monkeypatch.setattr("h_dqn.cli.bench_skills.ROUNDS", 1)
+    assert h_dqn("bench skills --json") == 0
+    rows = last_json(capsys)["rows"]
+    weights = {(row["kind"], row["skills"]): row["weights"] for row in rows}
+    assert all(row["microseconds"] > 0 for row in rows)
+    assert weights["array", 16] == 4 * weights["array", 4]
+    assert 4 * weights["distilled", 4] <= weights["array", 4]
+    assert weights["distilled", 64] < 2 * weights["distilled", 4]
+
+
 def test_demo_from_end_to_end(in_tmp: Path, capsys: Capture) -> None:
     assert h_dqn("demo --preset smoke --episodes 8") == 0
     said = capsys.readouterr().out
