@@ -168,22 +168,25 @@ def controllers() -> str:
 def ablations() -> str:
     arms = figures("ablations").get("three_rooms", {})
     labels = {
-        "everything": "everything that is on by default",
-        "gamma-once-a-decision": "the discount once a decision instead of once a step",
-        "no-goal-termination": "skills run for k steps instead of ending at their goal",
-        "interruption": "and interruption where another option is worth more",
-        "no-intra-option": "no learning from the steps inside a skill",
-        "intra-option-all": "and these steps teach every option that agrees",
-        "no-success-memory": "no memory of successes",
-        "no-deliberation": "decisions cost nothing",
-        "no-start": "not begun from the layers of a skill",
-        "grown-from-two-rooms": "begun from the controller of two_rooms, its head grown",
-        "nothing": "none of these",
+        ("everything", ""): "everything that is on by default",
+        ("no-success-memory", "only-success-memory"): "without the memory of successes",
+        ("gamma-once-a-decision", "only-gamma-once-a-step"): "without the discount once a step: once a decision",
+        ("no-goal-termination", "only-goal-termination"): "without an end of skills at their goal: after k steps",
+        ("no-intra-option", "only-intra-option"): "without learning from the steps inside a skill",
+        ("no-deliberation", "only-deliberation"): "without a cost of decisions",
+        ("no-start", "only-start"): "without a start from the layers of a skill",
+        ("grown-from-two-rooms", ""): "with a start from the controller of two_rooms, its head grown",
+        ("intra-option-all", ""): "with steps that teach every option that agrees",
+        ("interruption", "only-interruption"): "with interruption where another option is worth more",
+        ("nothing", ""): "none of these",
     }
-    lines = ["| three_rooms, array of skills | success | environment steps to 95 % |", "|---|---|---|"]
-    for arm, label in labels.items():
-        if arm in arms:
-            lines.append(f"| {label} | {percent(arms[arm])} | {steps_to_95(arms[arm])} |")
+    lines = [
+        "| three_rooms, array of skills | success | environment steps to 95 % | that alone | environment steps to 95 % |",
+        "|---|---|---|---|---|",
+    ]
+    for pair, label in labels.items():
+        cells = [f"{percent(arms[arm])} | {steps_to_95(arms[arm])}" if arm in arms else " | " for arm in pair]
+        lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 
 
