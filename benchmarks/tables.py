@@ -185,8 +185,9 @@ def ablations() -> str:
         "|---|---|---|---|---|",
     ]
     for pair, label in labels.items():
-        cells = [f"{percent(arms[arm])} | {steps_to_95(arms[arm])}" if arm in arms else " | " for arm in pair]
-        lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
+        if pair[0] in arms:
+            cells = [f"{percent(arms[arm])} | {steps_to_95(arms[arm])}" if arm in arms else " | " for arm in pair]
+            lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 
 
