@@ -22,7 +22,8 @@ from h_dqn.train import WORTH_VALIDATING, Trainer
 TASK, GOAL, EPISODES = "navigation1", 0.95, 500
 
 # Its settings for Atari, changed as a small task suggests: less exploration, earlier and more updates, several worlds, and our
-# discount and scale of rewards. The best of 14 that were tried on another seed; without that scale it takes three times as long.
+# discount and scale of rewards. The best of ten that were tried on another seed, with the scale 0.15; without it, they were further
+# from the goal after 400 seconds than with it after 160.
 PEER_SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-4,
     "buffer_size": 100_000,
