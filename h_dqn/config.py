@@ -152,7 +152,7 @@ class Config:
     evaluate_every: int = 40_000
     """environment steps between two validations"""
     validation_episodes: int = 250
-    """greedy episodes of a validation"""
+    """episodes of a validation"""
     device: str = "auto"
     """auto, cpu or cuda"""
 

@@ -45,6 +45,12 @@ _PARTS: dict[str, type | tuple[type, ...]] = {
     "training": dict,
     "model_sha256": str,
 }
+# What is read of the parts that say where a skill comes from; it may be missing.
+_CARD: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "task": {"name": str},
+    "measured": {"success_rate": (int, float)},
+    "training": {"env_steps": int, "config": dict},
+}
 
 
 @dataclass(frozen=True)
@@ -206,8 +212,9 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
     for part, kind in _PARTS.items():
         if not isinstance(manifest.get(part), kind):
             raise refuse(f"skill.json: '{part}' is missing or of the wrong kind")
+    _check_card(manifest, refuse)
     network, actions = manifest["network"], manifest["actions"]
-    if network.get("architecture") not in ARCHITECTURES:
+    if network.get("architecture") not in list(ARCHITECTURES):
         raise refuse(f"skill.json: unknown network '{network.get('architecture')}' (known: {', '.join(ARCHITECTURES)})")
     shape = network.get("shape")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
@@ -219,6 +226,13 @@ def _check_manifest(manifest: Any, refuse: Any) -> None:
     _check_heads(manifest.get("heads", []), len(actions), refuse)
 
 
+def _check_card(entry: dict[str, Any], refuse: Any) -> None:
+    for part, kinds in _CARD.items():
+        for key, kind in kinds.items():
+            if part in entry and key in entry[part] and not isinstance(entry[part][key], kind):
+                raise refuse(f"skill.json: '{part}.{key}' is of the wrong kind")
+
+
 def _check_heads(heads: Any, outputs: int, refuse: Any) -> None:
     """Heads must cover the network's outputs, one after the other."""
     kinds: dict[str, Any] = {"name": str, "first": int, "outputs": int, "termination": dict, "temperature": (int, float)}
@@ -227,6 +241,7 @@ def _check_heads(heads: Any, outputs: int, refuse: Any) -> None:
     for entry in heads if isinstance(heads, list) else [None]:
         if not isinstance(entry, dict) or any(not isinstance(entry.get(key), kind) for key, kind in kinds.items()):
             raise refuse(f"skill.json: each of 'heads' must have {', '.join(kinds)}")
+        _check_card({part: entry[part] for part in ("task", "measured")}, refuse)
         if entry["first"] != at or entry["outputs"] < 1:
             raise refuse(f"skill.json: head '{entry['name']}' does not fit the outputs before it")
         at += entry["outputs"] + (entry["termination"].get("last_output") is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from h_dqn.checkpoint import load_state, save_state
+from h_dqn.cli.commands import SkillsList
 from h_dqn.networks import QNetwork
 from skills_library.library import Library, _sha256, load_skill, save_skill
 from skills_library.skill import DeepSkill, SkillError
@@ -139,6 +140,42 @@ def test_damage_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
         load_skill(tmp_path / "walk")
     assert str(tmp_path / "walk") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+ANYTHING: list[Any] = [None, "", "x", -1, 0, 1, 2.5, float("inf"), 10**30, [], {}, [[]], [1], {"a": 1}, True]
+
+
+def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value of a JSON document."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def test_whatever_a_manifest_says_is_read_or_refused(tmp_path: Path) -> None:
+    measured = {"success_rate": 0.9, "ci95": [0.8, 0.95], "episodes": 3, "seed": 1}
+    card = {"task": {"name": "navigation1"}, "measured": measured, "training": {"env_steps": 3, "config": {}}}
+    network = skill(outputs=3).network
+    one = DeepSkill("walk/one", network, ("forward",), last_above=0.0, last_output=1, card=card)
+    two = DeepSkill("walk/two", network, ("forward",), card=card, first=2)
+    whole = DeepSkill("walk", network, ("forward", "last", "forward"), heads=(one, two), card=card)
+    library = Library(tmp_path, shipped=tmp_path / "none")
+    manifest = library.add(whole) / "skill.json"
+    text, refused = manifest.read_text(), 0
+    for *path, key in places(json.loads(text)):
+        for value in ANYTHING:
+            changed = part = json.loads(text)
+            for step in path:
+                part = part[step]
+            part[key] = value
+            manifest.write_text(json.dumps(changed))
+            try:
+                for read in library.skills(["walk"]):
+                    read.on(["forward", "last"], (2, 32, 32)).act(OBS[:1])
+                SkillsList(tmp_path).run()
+            except SkillError:
+                refused += 1
+    assert refused > 100
 
 
 def test_a_failed_write_leaves_the_old_skill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
