@@ -19,7 +19,7 @@ from h_dqn.checkpoint import write_text
 RESULTS = Path(__file__).parent / "results"
 COMMANDS = {
     "demo": "h-dqn demo --seed {seed} --json",
-    "skill": "h-dqn train skill navigation1 --preset fast --seed {seed} --json",
+    "skill": "h-dqn train skill navigation1 --until 0.95 --seed {seed} --json",
     "world": "h-dqn bench world --json",
     "skills": "h-dqn bench skills --json",
     "train": "h-dqn bench train --limit-s 800 --json",

@@ -240,6 +240,11 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
     Path("runs/cut/checkpoint/state.json").write_text(written.replace('"tally"', '"score"'))
     refused(capsys, "resume runs/cut", "another version of h-dqn wrote it ('tally'); train it anew")
     Path("runs/cut/checkpoint/state.json").write_text(written)
+    plan = Path("runs/cut/run.json").read_text()
+    for damaged in (plan[:40], plan.replace('"plan"', '"design"'), plan.replace('"discount"', '"account"')):
+        Path("runs/cut/run.json").write_text(damaged)
+        refused(capsys, "resume runs/cut", "runs/cut/run.json: not what this version of h-dqn writes")
+    Path("runs/cut/run.json").write_text(plan)
     subprocess.run([*command, "resume", "runs/cut"], check=True, env=environment, capture_output=True)
     subprocess.run([*command, *settings, "--name", "whole"], check=True, env=environment, capture_output=True)
     assert not Path("runs/cut/checkpoint").exists()

@@ -117,15 +117,19 @@ class Run:
         """A run that was interrupted, as it was when it stopped."""
         if not (folder / "checkpoint").is_dir():
             raise UserError(f"{folder}: no checkpoint here (only an interrupted run leaves one)")
-        saved = json.loads((folder / "run.json").read_text())["plan"]
-        tuples = {name: tuple(saved[name]) for name in ("skills", "addresses") if name in saved}
         state = load_state(folder / "checkpoint")
         try:
-            run = cls(Plan(**{**saved, "config": Config(**saved["config"]), **tuples}), folder)
+            saved = json.loads((folder / "run.json").read_text())["plan"]
+            tuples = {name: tuple(saved[name]) for name in ("skills", "addresses") if name in saved}
+            plan = Plan(**{**saved, "config": Config(**saved["config"]), **tuples})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{folder}/run.json: not what this version of h-dqn writes ({error}); train it anew") from error
+        run = cls(plan, folder)
+        try:
             run.trainer.load_state_dict(state)
         except OneLineError:  # the world's own
             raise
-        except (KeyError, IndexError, TypeError, RuntimeError) as error:  # a setting or a part of the state is not what it is now
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:  # a part of the state is not what it is now
             raise UserError(f"{folder}/checkpoint: another version of h-dqn wrote it ({error}); train it anew") from error
         return run
 
