@@ -80,7 +80,7 @@ def speed() -> str:
         [
             "| | | |",
             "|---|---|---|",
-            f"| navigation1 to 95 % of 500 episodes | median of {len(skill)} seeds {statistics.median(seconds):.0f} s "
+            f"| navigation1 to 95 % in validation | median of {len(skill)} seeds {statistics.median(seconds):.0f} s "
             f"(worst {max(seconds):.0f} s) | {statistics.median(steps):,.0f} environment steps |",
             f"| the same beside Stable-Baselines3's DQN, one run | {train['seconds_to_95']:.0f} s | "
             f"{'more than ' * train['ratio_is_a_lower_bound']}{int(train['ratio'])} times as fast |",
