@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from envs import TASKS
 from envs.materials import Material, MaterialError, read_materials, standard_materials
 from envs.task import ACTIONS, GOALS, Cell, Stage, TaskError, TaskSpec
 from envs.verbs import Verb, read_verbs
+
+LARGEST = 250  # rows and columns of a map
 
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "title": str,
@@ -137,8 +140,8 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     vary = doc.get("vary", {})
     check_keys("vary.", vary, {"shrink": list, "mirror": bool, "tint": (int, float), "textures": dict})
     shrink = vary.get("shrink", [0, 0])
-    if len(shrink) != 2 or any(type(n) is not int or n < 0 for n in shrink):
-        raise TaskError("vary.shrink: must be two whole numbers, rows and columns")
+    if len(shrink) != 2 or any(type(n) is not int or not 0 <= n <= LARGEST for n in shrink):
+        raise TaskError(f"vary.shrink: must be two whole numbers from 0 to {LARGEST}, rows and columns")
     if not 0 <= vary.get("tint", 0) < 1:
         raise TaskError("vary.tint: must be at least 0 and below 1")
     textures = {}
@@ -192,10 +195,12 @@ def check_keys(
     where: str, table: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], needed: Iterable[str] = ()
 ) -> None:
     names = {str: "text", dict: "a table", bool: "true or false", int: "a whole number", list: "a list", (int, float): "a number"}
+    names[int, list] = "a whole number or a list"
     for key, value in table.items():
         if key not in kinds:
             raise TaskError(f"{where}{key}: unknown key (known: {', '.join(kinds)})")
-        if not isinstance(value, kinds[key]) or (isinstance(value, bool) and kinds[key] is not bool):
+        odd = (isinstance(value, bool) and kinds[key] is not bool) or (isinstance(value, float) and not isfinite(value))
+        if odd or not isinstance(value, kinds[key]):
             raise TaskError(f"{where}{key}: must be {names[kinds[key]]}, not {value!r}")
     for key in needed:
         if key not in table:
@@ -263,8 +268,8 @@ def _read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:
     rows = tuple(text.strip("\n").splitlines())
     if not rows or not rows[0]:
         raise TaskError("map: is empty")
-    if max(len(rows), len(rows[0])) > 250:
-        raise TaskError("map: at most 250 by 250 cells")
+    if max(len(rows), len(rows[0])) > LARGEST:
+        raise TaskError(f"map: at most {LARGEST} by {LARGEST} cells")
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise TaskError(f"map: row {number} has {len(row)} characters, row 1 has {len(rows[0])}")

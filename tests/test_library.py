@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from h_dqn.cli.commands import SkillsList
 from h_dqn.networks import QNetwork
 from skills_library.library import Library, _sha256, load_skill, save_skill
 from skills_library.skill import DeepSkill, SkillError
+from tests.conftest import places
 
 
 def skill(name: str = "walk", outputs: int = 3) -> DeepSkill:
@@ -145,17 +146,10 @@ def test_damage_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
 ANYTHING: list[Any] = [None, "", "x", -1, 0, 1, 2.5, float("inf"), 10**30, [], {}, [[]], [1], {"a": 1}, True]
 
 
-def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to each value of a JSON document."""
-    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
-        yield (*path, key)
-        yield from places(value, (*path, key))
-
-
 def test_whatever_a_manifest_says_is_read_or_refused(tmp_path: Path) -> None:
     measured = {"success_rate": 0.9, "ci95": [0.8, 0.95], "episodes": 3, "seed": 1}
     card = {"task": {"name": "navigation1"}, "measured": measured, "training": {"env_steps": 3, "config": {}}}
-    network = skill(outputs=3).network
+    network = QNetwork("scout", (2, 32, 32), 3)
     one = DeepSkill("walk/one", network, ("forward",), last_above=0.0, last_output=1, card=card)
     two = DeepSkill("walk/two", network, ("forward",), card=card, first=2)
     whole = DeepSkill("walk", network, ("forward", "last", "forward"), heads=(one, two), card=card)

@@ -17,6 +17,7 @@ from envs import TASKS
 from envs.materials import MaterialError, standard_materials, texture
 from envs.task import TaskError, flood
 from envs.task_file import load_task, parse_task, task_names
+from tests.conftest import places
 
 GOOD: dict[str, Any] = {
     "step_limit": 20,
@@ -41,6 +42,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "reward of a word": (changed(legend={"#": "stone", "e": {"reward": "much"}}), "legend.e.reward: must be a number, not 'much'"),
     "negative limit": (changed(step_limit=-3), "step_limit: must be at least 1, not -3"),
     "empty map": (changed(map=""), "map: is empty"),
+    "choice of a word": (changed(legend={"#": "stone", "e": {"choose": "few"}}), "legend.e.choose: must be a whole number or a"),
+    "endless reward": (changed(reward={"success": float("inf")}), "reward.success: must be a number, not inf"),
+    "endless shrinking": (changed(vary={"shrink": [0, 10**9]}), "vary.shrink: must be two whole numbers from 0 to 250"),
     "missing goal": ({key: value for key, value in GOOD.items() if key != "goal"}, "goal: is missing"),
     "unknown key": (changed(stepLimit=3), "stepLimit: unknown key"),
     "wrong kind": (changed(step_limit="many"), "step_limit: must be a whole number"),
@@ -128,6 +132,24 @@ def test_junk_is_refused_or_read_but_never_breaks(key: str, junk: Any) -> None:
         return
     assert message
     assert "\n" not in message
+
+
+SHIPPED = {name: tomllib.loads((TASKS / f"{name}.toml").read_text()) for name in task_names()}
+
+
+@given(place=st.sampled_from([(name, path) for name, doc in SHIPPED.items() for path in places(doc)]),
+       junk=JUNK | st.sampled_from(["any", [0, 10**9], [10**30, 0], float("nan"), 10**30]))  # fmt: skip
+@settings(max_examples=400, deadline=None)
+def test_junk_within_a_task_is_refused_or_read_but_never_breaks(place: tuple[str, tuple[Any, ...]], junk: Any) -> None:
+    name, (*path, key) = place
+    doc = part = copy.deepcopy(SHIPPED[name])
+    for step in path:
+        part = part[step]
+    part[key] = junk
+    try:
+        parse_task(doc, name)
+    except (TaskError, MaterialError) as error:
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize("name", task_names())
