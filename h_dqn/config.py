@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Literal
 
 BOUNDS = {"discount": (0.8, 0.995), "trace": (0.05, 0.95)}  # of what tunes itself
@@ -153,20 +154,25 @@ class Config:
     """environment steps between two validations"""
     validation_episodes: int = 250
     """episodes of a validation"""
-    device: str = "auto"
-    """auto, cpu or cuda"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to learn; auto: on CUDA where there is any"""
 
     def check(self) -> None:
         """Raises ConfigError for a setting that cannot be."""
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if isinstance(value, (bool, str)) or entry.name == "initial_value":
+            if isinstance(value, (bool, str)):
                 continue
             flag = "--" + entry.name.replace("_", "-")
+            if not isfinite(value):
+                raise ConfigError(f"{flag} must be a number, not {value}")
+            if entry.name == "initial_value":
+                continue
             if entry.name in _SHARES and not 0 <= value <= 1:
                 raise ConfigError(f"{flag} must be from 0 to 1, not {value}")
-            if value < 0 or (value == 0 and entry.name not in _FROM_ZERO | _SHARES):
-                raise ConfigError(f"{flag} must be above 0, not {value}")
+            zero = entry.name in _FROM_ZERO
+            if value < 0 or (value == 0 and entry.name not in _SHARES and not zero):
+                raise ConfigError(f"{flag} must be {'at least' if zero else 'above'} 0, not {value}")
         if self.deliberation and self.n_step > 1:
             raise ConfigError("--deliberation is charged once for each chain of decisions: it goes with --n-step 1")
         for name, (low, high) in BOUNDS.items():

@@ -190,6 +190,11 @@ class Boltzmann:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` is CUDA where there is any, else the CPU. The same seed gives the same run on either."""
+    """``auto`` is CUDA where there is any, else the CPU. The same seed gives the same run on either.
+
+    Raises ConfigError for ``cuda`` where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: PyTorch finds no CUDA device here; h-dqn doctor says more")
     torch.backends.cudnn.deterministic = True
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

@@ -66,8 +66,8 @@ class DistillConfig:
             if entry.name in ("student_share", "epsilon"):
                 if not 0 <= value <= 1:
                     raise ConfigError(f"{flag} must be from 0 to 1, not {value}")
-            elif not isinstance(value, str) and value <= 0:
-                raise ConfigError(f"{flag} must be above 0, not {value}")
+            elif not isinstance(value, str) and not 0 < value < np.inf:
+                raise ConfigError(f"{flag} must be a number above 0, not {value}")
 
 
 class _Class:

@@ -120,6 +120,13 @@ def test_a_controller_is_evaluated_and_filmed(there: Path, capsys: Capture, tmp_
     assert frames[3, -32:].max() > 200
 
 
+def test_a_film_that_cannot_be_written_costs_no_result(there: Path, capsys: Capture) -> None:
+    assert h_dqn("evaluate navigation1 --episodes 1 --json --video /nowhere/at/all.mp4") == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["episodes"] == 1
+    assert captured.err == "h-dqn: error: /nowhere/at/.all.tmp.mp4: No such file or directory\n"
+
+
 def test_skills_and_tasks_can_be_looked_at(there: Path, capsys: Capture, tmp_path: Path) -> None:
     for line, part in (
         ("skills list", "navigation1"),
@@ -159,7 +166,13 @@ BAD = {
     "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, long, paper"]),
     "unknown preset, other form": ("train skill navigation1 --preset=quick", ["unknown preset 'quick'"]),
     "existing run": ("train skill navigation1 --name ctl", ["runs/ctl exists already"]),
-    "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be at least 1"]),
+    "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be from 1"]),
+    "no episodes of a demo": ("demo --episodes 0", ["--episodes must be from 1"]),
+    "negative seed": ("train skill navigation1 --seed -1", ["--seed must be from 0 to"]),
+    "endless seed": (f"evaluate navigation1 --seed {2**70}", ["--seed must be from 0 to"]),
+    "endless rate": ("train skill navigation1 --learning-rate inf", ["--learning-rate must be a number, not inf"]),
+    "negative temperature": ("train skill navigation1 --temperature -1", ["--temperature must be at least 0"]),
+    "runs in no folder": ("train flat navigation1 --preset smoke --runs skills/navigation1/CARD.md", ["CARD.md", "Not a dir"]),
     "no checkpoint": ("resume runs/ctl", ["no checkpoint here"]),
     "another size": ("train controller two_rooms --preset fast --skills navigation1", ["sees 2 frames of 40x32"]),
     "no such file": ("tasks check nowhere.toml", ["nowhere.toml: cannot be read"]),
@@ -269,7 +282,7 @@ def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
     refused(capsys, "train controller two_rooms --preset smoke --skills multi", "uses the action 'break'")
     refused(capsys, "distill --skills navigation1 --name navigation1", "--name navigation1")
     refused(capsys, "distill --skills navigation1 fly", "unknown skill 'fly'")
-    refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be above 0")
+    refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be a number above 0")
 
 
 def test_bench_skills_counts_the_weights_that_training_makes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

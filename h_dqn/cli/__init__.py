@@ -32,11 +32,22 @@ def parse(arguments: list[str]) -> Any:
     return tyro.cli(commands.all_commands(preset), prog="h-dqn", description=commands.ABOUT, args=arguments)
 
 
+def check_numbers(command: Any) -> None:
+    """Raises :class:`UserError` for a --seed or --episodes that cannot be, whichever command has them."""
+    while hasattr(command, "command"):  # of a group
+        command = command.command
+    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9)):
+        if not least <= (value := getattr(command, name, least)) <= most:
+            raise UserError(f"--{name} must be from {least} to {most}, not {value}")
+
+
 def run(arguments: list[str]) -> int:
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        parse(arguments).run()
+        command = parse(arguments)
+        check_numbers(command)
+        command.run()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -53,9 +64,9 @@ def run(arguments: list[str]) -> int:
     ) as error:
         return _refuse(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return _refuse(f"{error.filename or 'the disk'}: cannot be written: {error.strerror}")
+        return _refuse(f"{error.filename or 'the disk'}: {error.strerror}")
     finally:
         close_pools()
     return 0

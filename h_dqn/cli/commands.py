@@ -80,8 +80,6 @@ class _Train(Minecrafts):
         skills = tuple(getattr(self, "skills", ()))
         config: Config = self.config  # type: ignore[attr-defined]
         config.check()
-        if self.episodes < 1:
-            raise UserError("--episodes must be at least 1")
         plan = Plan(
             self.kind, self.task, self.world, self.preset, self.seed, self.episodes, skills, str(self.library), config, self.start,
             self.minerl_address, self.minerl_instances,
@@ -174,22 +172,18 @@ class Evaluate(Minecrafts):
     seed: int = 90001
     """decides which episodes; never those of training, whatever the number"""
     video: Path | None = None
-    """also write one episode to this mp4 file, with the running option written on each frame"""
+    """also write one episode (of the last task) to this mp4 file, with the running option written on each frame"""
     library: Path = Path("skills")
     """where skills are kept"""
     json: bool = False
     """print the result as one JSON object"""
 
     def run(self) -> None:
-        if self.episodes < 1:
-            raise UserError("--episodes must be at least 1")
         policy = find_policy(self.what, Library(self.library))
         results = {}
         for task in self.task or (policy.trained_on,):
             worlds, outcome = self._play(policy, task)
             results[worlds.task.name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": worlds.task.name, "seed": self.seed}
-            if self.video:
-                film(policy, worlds, self.seed, self.video)
         if len(results) == 1:
             emit(next(iter(results.values())), self.json)
         elif self.json:
@@ -200,6 +194,8 @@ class Evaluate(Minecrafts):
                 low, high = result["ci95"]
                 table.add_row(name, f"{result['success_rate']:.1%}", f"{low:.1%} to {high:.1%}")
             out.print(table)
+        if self.video:
+            film(policy, worlds, self.seed, self.video)
 
     def _play(self, policy: Policy, task: str) -> tuple[TaskWorlds, Evaluation]:
         worlds = task_worlds(task, self.world, policy.source.shape, self.settings, self.minerl_instances)

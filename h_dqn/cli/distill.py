@@ -46,8 +46,6 @@ class Distill:
 
     def run(self) -> None:
         self.config.check()
-        if self.episodes < 1:
-            raise UserError("--episodes must be at least 1")
         if not self.skills:
             raise UserError("--skills must name at least one skill")
         if self.name in self.skills:

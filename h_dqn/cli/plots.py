@@ -42,6 +42,7 @@ def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], captions: Seque
     import imageio.v2 as imageio
 
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
+    temporary.touch()  # where that cannot be, ffmpeg would not say so in one line
     writer: Any = imageio.get_writer(temporary, fps=fps, codec="libx264", quality=8, macro_block_size=None)
     with writer:
         for frame, caption in zip(frames, captions, strict=True):
