@@ -32,6 +32,7 @@ from skills_library.skill import DeepSkill, SkillError
 
 SCHEMA = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
+_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
 _PARTS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "package_version": str,
@@ -67,7 +68,7 @@ class Library:
     def path(self, name: str) -> Path:
         """The folder of a skill. Raises :class:`SkillError` for an unknown one, naming those that there are."""
         for root in (self.folder, self.shipped):
-            if re.fullmatch(r"[\w-]+", name) and (root / name / "skill.json").is_file():
+            if _NAME.fullmatch(name) and (root / name / "skill.json").is_file():
                 return root / name
         known = ", ".join(self.names()) or "none yet; train one with: h-dqn train skill navigation1"
         raise SkillError(f"unknown skill '{name}' (known: {known})")
@@ -84,8 +85,15 @@ class Library:
 
     def add(self, skill: DeepSkill) -> Path:
         """Keep ``skill`` under its name; an older one of that name is replaced. Returns its folder."""
+        check_name(skill.name)
         save_skill(skill, self.folder / skill.name)
         return self.folder / skill.name
+
+
+def check_name(name: str) -> None:
+    """Raises :class:`SkillError` for a name that no folder of the library can have."""
+    if not _NAME.fullmatch(name):
+        raise SkillError(f"'{name}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
 
 
 def save_skill(skill: DeepSkill, folder: Path) -> None:

@@ -172,6 +172,9 @@ BAD = {
     "endless seed": (f"evaluate navigation1 --seed {2**70}", ["--seed must be from 0 to"]),
     "endless rate": ("train skill navigation1 --learning-rate inf", ["--learning-rate must be a number, not inf"]),
     "negative temperature": ("train skill navigation1 --temperature -1", ["--temperature must be at least 0"]),
+    "no Minecraft": ("train skill navigation1 --world minerl --minerl-instances 0", ["--minerl-instances must be from 1"]),
+    "too many worlds": ("train skill navigation1 --preset smoke --worlds 1000000000000", ["not enough memory", "fewer --worlds"]),
+    "too large a replay": ("train skill navigation1 --preset smoke --capacity 100000000000000", ["not enough memory"]),
     "runs in no folder": ("train flat navigation1 --preset smoke --runs skills/navigation1/CARD.md", ["CARD.md", "Not a dir"]),
     "no checkpoint": ("resume runs/ctl", ["no checkpoint here"]),
     "another size": ("train controller two_rooms --preset fast --skills navigation1", ["sees 2 frames of 40x32"]),
@@ -281,6 +284,7 @@ def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
     refused(capsys, "evaluate multi --task break", "holds several skills; name one: multi/navigation1, multi/break")
     refused(capsys, "train controller two_rooms --preset smoke --skills multi", "uses the action 'break'")
     refused(capsys, "distill --skills navigation1 --name navigation1", "--name navigation1")
+    refused(capsys, "distill --skills navigation1 --name ../multi", "is no name for a skill")
     refused(capsys, "distill --skills navigation1 fly", "unknown skill 'fly'")
     refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be a number above 0")
 

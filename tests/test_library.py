@@ -84,6 +84,17 @@ def test_an_unknown_skill_names_the_known_ones(tmp_path: Path) -> None:
             library.load(name)
 
 
+def test_a_skill_is_found_by_whatever_name_it_can_be_kept_under(tmp_path: Path) -> None:
+    """A skill is named after its task, and that after its file."""
+    library = Library(tmp_path, shipped=tmp_path / "none")
+    for name in ("walk", "room 7", "wide-1.5", "größer"):
+        library.add(skill(name))
+        assert library.load(name).name == name
+    for name in ("", ".", "..", ".hidden", "../walk", "a/b", "/walk"):
+        with pytest.raises(SkillError, match="is no name for a skill"):
+            library.add(skill(name))
+
+
 def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         manifest = json.loads((folder / "skill.json").read_text())

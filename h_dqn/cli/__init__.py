@@ -33,12 +33,12 @@ def parse(arguments: list[str]) -> Any:
 
 
 def check_numbers(command: Any) -> None:
-    """Raises :class:`UserError` for a --seed or --episodes that cannot be, whichever command has them."""
+    """Raises :class:`UserError` for a number that cannot be, whichever command has such a flag."""
     while hasattr(command, "command"):  # of a group
         command = command.command
-    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9)):
+    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9), ("minerl_instances", 1, 1000)):
         if not least <= (value := getattr(command, name, least)) <= most:
-            raise UserError(f"--{name} must be from {least} to {most}, not {value}")
+            raise UserError(f"--{name.replace('_', '-')} must be from {least} to {most}, not {value}")
 
 
 def run(arguments: list[str]) -> int:
@@ -67,6 +67,10 @@ def run(arguments: list[str]) -> int:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         return _refuse(f"{error.filename or 'the disk'}: {error.strerror}")
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)):
+            raise
+        return _refuse(f"not enough memory ({str(error)[:200]}); try fewer --worlds, or a smaller --size or --capacity")
     finally:
         close_pools()
     return 0

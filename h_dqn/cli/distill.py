@@ -19,7 +19,7 @@ from h_dqn.cli.policy import Policy
 from h_dqn.cli.worlds import World, task_worlds
 from h_dqn.evaluate import evaluate
 from skills_library.distill import DistillConfig, Distiller
-from skills_library.library import Library
+from skills_library.library import Library, check_name
 from skills_library.skill import count_weights
 
 
@@ -48,6 +48,7 @@ class Distill:
         self.config.check()
         if not self.skills:
             raise UserError("--skills must name at least one skill")
+        check_name(self.name)
         if self.name in self.skills:
             raise UserError(f"--name {self.name} is one of the skills to distil; give another")
         result = distil(Library(self.library), self.skills, self.name, self.config, self.seed, self.episodes)
