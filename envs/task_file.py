@@ -194,8 +194,15 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
 def check_keys(
     where: str, table: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], needed: Iterable[str] = ()
 ) -> None:
-    names = {str: "text", dict: "a table", bool: "true or false", int: "a whole number", list: "a list", (int, float): "a number"}
-    names[int, list] = "a whole number or a list"
+    names = {
+        str: "text",
+        dict: "a table",
+        bool: "true or false",
+        int: "a whole number",
+        list: "a list",
+        (int, float): "a number",
+        (int, list): "a whole number or a list",
+    }
     for key, value in table.items():
         if key not in kinds:
             raise TaskError(f"{where}{key}: unknown key (known: {', '.join(kinds)})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
+from math import inf
 from typing import Literal
 
 BOUNDS = {"discount": (0.8, 0.995), "trace": (0.05, 0.95)}  # of what tunes itself
@@ -164,7 +164,7 @@ class Config:
             if isinstance(value, (bool, str)):
                 continue
             flag = "--" + entry.name.replace("_", "-")
-            if not isfinite(value):
+            if not -inf < value < inf:
                 raise ConfigError(f"{flag} must be a number, not {value}")
             if entry.name == "initial_value":
                 continue

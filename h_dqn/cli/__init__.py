@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> int:
     ) as error:
         return _refuse(str(error))
     except OSError as error:
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise
         return _refuse(f"{error.filename or 'the disk'}: {error.strerror}")
     except (MemoryError, RuntimeError) as error:

@@ -27,13 +27,13 @@ from h_dqn.cli.errors import UserError
 from h_dqn.cli.plots import learning_curve
 from h_dqn.cli.policy import AGENT, SKILLS, find_policy
 from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, phases, shape_of
-from h_dqn.config import Config
+from h_dqn.config import Config, ConfigError
 from h_dqn.evaluate import Evaluation
 from h_dqn.metrics import MetricsLog
 from h_dqn.options import Option, primitives
 from h_dqn.train import Trainer
 from skills_library.library import Library, save_skill
-from skills_library.skill import DeepSkill
+from skills_library.skill import DeepSkill, SkillError
 
 say = Console(stderr=True, highlight=False)
 
@@ -124,12 +124,12 @@ class Run:
             plan = Plan(**{**saved, "config": Config(**saved["config"]), **tuples})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder}/run.json: not what this version of h-dqn writes ({error}); train it anew") from error
-        run = cls(plan, folder)
         try:
+            run = cls(plan, folder)
             run.trainer.load_state_dict(state)
-        except OneLineError:  # the world's own
+        except (OneLineError, ConfigError, SkillError):  # they say themselves what is wrong
             raise
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:  # a part of the state is not what it is now
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:  # a setting or a part is not what it is now
             raise UserError(f"{folder}/checkpoint: another version of h-dqn wrote it ({error}); train it anew") from error
         return run
 
