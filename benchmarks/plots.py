@@ -34,7 +34,7 @@ def curves() -> None:
                     label = run.partition(".")[2] if seed == 0 else None
                     x, y = [line[key] for line in log], [100 * line["train_success"] for line in log]
                     grid[row][column].plot(x, y, color=f"C{number}", alpha=0.7, linewidth=1, label=label)
-        grid[row][0].set(ylabel=f"{task}: success, %", ylim=(-3, 103))
+        grid[row][0].set(ylabel=f"{task}: success while training, %", ylim=(-3, 103))
         grid[row][0].legend(loc="best", fontsize=8)
     grid[1][0].set(xlabel="environment steps")
     grid[1][1].set(xlabel="seconds (two runs side by side)")
