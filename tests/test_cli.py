@@ -260,10 +260,15 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
     for damaged in (plan[:40], plan.replace('"plan"', '"design"'), plan.replace('"discount"', '"account"')):
         Path("runs/cut/run.json").write_text(damaged)
         refused(capsys, "resume runs/cut", "runs/cut/run.json: not what this version of h-dqn writes")
-    for setting, odd in (('"worlds": 8', '"worlds": "8"'), ('"skills": []', '"skills": ["fly"]')):
+    capacity = next(line.strip(" ,") for line in plan.splitlines() if '"capacity"' in line)
+    for setting, odd, says in (
+        ('"worlds": 8', '"worlds": "8"', "another version of h-dqn wrote it"),
+        ('"skills": []', '"skills": ["fly"]', "unknown skill 'fly'"),
+        (capacity, '"capacity": 100000000000000', "not enough memory"),
+    ):
         assert setting in plan
         Path("runs/cut/run.json").write_text(plan.replace(setting, odd))
-        refused(capsys, "resume runs/cut", "unknown skill 'fly'" if "fly" in odd else "another version of h-dqn wrote it")
+        refused(capsys, "resume runs/cut", says)
     Path("runs/cut/run.json").write_text(plan)
     subprocess.run([*command, "resume", "runs/cut"], check=True, env=environment, capture_output=True)
     subprocess.run([*command, *settings, "--name", "whole"], check=True, env=environment, capture_output=True)

@@ -9,16 +9,10 @@ from typing import Any
 
 import tyro
 
-from envs.luanti.engine import LuantiError
-from envs.materials import MaterialError
-from envs.minerl.instance import MineRLError, close_pools
-from envs.task import TaskError
-from h_dqn.checkpoint import CheckpointError
+from envs.minerl.instance import close_pools
 from h_dqn.cli import commands
-from h_dqn.cli.errors import UserError
+from h_dqn.cli.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.cli.memory import keep_freed_memory
-from h_dqn.config import ConfigError
-from skills_library.skill import SkillError
 
 
 def main() -> None:
@@ -52,23 +46,14 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except (
-        UserError,
-        TaskError,
-        MaterialError,
-        LuantiError,
-        MineRLError,
-        SkillError,
-        CheckpointError,
-        ConfigError,
-    ) as error:
+    except FOR_PEOPLE as error:
         return _refuse(str(error))
     except OSError as error:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise
         return _refuse(f"{error.filename or 'the disk'}: {error.strerror}")
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)):
+        if not out_of_memory(error):
             raise
         return _refuse(f"not enough memory ({str(error)[:200]}); try fewer --worlds, or a smaller --size or --capacity")
     finally:

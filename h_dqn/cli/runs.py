@@ -20,20 +20,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import h_dqn
-from envs.errors import OneLineError
 from envs.minerl.instance import MineRLError
 from h_dqn.checkpoint import load_state, save_state, write_text
-from h_dqn.cli.errors import UserError
+from h_dqn.cli.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.cli.plots import learning_curve
 from h_dqn.cli.policy import AGENT, SKILLS, find_policy
 from h_dqn.cli.worlds import Minecrafts, TaskWorlds, World, phases, shape_of
-from h_dqn.config import Config, ConfigError
+from h_dqn.config import Config
 from h_dqn.evaluate import Evaluation
 from h_dqn.metrics import MetricsLog
 from h_dqn.options import Option, primitives
 from h_dqn.train import Trainer
 from skills_library.library import Library, save_skill
-from skills_library.skill import DeepSkill, SkillError
+from skills_library.skill import DeepSkill
 
 say = Console(stderr=True, highlight=False)
 
@@ -127,9 +126,11 @@ class Run:
         try:
             run = cls(plan, folder)
             run.trainer.load_state_dict(state)
-        except (OneLineError, ConfigError, SkillError):  # they say themselves what is wrong
+        except FOR_PEOPLE:
             raise
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:  # a setting or a part is not what it is now
+            if out_of_memory(error):
+                raise
             raise UserError(f"{folder}/checkpoint: another version of h-dqn wrote it ({error}); train it anew") from error
         return run
 
