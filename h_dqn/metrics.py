@@ -44,14 +44,14 @@ def settled(log: list[Row]) -> list[Row]:
     return [row for row in log if row["episodes"] >= WINDOW]
 
 
-class Tally:
+class EpisodeStatistics:
     """Counts while training: success and return over the last 300 episodes, use of each option since the last row."""
 
-    def __init__(self, worlds: int, options: list[str]) -> None:
+    def __init__(self, num_envs: int, options: list[str]) -> None:
         self.names = options
         self.episodes = 0
-        self.lost = 0
-        self._running = np.zeros(worlds)
+        self.env_failed = 0
+        self._running = np.zeros(num_envs)  # return so far of the episode that runs
         self._success: deque[float] = deque(maxlen=WINDOW)
         self._return: deque[float] = deque(maxlen=WINDOW)
         self._decisions = np.zeros(len(options))
@@ -59,18 +59,18 @@ class Tally:
         self._invalid = self._steps = 0
 
     def begin(self) -> None:
-        """Episodes begin anew in every world."""
+        """Episodes begin anew in every environment."""
         self._running[:] = 0
 
     def add(self, step: Step) -> None:
-        stepped = ~step.lost
-        whole = step.ended & stepped
+        stepped = ~step.env_failed
+        whole = step.done & stepped
         self._running[stepped] += step.reward[stepped]
         self._success.extend(step.terminated[whole].astype(float))
         self._return.extend(self._running[whole])
         self.episodes += int(whole.sum())
-        self.lost += int(step.lost.sum())
-        self._running[step.ended] = 0
+        self.env_failed += int(step.env_failed.sum())
+        self._running[step.done] = 0
         self._decisions += np.bincount(step.option[step.due & stepped], minlength=len(self.names))
         self._frames += np.bincount(step.option[stepped], minlength=len(self.names))
         self._invalid += int(step.info["invalid_action"][stepped].sum()) if "invalid_action" in step.info else 0
@@ -87,12 +87,13 @@ class Tally:
         return float(np.mean(self._return)) if self._return else 0.0
 
     def row(self) -> Row:
+        """What is worth logging; begins to count the use of options anew."""
         row = {
             "episodes": float(self.episodes),
             "train_success": self.success,
             "train_return": self.train_return,
             "invalid_share": self._invalid / max(1, self._steps),
-            "lost": float(self.lost),
+            "env_failed": float(self.env_failed),
         }
         for name, decisions, frames in zip(self.names, self._decisions, self._frames, strict=True):
             row[f"decisions/{name}"] = float(decisions / max(1, self._decisions.sum()))
@@ -102,8 +103,13 @@ class Tally:
         return row
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, deque) else value for name, value in vars(self).items()}
+        return {
+            "newest": [list(self._success), list(self._return)],
+            "sums": [self._running.copy(), self._decisions.copy(), self._frames.copy()],
+            "counters": [self.episodes, self.env_failed, self._invalid, self._steps],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, deque(value, maxlen=WINDOW) if isinstance(getattr(self, name), deque) else value)
+        self._success, self._return = (deque(values, maxlen=WINDOW) for values in state["newest"])
+        self._running, self._decisions, self._frames = (np.array(values) for values in state["sums"])
+        self.episodes, self.env_failed, self._invalid, self._steps = state["counters"]

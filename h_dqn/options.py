@@ -1,22 +1,40 @@
 """Options: what a controller can choose. A primitive action is an option of one step.
 
 An option is <I, pi, beta>: where it may start, what it does, when it ends (Sutton, Precup and Singh 1999). Everything is batched
-over N worlds; ``obs`` is what the vector environment gives, with the world as first axis.
+over N environments; ``obs`` is what the vector environment gives, with the environment as first axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from h_dqn.settings import Count
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Acts = tuple[Ints, Bools]
 Together = Callable[[Ints, NDArray[Any]], Acts]
 KEEP = -1  # instead of an option, where one could be interrupted: it goes on, whichever it is
+
+
+@dataclass(frozen=True)
+class OptionConfig:
+    """How options run, and what their steps teach."""
+
+    option_steps: Count = 10
+    """k: most steps that the controller lets a skill run"""
+    stop_at_goal: bool = True
+    """whether a skill also ends where it expects to have reached its goal"""
+    interrupt: bool = False
+    """whether a skill also ends where another option is worth more (Sutton, Precup and Singh 1999, section 4)"""
+    intra_option: Literal["no", "primitives", "all"] = "primitives"
+    """what a step teaches beside the option that took it: nothing, the primitive action that it was, or every option that
+    would have done the same (Sutton, Precup and Singh 1998)"""
 
 
 class Option(Protocol):
@@ -65,21 +83,21 @@ class Primitive:
 
 
 def primitives(names: Sequence[str]) -> list[Option]:
-    """The primitive actions of a world, in its order."""
+    """The primitive actions of an environment, in its order."""
     return [Primitive(name, action) for action, name in enumerate(names)]
 
 
 class OptionRunner:
-    """Runs one option in each of N worlds, each with its own clock.
+    """Runs one option in each of N environments, each with its own clock.
 
     ``current`` (N,) is the running option, -1 where a decision is due; ``steps`` (N,) counts its steps so far.
     """
 
-    def __init__(self, options: Sequence[Option], worlds: int, rng: np.random.Generator) -> None:
+    def __init__(self, options: Sequence[Option], num_envs: int, rng: np.random.Generator) -> None:
         self.options = list(options)
-        self.current = np.full(worlds, -1)
-        self.steps = np.zeros(worlds, np.int64)
-        self._done = np.zeros(worlds, bool)  # by the running option's own account, once its last action is carried out
+        self.current = np.full(num_envs, -1)
+        self.steps = np.zeros(num_envs, np.int64)
+        self._done = np.zeros(num_envs, bool)  # by the running option's own account, once its last action is carried out
         self._rng = rng
         owner = [id(option.network if isinstance(option, SharesNetwork) else option) for option in self.options]
         self._group = np.array([owner.index(one) for one in owner])  # the first option that acts together with this one
@@ -97,11 +115,11 @@ class OptionRunner:
         return np.stack([option.initiate(obs) for option in self.options], 1)
 
     def begin(self, due: Bools, chosen: Ints) -> None:
-        """Start option ``chosen[i]`` in the i-th world of ``due``."""
+        """Start option ``chosen[i]`` in the i-th environment of ``due``."""
         self.current[due], self.steps[due], self._done[due] = chosen, 0, False
 
     def act(self, obs: NDArray[Any]) -> Ints:
-        """The primitive action of each world's option, (N,)."""
+        """The primitive action of the option that runs in each environment, (N,)."""
         actions = np.zeros(len(obs), np.int64)
         done = self._done
         group = self._group[self.current]
@@ -115,17 +133,20 @@ class OptionRunner:
             )
         return actions
 
-    def advance(self, obs: NDArray[Any], ended: Bools) -> Bools:
-        """Count one step that led to ``obs``; returns where the decision is over, by the option's own rule or the episode's."""
+    def advance(self, next_obs: NDArray[Any], done: Bools) -> Bools:
+        """Count one step that led to ``next_obs`` and, where ``done``, ended the episode.
+
+        Returns: (N,) option done: where the option ended, by its own account, by its termination rule or with the episode.
+        """
         self.steps += 1
-        over = ended | self._done
+        option_done = done | self._done
         for index in np.unique(self.current):
             here = self.current == index
-            chance = self.options[index].terminate(obs if here.all() else obs[here], self.steps[here])
-            sure = (chance <= 0) | (chance >= 1)
-            over[here] |= chance >= 1 if sure.all() else self._rng.random(len(chance)) < chance
-        self.current = np.where(over, -1, self.current)
-        return over
+            beta = self.options[index].terminate(next_obs if here.all() else next_obs[here], self.steps[here])
+            sure = (beta <= 0) | (beta >= 1)
+            option_done[here] |= beta >= 1 if sure.all() else self._rng.random(len(beta)) < beta
+        self.current = np.where(option_done, -1, self.current)
+        return option_done
 
     def state_dict(self) -> dict[str, Any]:
         arrays = {"current": self.current.copy(), "steps": self.steps.copy(), "done": self._done.copy()}

@@ -1,13 +1,12 @@
 """Settings that belong together, by name."""
 
-from dataclasses import replace
-
-from h_dqn.config import Config
+from h_dqn.config import Config, change
 
 # Everything tiny, to see in seconds that the parts work together.
-SMOKE = Config(
+SMOKE: Config = change(
+    Config(),
     env_steps=512,
-    worlds=8,
+    num_envs=8,
     size=32,
     round_steps=4,
     batch_size=16,
@@ -16,15 +15,18 @@ SMOKE = Config(
     validation_episodes=16,
 )
 
-PRESETS = {
+PRESETS: dict[str, Config] = {
     # Whatever learns soonest on two cores.
     "fast": Config(),
     # The same for episodes of a hundred steps, whose end must be felt from their beginning.
-    "long": Config(env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation=0.5, evaluate_every=50_000),
+    "long": change(
+        Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, evaluate_every=50_000
+    ),
     # Tessler et al. 2017 and their code: Nature network, 84x84x4, replay, centred RMSProp.
-    "paper": Config(
+    "paper": change(
+        Config(),
         env_steps=200_000,
-        worlds=8,
+        num_envs=8,
         size=84,
         stack=4,
         memory=False,
@@ -32,7 +34,7 @@ PRESETS = {
         discount=0.99,
         reward_scale=1.0,
         initial_value=0.0,
-        gap=0.0,
+        advantage_learning_alpha=0.0,
         option_steps=5,
         intra_option="no",
         success_memory=0.0,
@@ -42,7 +44,7 @@ PRESETS = {
         epsilon_waits=False,
         temperature=0.0,
         epsilon_decisions=100_000,
-        learner="replay",
+        learner="dqn",
         target_period=10_000,
         round_steps=1,
         batch_size=32,
@@ -52,9 +54,10 @@ PRESETS = {
         td_clip=1.0,
     ),
     # Small pictures and a small network, for tasks that need no more and reward nothing but the goal.
-    "small": Config(
+    "small": change(
+        Config(),
         env_steps=100_000,
-        worlds=32,
+        num_envs=32,
         size=24,
         stack=1,
         memory=False,
@@ -67,9 +70,9 @@ PRESETS = {
         capacity=20_000,
     ),
     "smoke": SMOKE,
-    "smoke_replay": replace(
+    "smoke_replay": change(
         SMOKE,
-        learner="replay",
+        learner="dqn",
         capacity=400,
         learn_start=64,
         updates_per_decision=0.25,

@@ -1,4 +1,4 @@
-"""The loop that decides nothing: options run in N worlds, and what happened comes out. Training and evaluation share it."""
+"""The loop that decides nothing: options run in N environments, and what happened comes out. Training and evaluation share it."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from numpy.typing import NDArray
 
 from h_dqn.options import KEEP, Bools, Ints, OptionRunner
 
-# (obs, available, indices) of the worlds where a decision is due -> option for each.
-Choose = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
+# (obs, available, env_ids) of the environments where a decision is due -> option for each.
+Policy = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One environment step of N worlds. Where an episode ended, ``obs`` is already the first observation of the next.
+    """One environment step of N environments. Where an episode ended, ``obs`` is already the first observation of the next.
 
-    A world that can fail says so in ``info["lost"]``: what it returned then is no transition. Where ``lost``, nothing but ``due``,
-    ``allowed`` and ``option`` is to be used; the episode was cut off at the observation before.
+    An environment that can fail says so in ``info["lost"]``: what it returned then is no transition. Where ``env_failed``, nothing
+    but ``due``, ``available`` and ``option`` is to be used; the episode was cut off at the observation before.
     """
 
     due: Bools  # (N,) a decision was made before this step
-    allowed: Bools  # (N, O) options that could be chosen before this step
+    available: Bools  # (N, O) options that could be chosen before this step
     option: Ints  # (N,) the option that ran
     action: Ints  # (N,) the primitive action it took
     reward: NDArray[np.float64]  # (N,)
-    reached: NDArray[np.uint8]  # (N, S, H, W) what the action led to, an episode's last observation included
+    next_obs: NDArray[np.uint8]  # (N, S, H, W) what the action led to, an episode's last observation included
     terminated: Bools  # (N,)
-    ended: Bools  # (N,) terminated or truncated
-    over: Bools  # (N,) the decision ended with this step
-    available: Bools  # (N, O) options that could be chosen at ``reached``
-    obs: NDArray[np.uint8]  # (N, S, H, W)
+    done: Bools  # (N,) the episode ended: terminated or truncated
+    option_done: Bools  # (N,) the option ended with this step
+    next_available: Bools  # (N, O) options that could be chosen at ``next_obs``
+    obs: NDArray[np.uint8]  # (N, S, H, W) where the next step begins
     info: dict[str, Any]
-    lost: Bools  # (N,) the world failed: there was no step
-    began: Bools  # (N,) a new episode begins at ``obs``; after an episode's end it does not if the world has still to come back
+    env_failed: Bools  # (N,) there was no step
+    missing: Bools  # (N,) the environment had failed before and was not back yet
+    reset: Bools  # (N,) a new episode begins at ``obs``; after an episode's end it does not if the environment has yet to come back
 
 
 class Rollout:
-    """Steps worlds whose observations are (S, H, W) stacks of frames, each inside its own option.
+    """Steps environments whose observations are (S, H, W) stacks of frames, each inside its own option.
 
     Args:
         envs: a vector environment with autoreset disabled.
         runner: the options.
-        choose: picks an option wherever a decision is due.
+        policy: picks an option wherever a decision is due.
         seeds: seeds of the first episodes (N of them); later ones go on from there, unless ``next_seed`` gives each its own.
         next_seed: an iterator of seeds for the later episodes.
         interrupt: is asked where an option could go on; the option ends if another would be chosen there, and not KEEP (Sutton,
@@ -57,46 +58,49 @@ class Rollout:
         self,
         envs: VectorEnv[Any, Any, Any],
         runner: OptionRunner,
-        choose: Choose,
+        policy: Policy,
         seeds: list[int],
         next_seed: Iterator[int] | None = None,
-        interrupt: Choose | None = None,
+        interrupt: Policy | None = None,
     ) -> None:
-        self.envs, self.runner, self.choose, self._next_seed = envs, runner, choose, next_seed
+        self.envs, self.runner, self.policy, self._next_seed = envs, runner, policy, next_seed
         self.interrupt = interrupt
-        self._seeds: list[int | None] = list(seeds)  # of the episodes that run, None where the world goes on drawing
+        self._seeds: list[int | None] = list(seeds)  # of the episodes that run, None where the environment goes on drawing
         obs, info = envs.reset(seed=self._seeds)  # type: ignore[arg-type]
         self.obs: NDArray[np.uint8] = obs
-        self.away = _lost(info, envs.num_envs)  # (N,) worlds that have failed and are not back yet
+        self.missing = _failed(info, envs.num_envs)  # (N,) environments that have failed and are not back yet
 
     def step(self) -> Step:
         runner, obs = self.runner, self.obs
-        due = (runner.current < 0) & ~self.away
-        allowed = runner.available(obs)
+        missing = self.missing
+        due = (runner.current < 0) & ~missing
+        available = runner.available(obs)
         if due.any():
-            runner.begin(due, self.choose(obs[due], allowed[due], np.flatnonzero(due)))
+            runner.begin(due, self.policy(obs[due], available[due], np.flatnonzero(due)))
         option, action = runner.current.copy(), runner.act(obs)
-        reached, reward, terminated, truncated, info = self.envs.step(action)
-        lost = _lost(info, len(due))
-        ended = terminated | truncated | lost
-        over = runner.advance(reached, ended)
-        available = runner.available(reached)
-        if self.interrupt is not None and not over.all():
-            going = ~over
-            better = self.interrupt(reached[going], available[going], np.flatnonzero(going))
-            over[going] = (better != KEEP) & (better != option[going])
-            runner.current[over] = -1
-        self.obs = self._reset(ended, lost) if ended.any() else reached
-        began = ended & ~self.away
-        return Step(due, allowed, option, action, reward, reached, terminated, ended, over, available, self.obs, info, lost, began)
+        next_obs, reward, terminated, truncated, info = self.envs.step(action)
+        env_failed = _failed(info, len(due))
+        done = terminated | truncated | env_failed
+        option_done = runner.advance(next_obs, done)
+        next_available = runner.available(next_obs)
+        if self.interrupt is not None and not option_done.all():
+            going = ~option_done
+            better = self.interrupt(next_obs[going], next_available[going], np.flatnonzero(going))
+            option_done[going] = (better != KEEP) & (better != option[going])
+            runner.current[option_done] = -1
+        self.obs = self._reset(done, env_failed) if done.any() else next_obs
+        return Step(
+            due, available, option, action, reward, next_obs, terminated, done, option_done, next_available, self.obs, info,
+            env_failed, missing, done & ~self.missing,
+        )  # fmt: skip
 
-    def _reset(self, ended: Bools, lost: Bools) -> NDArray[np.uint8]:
-        """Where an episode with a seed was lost, the same one is begun once more, so that those that are hard are not left out."""
-        for n in np.flatnonzero(ended & ~lost):
+    def _reset(self, done: Bools, env_failed: Bools) -> NDArray[np.uint8]:
+        """Where an episode with a seed failed, the same one is begun once more, so that those that are hard are not left out."""
+        for n in np.flatnonzero(done & ~env_failed):
             self._seeds[n] = next(self._next_seed, None) if self._next_seed is not None else None
-        seeds = [seed if end else None for seed, end in zip(self._seeds, ended, strict=True)]
-        obs, info = self.envs.reset(seed=seeds, options={"reset_mask": ended.copy()})  # type: ignore[arg-type]
-        self.away = ended & _lost(info, len(ended))
+        seeds = [seed if end else None for seed, end in zip(self._seeds, done, strict=True)]
+        obs, info = self.envs.reset(seed=seeds, options={"reset_mask": done.copy()})  # type: ignore[arg-type]
+        self.missing = done & _failed(info, len(done))
         return np.asarray(obs)
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,11 +109,11 @@ class Rollout:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.obs = state["obs"].copy()
         self.runner.load_state_dict(state["runner"])
-        self.away = np.zeros(self.envs.num_envs, bool)
+        self.missing = np.zeros(self.envs.num_envs, bool)
         self._seeds = [None] * self.envs.num_envs
         self.envs.load_state_dict(state["envs"])  # type: ignore[attr-defined]
 
 
-def _lost(info: dict[str, Any], worlds: int) -> Bools:
-    """Where ``info`` says that the world failed; most worlds never do, and say nothing."""
-    return np.array(info["lost"], bool) if "lost" in info else np.zeros(worlds, bool)
+def _failed(info: dict[str, Any], num_envs: int) -> Bools:
+    """Where ``info`` says that the environment failed; most never do, and say nothing."""
+    return np.array(info["lost"], bool) if "lost" in info else np.zeros(num_envs, bool)

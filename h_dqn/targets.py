@@ -1,6 +1,5 @@
-"""Learning targets, as pure functions of tensors.
+"""Learning targets, as pure functions of tensors, with shape letters as in ``h_dqn/README.md``.
 
-Shape letters: B batch, D decisions in the order in which they ended, K most steps of a decision, O options.
 A *decision* is the choice of one option and what followed until it ended: k raw rewards and the observation at its end.
 """
 
@@ -54,26 +53,26 @@ def double_q_bootstrap(q_online_BO: Tensor, q_target_BO: Tensor, available_BO: T
     return q_target_BO.gather(1, best_B1).squeeze(1)
 
 
-def option_bootstrap(q_BO: Tensor, best_B: Tensor, option_B: Tensor, persists_B: Tensor) -> Tensor:
+def option_bootstrap(q_BO: Tensor, best_B: Tensor, option_B: Tensor, continuation_B: Tensor) -> Tensor:
     """U(s', o) = (1 - beta) Q(s', o) + beta max Q(s', .): what an option is worth on arrival, if it may go on there.
 
-    (Sutton, Precup and Singh 1998, intra-option value learning, equation 2.) ``persists_B`` is 1 - beta: 0 where a decision was
+    (Sutton, Precup and Singh 1998, intra-option value learning, equation 2.) ``continuation_B`` is 1 - beta: 0 where a decision was
     carried out to its end. Returns: (B,)
     """
-    return persists_B * q_BO.gather(1, option_B[:, None]).squeeze(1) + (1 - persists_B) * best_B
+    return continuation_B * q_BO.gather(1, option_B[:, None]).squeeze(1) + (1 - continuation_B) * best_B
 
 
-def action_gap(q_BO: Tensor, option_B: Tensor, allowed_BO: Tensor, alpha: float) -> Tensor:
+def action_gap(q_BO: Tensor, option_B: Tensor, available_BO: Tensor, alpha: float) -> Tensor:
     """alpha * (Q(s, o) - max Q(s, .)), never above 0: what advantage learning adds to a target (Bellemare et al. 2016, equation 6).
 
     It lowers all options but the best, so that the greedy choice survives errors of Q much smaller than Q itself; with a small
     gap, an agent puts the best option off for ever, since one more turn costs almost nothing. Returns: (B,)
     """
-    return alpha * (q_BO.gather(1, option_B[:, None]).squeeze(1) - masked_max(q_BO, allowed_BO))
+    return alpha * (q_BO.gather(1, option_B[:, None]).squeeze(1) - masked_max(q_BO, available_BO))
 
 
 def q_lambda(
-    reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, trace: float | Tensor
+    reward_D: Tensor, discount_D: Tensor, bootstrap_D: Tensor, terminated_D: Tensor, next_D: Tensor, lambda_: float | Tensor
 ) -> Tensor:
     """Q(lambda) over decisions (Gallici et al. 2024, section 3; here each step is a decision of any length).
 
@@ -86,11 +85,11 @@ def q_lambda(
         discount_D: gamma^k.
         bootstrap_D: max_o Q at the decision's end.
         next_D: index of the decision that follows in the same episode; -1 where there is none.
-        trace: lambda, 0 (one decision) .. 1 (as far as the decisions reach).
+        lambda_: 0 (one decision) .. 1 (as far as the decisions reach).
     Returns: (D,)
     """
     discount_D = torch.where(terminated_D, 0.0, discount_D)
-    goes_on_D = torch.where(next_D >= 0, trace, 0.0)
+    goes_on_D = torch.where(next_D >= 0, lambda_, 0.0)
     # G = known + factor * G_next, over whole episodes: each round looks twice as far ahead as the one before.
     known_D, factor_D = reward_D + discount_D * (1 - goes_on_D) * bootstrap_D, discount_D * goes_on_D
     for _ in range(len(next_D).bit_length()):

@@ -1,74 +1,78 @@
-"""A deep skill network (Tessler et al. 2017): a frozen Q-network that acts greedily, until it is done or its steps are over."""
+"""A deep skill network (Tessler et al. 2017): a frozen policy as an option, greedy, until it is done or its steps are over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.networks import QNetwork, pick_device, values
+from h_dqn.networks import QNetwork
 from h_dqn.options import Acts, Bools, Ints, Together
+from skills_library.policy import PolicyHead, SavedPolicy, SkillError
 
 OPTION = "skill:"  # before a skill's name where it is an option beside primitive actions
 
 
-class SkillError(ValueError):
-    """A skill cannot be read, kept or used; the message says which one and why, in one line."""
-
-
 @dataclass(frozen=True)
-class DeepSkill:
-    """A skill as an :class:`h_dqn.options.Option`.
+class Skill:
+    """A head of a saved policy, still without environments: :meth:`on` makes an option of it.
 
     Args:
-        name: its name in the library; ``NETWORK/HEAD`` for a head of a network with several.
-        network: Q-values over all its outputs; never changed.
-        actions: names of the primitive actions that the skill's own outputs stand for.
-        steps: k, after which it ends and hands control back in any case.
-        last_above, last_output: where the network's output ``last_output`` (by default the value of the best action) exceeds
-            ``last_above``, the skill expects to reach its goal with that action, and then ends: goal-based termination. A skill
-            learns such a sign for nothing: with -1 a step and 0 at the goal, an action that is not the last cannot be worth 0.
-        card: everything else that ``skill.json`` says about it (task, measurements, training).
-        first: the network's output where the skill's own begin.
-        temperature: of the softmax by which it is played alone (:class:`h_dqn.networks.Boltzmann`). As an option it is greedy.
-        heads: the skills that a distilled network is made of; such a network is no skill itself.
+        policy: what is on disk; never changed.
+        head: which of its heads.
     """
 
-    name: str
-    network: QNetwork
-    actions: tuple[str, ...]
-    steps: int = 5
-    last_above: float = np.inf
-    last_output: int | None = None
-    card: dict[str, Any] = field(default_factory=dict)
-    first: int = 0
-    temperature: float = 0.0
-    heads: tuple[DeepSkill, ...] = ()
-    _numbers: Ints | None = None  # (actions,) the world's number of each of the skill's actions
+    policy: SavedPolicy
+    head: PolicyHead
+
+    @property
+    def name(self) -> str:
+        """Its name in the library; ``NETWORK/HEAD`` for a head of a network with several."""
+        return self.head.name
+
+    @property
+    def network(self) -> QNetwork:
+        """Q-values over all outputs of the policy, of which some are the skill's own."""
+        return self.policy.network
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the primitive actions that its outputs stand for."""
+        return self.head.outputs
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(S, H, W) of the frames it sees."""
-        s, h, w = self.network.spec["shape"]
-        return s, h, w
+        """(S, H, W) of the observations it sees."""
+        return self.network.spec.shape
 
-    def check_single(self) -> None:
-        """Raises :class:`SkillError` for a distilled network, which is several skills and none itself."""
-        if self.heads:
-            raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
+    @property
+    def card(self) -> dict[str, Any]:
+        """Where it comes from: task, measured and training."""
+        return {**self.policy.card, **self.head.card}
 
-    def on(self, actions: Sequence[str], shape: tuple[int, ...], steps: int | None = None, stop_at_goal: bool = True) -> DeepSkill:
-        """This skill as an option in a world with these actions and (S, H, W) observations; how it ends can be set anew.
+    def on(
+        self,
+        actions: Sequence[str],
+        shape: tuple[int, ...],
+        device: torch.device,
+        steps: int | None = None,
+        stop_at_goal: bool = True,
+    ) -> SkillOption:
+        """This skill as an option of environments with these actions and (S, H, W) observations.
 
         The option is called ``skill:NAME``, as a skill and a primitive action may share a name (break).
 
-        Raises :class:`SkillError` where the world lacks an action of the skill or shows other pictures.
+        Args:
+            device: where it is computed.
+            steps: most steps that it runs, if not as it says itself.
+            stop_at_goal: whether it also ends where it expects to have reached its goal.
+        Raises :class:`SkillError` where the environments lack an action of the skill or show other pictures.
         """
-        self.check_single()
         if missing := [action for action in self.actions if action not in actions]:
             raise SkillError(f"skill '{self.name}' uses the action '{missing[0]}', which this task does not allow")
         if tuple(shape) != self.shape:
@@ -76,10 +80,33 @@ class DeepSkill:
                 f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset"
             )
         numbers = np.array([list(actions).index(action) for action in self.actions])
-        network = self.network.to(pick_device()).eval().requires_grad_(False)
-        last_above = self.last_above if stop_at_goal else np.inf
-        name, steps = f"{OPTION}{self.name}", self.steps if steps is None else steps
-        return replace(self, name=name, network=network, _numbers=numbers, steps=steps, last_above=last_above)
+        end = self.head.termination
+        end = replace(end, steps=steps or end.steps, last_above=end.last_above if stop_at_goal else np.inf)
+        head = replace(self.head, termination=end)
+        return SkillOption(f"{OPTION}{self.name}", self.network.to(device).eval().requires_grad_(False), head, numbers)
+
+    def values(self, obs: NDArray[np.uint8]) -> Tensor:
+        """Q-values of the skill's own actions, (N, actions)."""
+        return self.values_and_last(obs)[0]
+
+    def values_and_last(self, obs: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Q-values of its actions (N, actions), and where it expects its best action to be the last one, (N,) bool."""
+        q, head, end = self.network.values(obs), self.head, self.head.termination
+        own = q[:, head.first : head.first + len(head.outputs)]
+        return own, (own.max(1).values if end.last_output is None else q[:, end.last_output]) > end.last_above
+
+
+@dataclass(frozen=True)
+class SkillOption:
+    """A skill as an :class:`h_dqn.options.Option`; heads of one network act in one pass of it.
+
+    ``actions`` (A,): the environment's number of each of the skill's actions.
+    """
+
+    name: str
+    network: QNetwork
+    head: PolicyHead
+    actions: Ints
 
     def initiate(self, obs: NDArray[Any]) -> Bools:
         return np.ones(len(obs), bool)
@@ -87,44 +114,32 @@ class DeepSkill:
     def act(self, obs: NDArray[Any]) -> Acts:
         return self.together([self])(np.zeros(len(obs), np.int64), obs)
 
-    def together(self, options: Sequence[DeepSkill]) -> Together:
-        """Heads of this skill's network act in one pass of it, whose cost hardly grows with their number."""
-        if any(skill._numbers is None for skill in options):
-            raise SkillError(f"skill '{self.name}' must be bound to a world first: skill.on(actions, shape)")
-        # (heads, most actions): the network's output and the world's action of each; a head with fewer repeats its first.
-        most = max(len(skill.actions) for skill in options)
-        own = np.stack([np.arange(most) * (np.arange(most) < len(skill.actions)) for skill in options])
-        outputs = own + np.array([skill.first for skill in options])[:, None]
-        numbers = np.stack([skill._numbers[row] for skill, row in zip(options, own, strict=True) if skill._numbers is not None])
-        sign = np.array([-1 if skill.last_output is None else skill.last_output for skill in options])
-        above = np.array([skill.last_above for skill in options])
+    def together(self, options: Sequence[SkillOption]) -> Together:
+        """Heads of this option's network act in one pass of it, whose cost hardly grows with their number."""
+        # (heads, most actions): the network's output and the environment's action of each; a head with fewer repeats its first.
+        most = max(len(option.actions) for option in options)
+        own = np.stack([np.arange(most) * (np.arange(most) < len(option.actions)) for option in options])
+        outputs = own + np.array([option.head.first for option in options])[:, None]
+        actions = np.stack([option.actions[row] for option, row in zip(options, own, strict=True)])
+        ends = [option.head.termination for option in options]
+        last = np.array([-1 if end.last_output is None else end.last_output for end in ends])
+        above = np.array([end.last_above for end in ends])
 
         def act(which: Ints, obs: NDArray[Any]) -> Acts:
-            row, q = np.arange(len(obs)), values(self.network, obs).numpy()
+            row, q = np.arange(len(obs)), self.network.values(obs).numpy()
             best = q[row[:, None], outputs[which]].argmax(1)
-            output = np.where(sign[which] < 0, outputs[which, best], sign[which])
-            return numbers[which, best], q[row, output] > above[which]
+            output = np.where(last[which] < 0, outputs[which, best], last[which])
+            return actions[which, best], q[row, output] > above[which]
 
         return act
 
-    def values(self, obs: NDArray[Any]) -> Tensor:
-        """Q-values of the skill's own actions, (N, actions)."""
-        return self.judge(obs)[0]
-
-    def judge(self, obs: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        """Q-values of the skill's own actions (N, actions), and where it expects its best action to be the last one, (N,) bool."""
-        q = values(self.network, obs)
-        own = q[:, self.first : self.first + len(self.actions)]
-        return own, (own.max(1).values if self.last_output is None else q[:, self.last_output]) > self.last_above
-
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
-        return (steps >= self.steps).astype(np.float64)
+        return (steps >= self.head.termination.steps).astype(np.float64)
 
 
-def count_weights(skills: Iterable[DeepSkill]) -> int:
-    """Weights of these skills' networks, a network that they share counted once."""
-    networks = {id(skill.network): skill.network for skill in skills}.values()
-    return sum(weights.numel() for network in networks for weights in network.parameters())
+def count_weights(networks: Iterable[QNetwork]) -> int:
+    """Weights of these networks, each counted once."""
+    return sum(weights.numel() for network in {id(one): one for one in networks}.values() for weights in network.parameters())
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""The command line: the only place where worlds, learner and library meet."""
+"""The command line: flags become Python calls of ``h_dqn.experiment``, and what these return is printed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ import errno
 import signal
 import sys
 from typing import Any
-
-import tyro
-
-from envs.minerl.instance import close_pools
-from h_dqn.cli import commands
-from h_dqn.cli.errors import FOR_PEOPLE, UserError, out_of_memory
-from h_dqn.cli.memory import keep_freed_memory
 
 
 def main() -> None:
@@ -22,20 +15,30 @@ def main() -> None:
 
 def parse(arguments: list[str]) -> Any:
     """The command that these words stand for, with its flags as fields; not run yet."""
-    preset = commands.named_preset(arguments)
-    return tyro.cli(commands.all_commands(preset), prog="h-dqn", description=commands.ABOUT, args=arguments)
+    import tyro
+
+    from h_dqn.cli.commands import ABOUT, all_commands
+
+    return tyro.cli(all_commands(arguments), prog="h-dqn", description=ABOUT, args=arguments)
 
 
 def check_numbers(command: Any) -> None:
-    """Raises :class:`UserError` for a number that cannot be, whichever command has such a flag."""
+    """Raises UserError for a number that cannot be, whichever command has such a flag."""
+    from h_dqn.experiment.errors import UserError
+
     while hasattr(command, "command"):  # of a group
         command = command.command
-    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9), ("minerl_instances", 1, 1000)):
+    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9)):
         if not least <= (value := getattr(command, name, least)) <= most:
             raise UserError(f"--{name.replace('_', '-')} must be from {least} to {most}, not {value}")
 
 
 def run(arguments: list[str]) -> int:
+    """Run a command; returns its exit code."""
+    from envs.registry import close_all
+    from h_dqn.cli.memory import keep_freed_memory
+    from h_dqn.experiment.errors import FOR_PEOPLE, out_of_memory
+
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -55,9 +58,9 @@ def run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        return _refuse(f"not enough memory ({str(error)[:200]}); try fewer --worlds, or a smaller --size or --capacity")
+        return _refuse(f"not enough memory ({str(error)[:200]}); try fewer --num-envs, or a smaller --size or --capacity")
     finally:
-        close_pools()
+        close_all()
     return 0
 
 

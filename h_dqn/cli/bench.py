@@ -1,175 +1,85 @@
-"""Speed of the embedded world, as a ratio to a peer stepped in the same run."""
+"""``h-dqn bench`` and ``h-dqn doctor``."""
 
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import gymnasium as gym
-import numba
-import numpy as np
 import tyro
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from h_dqn.cli.bench_luanti import luanti_speed
-from h_dqn.cli.bench_skills import skills_cost
-from h_dqn.cli.bench_train import compare
-from h_dqn.cli.errors import UserError
-from h_dqn.cli.worlds import World
-
-PEER = "MiniWorld-OneRoom-v0"
-SECONDS = 2.0
+from h_dqn.cli.flags import JsonFlags, WorldFlags
+from h_dqn.cli.output import err, out
 
 
 @dataclass
-class Bench:
+class Bench(JsonFlags, WorldFlags):
     """Speed, as a ratio to a peer measured in the same run.
 
-    world: frames per second of the world, against MiniWorld in the same run, and how the speed scales.
+    world: frames per second of the embedded world, against MiniWorld in the same run, and how the speed scales.
     A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench`
-    and OpenGL (libgl1, libegl1). With --world luanti: steps per second of that world, and the ratio to a plain Python loop.
+    and OpenGL (libgl1, libegl1).
+    steps: steps per second of any --world, and the ratio to a plain Python loop.
     skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
     train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same observations;
     and environment steps a second with --eliminate, --tune-discount, both and neither.
     """
 
-    what: tyro.conf.Positional[Literal["world", "train", "skills"]]
+    what: tyro.conf.Positional[Literal["world", "steps", "train", "skills"]]
     """what to measure"""
-    world: World = "voxel"
-    """world: which one"""
     seed: int = 1
-    """train: decides everything random"""
+    """train, steps: decides everything random"""
     limit_s: float = 1800.0
     """train: seconds after which the peer is given up"""
-    json: bool = False
-    """print the result as one JSON object"""
 
     def run(self) -> None:
-        if self.what == "world" and self.world == "voxel":
-            self._world()
-            return
-        if self.what == "world":
-            result = luanti_speed(self.world, self.seed)
-        else:
-            result = compare(self.seed, self.limit_s) if self.what == "train" else skills_cost()
-        print(json.dumps(result) if self.json else "\n".join(f"{key}: {value}" for key, value in result.items()))
-
-    def _world(self) -> None:
-        peer = _peer()  # first, so that a missing peer is told before the work
-        ours = _ours(64, 84)
-        # Ours and the peer in turn, so that a drift of the machine's speed hits both.
-        rounds = [(_speed(ours, 64), _speed(peer, 1)) for _ in range(3)]
-        mine, theirs = (float(np.median(column)) for column in zip(*rounds, strict=True))
-        table = Table("worlds", *(f"{size} px" for size in (42, 64, 84, 128)), title="frames per second")
-        scaling = []
-        for n in (1, 8, 64, 256):
-            speeds = [_speed(_ours(n, size), n) for size in (42, 64, 84, 128)]
-            scaling += [
-                {"worlds": n, "size": size, "frames_per_second": speed}
-                for size, speed in zip((42, 64, 84, 128), speeds, strict=True)
-            ]
-            table.add_row(str(n), *(f"{speed:,.0f}" for speed in speeds))
-        console = Console(stderr=True, highlight=False)
-        console.print(table)
-        threads = numba.get_num_threads()
-        rays = mine * 84 * 84 / threads
-        bound = ray_bound()
-        console.print(f"rays per second and core: {rays / 1e6:.0f} million, of {bound / 1e6:.0f} million that this machine "
-                      f"writes as textured, shaded pixels without looking for what a ray hits ({rays / bound:.0%})")  # fmt: skip
-        result = {
-            "frames_per_second": mine,
-            "peer": "miniworld",
-            "peer_frames_per_second": theirs,
-            "ratio": mine / theirs,
-            "rays_per_second_per_core": rays,
-            "bound_rays_per_second_per_core": bound,
-            "threads": threads,
-            "scaling": scaling,
-        }
+        result = self._measure()
         if self.json:
             print(json.dumps(result))
+        elif "scaling" in result:
+            _show_world(result)
         else:
-            console.print(f"{mine:,.0f} frames/s; {PEER}: {theirs:,.0f} frames/s; ratio {mine / theirs:.1f}")
+            print("\n".join(f"{key}: {value}" for key, value in result.items()))
+
+    def _measure(self) -> dict[str, Any]:
+        if self.what == "train":
+            from h_dqn.experiment.bench.train import compare
+
+            return compare(self.seed, self.limit_s)
+        if self.what == "skills":
+            from h_dqn.experiment.bench.skills import skills_cost
+
+            return skills_cost()
+        if self.what == "steps":
+            from h_dqn.experiment.bench.steps import steps_speed
+
+            return steps_speed(self.place, self.seed)
+        from h_dqn.experiment.bench.world import world_speed
+
+        return world_speed()
 
 
-def _ours(n: int, size: int) -> Callable[[], None]:
-    envs = gym.make_vec("envs:Voxel/Navigation1-v0", num_envs=n, size=size)
-    envs.reset(seed=1)
-    actions = np.random.default_rng(1).integers(0, envs.single_action_space.n, (997, n))  # type: ignore[attr-defined]
-    turn = iter(range(10**9))
-
-    def step() -> None:
-        _, _, terminated, truncated, _ = envs.step(actions[next(turn) % len(actions)])
-        if (ended := terminated | truncated).any():
-            envs.reset(options={"reset_mask": ended})
-
-    return step
-
-
-def _peer() -> Callable[[], None]:
-    if not os.environ.get("DISPLAY"):
-        os.environ["PYGLET_HEADLESS"] = "1"
-    try:
-        import pyglet
-
-        pyglet.options["headless"] = not os.environ.get("DISPLAY")
-        import miniworld  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"the peer of this benchmark is missing ({error}); install it with: pip install -e '.[bench]'") from error
-    try:
-        env: gym.Env[Any, Any] = gym.make(PEER, obs_width=84, obs_height=84)
-        env.reset(seed=1)
-    except Exception as error:
-        raise UserError(
-            f"MiniWorld cannot draw here ({error}); it needs OpenGL, on Debian: apt-get install libgl1 libegl1"
-        ) from error
-    env.action_space.seed(1)
-
-    def step() -> None:
-        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-        if terminated or truncated:
-            env.reset()
-
-    return step
+def _show_world(result: dict[str, Any]) -> None:
+    sizes = sorted({row["size"] for row in result["scaling"]})
+    table = Table("worlds", *(f"{size} px" for size in sizes), title="frames per second")
+    for n in sorted({row["worlds"] for row in result["scaling"]}):
+        table.add_row(str(n), *(f"{row['frames_per_second']:,.0f}" for row in result["scaling"] if row["worlds"] == n))
+    err.print(table)
+    rays, bound = result["rays_per_second_per_core"], result["bound_rays_per_second_per_core"]
+    err.print(f"rays per second and core: {rays / 1e6:.0f} million, of {bound / 1e6:.0f} million that this machine "
+              f"writes as textured, shaded pixels without looking for what a ray hits ({rays / bound:.0%})")  # fmt: skip
+    err.print(f"{result['frames_per_second']:,.0f} frames/s; {result['peer']}: {result['peer_frames_per_second']:,.0f} frames/s; "
+              f"ratio {result['ratio']:.1f}")  # fmt: skip
 
 
-def _speed(step: Callable[[], None], frames: int) -> float:
-    """Frames per second of a function that makes ``frames`` of them."""
-    for _ in range(5):
-        step()
-    began, done = time.perf_counter(), 0
-    while (passed := time.perf_counter() - began) < SECONDS:
-        step()
-        done += frames
-    return done / passed
+@dataclass
+class Doctor(WorldFlags):
+    """Say what this machine has and lacks, and what to do about it."""
 
+    def run(self) -> None:
+        from h_dqn.experiment.doctor import COLORS, examine
 
-def ray_bound() -> float:
-    """Rays per second on one core when each does only what no ray can do without: direction, texture, light, three bytes."""
-    textures = np.random.default_rng(1).integers(0, 255, (16, 16, 3)).astype(np.uint8)
-    out = np.zeros((84, 84, 3), np.uint8)
-    _shade(out, textures, 1)
-    began, frames = time.perf_counter(), 2000
-    _shade(out, textures, frames)
-    return frames * 84 * 84 / (time.perf_counter() - began)
-
-
-@numba.njit(cache=True, fastmath=True)
-def _shade(out, textures, frames):  # type: ignore[no-untyped-def]
-    height, width = out.shape[0], out.shape[1]
-    for frame in range(frames):
-        for i in range(height):
-            b = np.float32(1 - 2 * (i + 0.5) / height) + np.float32(1e-3) * frame
-            for j in range(width):
-                a = np.float32(2 * (j + 0.5) / width - 1)
-                length = np.sqrt(a * a + b * b + np.float32(1))
-                light = np.float32(1) / (np.float32(1) + np.float32(0.07) * length)
-                u, v = a / b, 1 / b
-                row, column = int((v - np.floor(v)) * 16) & 15, int((u - np.floor(u)) * 16) & 15
-                for c in range(3):
-                    out[i, j, c] = np.uint8(textures[row, column, c] * light)
+        for verdict, text in examine(self.place):
+            out.print(f"[{COLORS[verdict]}]{verdict:>5}[/]  {escape(text)}", soft_wrap=True)

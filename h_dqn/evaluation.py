@@ -11,13 +11,13 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from h_dqn.options import Option, OptionRunner
-from h_dqn.rollout import Choose, Rollout
+from h_dqn.rollout import Policy, Rollout
 from h_dqn.seeds import Split, episode_seeds
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcome of ``episodes`` episodes; an episode succeeds when its world terminates."""
+    """Outcome of ``episodes`` episodes; an episode succeeds when its environment terminates."""
 
     success_rate: float
     ci95: tuple[float, float]
@@ -30,38 +30,46 @@ class Evaluation:
 def evaluate(
     envs: VectorEnv[Any, Any, Any],
     options: Sequence[Option],
-    choose: Choose,
+    policy: Policy,
     episodes: int,
     seed: int,
+    *,
     split: Split = "evaluate",
     interrupt: bool = False,
 ) -> Evaluation:
-    """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of worlds.
+    """Play ``episodes`` episodes, each from its own seed, so that the outcome does not depend on the number of environments.
 
-    An episode that the world lost is played again and only then counted.
+    An episode in which the environment failed is played again and only then counted.
 
-    ``interrupt``: an option ends where ``choose`` would pick another.
+    Args:
+        envs: a vector environment of the task.
+        options: what the policy chooses among.
+        policy: chooses wherever a decision is due.
+        episodes: how many are counted.
+        seed: decides which.
+        split: of which seeds; evaluation, validation and training share none.
+        interrupt: an option ends where ``policy`` would pick another.
     """
     seeds = episode_seeds(split, seed, max(episodes, envs.num_envs))
-    # Episodes are dealt out in order; what a world plays after the last one does not count.
+    # Episodes are dealt out in order; what an environment plays after the last one does not count.
     counted = np.arange(envs.num_envs) < episodes
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
     first, later = seeds[: envs.num_envs], iter(seeds[envs.num_envs :])
-    rollout = Rollout(envs, runner, choose, first, later, choose if interrupt else None)
+    rollout = Rollout(envs, runner, policy, first, later, policy if interrupt else None)
     given, done, successes = min(envs.num_envs, episodes), 0, 0
-    # Of the running episode of each world, and of all that are done: steps, decisions, reward.
+    # Of the running episode of each environment, and of all that are done: steps, decisions, reward.
     running, sums = np.zeros((envs.num_envs, 3)), np.zeros(3)
     while done < episodes:
         step = rollout.step()
         running += np.stack([np.ones(envs.num_envs), step.due, step.reward], 1)
-        running[step.lost] = 0
-        for n in np.flatnonzero(counted & step.ended & ~step.lost):
+        running[step.env_failed] = 0
+        for n in np.flatnonzero(counted & step.done & ~step.env_failed):
             done += 1
             sums += running[n]
             successes += int(step.terminated[n])
             counted[n] = given < episodes
             given += int(counted[n])
-        running[step.ended] = 0
+        running[step.done] = 0
     steps, decisions = int(sums[0]), int(sums[1])
     return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, float(sums[2]) / episodes)
 

@@ -1,14 +1,15 @@
-"""Speed of the Luanti world, beside that of a plain Python loop, since a shared machine is not always as fast."""
+"""Steps per second of any world, beside the speed of a plain Python loop, since a shared machine is not always as fast."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from h_dqn.cli.worlds import IDS, World
+from envs.registry import WORLDS
+from envs.task_file import load_task
+from h_dqn.experiment.worlds import Place
 
 STEPS, TURNS, ROUNDS = 2000, 1_000_000, 3
 
@@ -21,11 +22,11 @@ def spin() -> float:
     return TURNS / 1e6 / (time.perf_counter() - began)
 
 
-def luanti_speed(world: World, seed: int, worlds: int = 1, size: int = 84) -> dict[str, Any]:
+def steps_speed(place: Place, seed: int, num_envs: int = 1, size: int = 84) -> dict[str, Any]:
     """Steps per second of random play in three_rooms, resets included; median of rounds, each with its own spin loop."""
-    envs = gym.make_vec(IDS[world], task="three_rooms", num_envs=worlds, size=size)
+    envs = WORLDS[place.world].make(load_task("three_rooms"), num_envs, size, place.options)
     envs.reset(seed=seed)
-    actions = np.random.default_rng(seed).integers(0, envs.single_action_space.n, (STEPS // worlds, worlds))  # type: ignore[attr-defined]
+    actions = np.random.default_rng(seed).integers(0, envs.single_action_space.n, (STEPS // num_envs, num_envs))
     speeds, spins, steps, resets = [], [], [], []
     for _ in range(ROUNDS):
         spins.append(spin())
@@ -34,14 +35,14 @@ def luanti_speed(world: World, seed: int, worlds: int = 1, size: int = 84) -> di
             before = time.perf_counter()
             _, _, terminated, truncated, _ = envs.step(row)
             after = time.perf_counter()
-            steps.append((after - before) / worlds)
+            steps.append((after - before) / num_envs)
             if (ended := terminated | truncated).any():
                 envs.reset(options={"reset_mask": ended})
                 resets.append((time.perf_counter() - after) / ended.sum())
         speeds.append(actions.size / (time.perf_counter() - began))
     for _ in range(50):  # single resets: in the play above there are few
         before = time.perf_counter()
-        envs.reset(options={"reset_mask": np.arange(worlds) == 0})
+        envs.reset(options={"reset_mask": np.arange(num_envs) == 0})
         resets.append(time.perf_counter() - before)
     envs.close()
     speed, million = float(np.median(speeds)), float(np.median(spins))
@@ -52,6 +53,6 @@ def luanti_speed(world: World, seed: int, worlds: int = 1, size: int = 84) -> di
         "step_ms_median": 1e3 * float(np.median(steps)),
         "step_ms_p99": 1e3 * float(np.percentile(steps, 99)),
         "reset_ms_median": 1e3 * float(np.median(resets)),
-        "worlds": worlds,
+        "worlds": num_envs,
         "size": size,
     }

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.cli.errors import UserError
-from h_dqn.cli.worlds import TaskWorlds, shape_of, task_worlds
-from h_dqn.config import Config
-from h_dqn.evaluate import evaluate
-from h_dqn.options import primitives
+from h_dqn.config import Config, change
+from h_dqn.evaluation import evaluate
+from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.worlds import TaskEnvs, shape_of, task_envs
 from h_dqn.presets import PRESETS
-from h_dqn.seeds import episode_seeds
 from h_dqn.train import WORTH_VALIDATING, Trainer
 
 TASK, GOAL, EPISODES = "navigation1", 0.95, 500
@@ -36,7 +32,7 @@ PEER_SETTINGS: dict[str, Any] = {
     "exploration_fraction": 0.03,
     "exploration_final_eps": 0.02,
 }
-PEER_WORLDS, PEER_STEPS, NEWEST = 8, 500_000, 100
+PEER_ENVS, PEER_STEPS, NEWEST = 8, 500_000, 100
 ROUNDS = 200  # of learning, in which speed is measured: about as long as a skill is trained
 SWITCHES: dict[str, dict[str, Any]] = {
     "neither": {},
@@ -48,10 +44,10 @@ SWITCHES: dict[str, dict[str, Any]] = {
 
 def compare(seed: int, limit_s: float) -> dict[str, Any]:
     """Both learners on the same task, observations and machine; each stops when it reaches the goal on unseen episodes."""
-    config = replace(PRESETS["fast"], until=GOAL, evaluate_every=5_000, validation_episodes=EPISODES)
-    worlds = task_worlds(TASK, "voxel", shape_of(config))
-    peer = _peer(worlds, seed, limit_s, config.reward_scale)
-    trainer = Trainer(worlds, primitives(worlds.actions), config, seed)
+    config = change(PRESETS["fast"], until=GOAL, evaluate_every=5_000, validation_episodes=EPISODES)
+    envs = task_envs(TASK, shape_of(config))
+    peer = _peer(envs, seed, limit_s, config.learner.reward_scale)
+    trainer = Trainer(envs, envs.primitives(), config, seed)
     for _ in trainer.run():
         pass
     our_steps, our_seconds = trainer.reached_95 or (None, None)
@@ -62,18 +58,17 @@ def compare(seed: int, limit_s: float) -> dict[str, Any]:
         "peer_seconds_to_95": peer["seconds"] if peer["reached"] else None,
         "peer_env_steps_to_95": peer["env_steps"] if peer["reached"] else None,
         "peer_at_its_end": peer,
-        "peer_settings": {**PEER_SETTINGS, "worlds": PEER_WORLDS, "reward_scale": config.reward_scale},
+        "peer_settings": {**PEER_SETTINGS, "worlds": PEER_ENVS, "reward_scale": config.learner.reward_scale},
         "ratio": None if our_seconds is None else peer["seconds"] / our_seconds,
         "ratio_is_a_lower_bound": not peer["reached"],
-        "env_steps_per_second": speeds(worlds, {name: replace(config, **on) for name, on in SWITCHES.items()}, seed),
+        "env_steps_per_second": speeds(envs, {name: change(config, **on) for name, on in SWITCHES.items()}, seed),
     }
 
 
-def speeds(worlds: TaskWorlds, configs: dict[str, Config], seed: int, rounds: int = ROUNDS) -> dict[str, float]:
+def speeds(envs: TaskEnvs, configs: dict[str, Config], seed: int, rounds: int = ROUNDS) -> dict[str, float]:
     """Environment steps a second of learning with each of these settings, round by round in turn; a first round is not timed."""
     trainers = {
-        name: Trainer(worlds, primitives(worlds.actions), replace(config, evaluate_every=10**9), seed)
-        for name, config in configs.items()
+        name: Trainer(envs, envs.primitives(), change(config, evaluate_every=10**9), seed) for name, config in configs.items()
     }
     runs = [trainer.run() for trainer in trainers.values()]
     for each in runs:
@@ -85,7 +80,7 @@ def speeds(worlds: TaskWorlds, configs: dict[str, Config], seed: int, rounds: in
     return {name: (trainers[name].env_steps - steps) / (trainers[name].seconds - began) for name, (steps, began) in before.items()}
 
 
-def _peer(worlds: TaskWorlds, seed: int, limit_s: float, scale: float) -> dict[str, Any]:
+def _peer(envs: TaskEnvs, seed: int, limit_s: float, scale: float) -> dict[str, Any]:
     """Whether the peer reached the goal within the limit, and after how many seconds and environment steps it did or gave up.
 
     Validations count, as for ours. ``train_success``: share of the newest episodes that it reached the goal in, exploring.
@@ -93,6 +88,8 @@ def _peer(worlds: TaskWorlds, seed: int, limit_s: float, scale: float) -> dict[s
     try:
         from stable_baselines3 import DQN
         from stable_baselines3.common.callbacks import BaseCallback
+
+        from h_dqn.experiment.bench.sb3 import Adapter
     except ImportError as error:
         raise UserError(f"the peer of this benchmark is missing ({error}); install it with: pip install -e '.[bench]'") from error
 
@@ -107,67 +104,20 @@ def _peer(worlds: TaskWorlds, seed: int, limit_s: float, scale: float) -> dict[s
         reached = False
 
         def _on_step(self) -> bool:
-            if self.n_calls % (5_000 // PEER_WORLDS) == 0 and len(recent) >= NEWEST and train_success() > WORTH_VALIDATING:
-                envs = worlds(250)
+            if self.n_calls % (5_000 // PEER_ENVS) == 0 and len(recent) >= NEWEST and train_success() > WORTH_VALIDATING:
+                made = envs(250)
 
                 def choose(obs: NDArray[np.uint8], available: Any, rows: Any) -> NDArray[np.int64]:
                     chosen: NDArray[np.int64] = self.model.predict(obs, deterministic=True)[0]
                     return chosen
 
-                found = evaluate(envs, primitives(worlds.actions), choose, EPISODES, seed, "validate")
+                found = evaluate(made, envs.primitives(), choose, EPISODES, seed, split="validate")
                 self.reached = found.success_rate >= GOAL
             return not self.reached and time.perf_counter() - began < limit_s
 
-    model = DQN("CnnPolicy", _vec_env(worlds(PEER_WORLDS), seed, recent, scale), seed=seed, **PEER_SETTINGS)
+    model = DQN("CnnPolicy", Adapter(envs(PEER_ENVS), seed, recent, scale), seed=seed, **PEER_SETTINGS)
     stop = Stop()
     began = time.perf_counter()
     model.learn(PEER_STEPS, callback=stop)
     seconds, steps = time.perf_counter() - began, model.num_timesteps
     return {"reached": stop.reached, "seconds": seconds, "env_steps": steps, "train_success": train_success()}
-
-
-def _vec_env(envs: VectorEnv[Any, Any, Any], seed: int, recent: list[bool], scale: float) -> Any:
-    """Our vector environment as the peer wants it: episodes begin again by themselves, rewards are scaled.
-
-    ``recent`` gets the success of each episode.
-    """
-    from stable_baselines3.common.vec_env import VecEnv
-
-    class Adapter(VecEnv):  # type: ignore[misc, unused-ignore]
-        def __init__(self) -> None:
-            super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
-
-        def reset(self) -> Any:
-            seeds: Any = episode_seeds("train", seed, self.num_envs)
-            return envs.reset(seed=seeds)[0]
-
-        def step_async(self, actions: Any) -> None:
-            self._actions = actions
-
-        def step_wait(self) -> Any:
-            obs, reward, terminated, truncated, _ = envs.step(self._actions)
-            done = terminated | truncated
-            infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-            for n in np.flatnonzero(done):
-                infos[n] = {"terminal_observation": obs[n].copy(), "TimeLimit.truncated": bool(truncated[n] & ~terminated[n])}
-                recent.append(bool(terminated[n]))
-            if done.any():
-                obs = envs.reset(options={"reset_mask": done})[0]
-            return obs, (scale * reward).astype(np.float32), done, infos
-
-        def close(self) -> None:
-            envs.close()
-
-        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-            return [None] * self.num_envs
-
-        def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-            raise NotImplementedError
-
-        def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-            raise NotImplementedError
-
-        def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-            return [False] * self.num_envs
-
-    return Adapter()

@@ -1,0 +1,3 @@
+"""interim"""
+GOOD, LACKS, NOTE = "ok", "LACKS", "note"
+Verdict = tuple[str, str]

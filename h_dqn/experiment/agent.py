@@ -1,0 +1,91 @@
+"""Agents: a saved policy together with the options that its outputs stand for, ready to play.
+
+A controller's network has outputs beyond the primitive actions; each is the name of a skill kept beside it in ``skills/``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from h_dqn.device import pick_device
+from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.worlds import TaskEnvs
+from h_dqn.options import Option, Primitive
+from h_dqn.rollout import Policy
+from skills_library.library import Library
+from skills_library.policy import PolicyHead, SavedPolicy, is_policy, load_policy
+from skills_library.skill import OPTION, Skill
+
+AGENT, SKILLS = "agent", "skills"  # folders of a run
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A saved policy, one of its heads, and the skills among its options."""
+
+    saved: SavedPolicy
+    head: PolicyHead
+    skills: tuple[Skill, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(S, H, W) of the observations it sees."""
+        return self.saved.network.spec.shape
+
+    @property
+    def trained_on(self) -> str:
+        """Name of the task; empty where it is not known."""
+        return str(self.head.card.get("task", {}).get("name", ""))
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether an option ends where another would be chosen."""
+        return self.saved.options.interrupt
+
+    def options(self, envs: TaskEnvs, device: torch.device | None = None) -> list[Option]:
+        """The options in the order of the outputs. Raises for a task that cannot carry them out."""
+        skills = {f"{OPTION}{skill.name}": skill for skill in self.skills}
+        how = self.saved.options
+        device = device or pick_device()
+        options: list[Option] = []
+        for name in self.head.outputs:
+            if name in skills:
+                options.append(skills[name].on(envs.actions, envs.shape, device, how.option_steps, how.stop_at_goal))
+            elif name in envs.actions:
+                options.append(Primitive(name, envs.actions.index(name)))
+            else:
+                raise UserError(f"'{self.head.name}' uses the action '{name}', which task '{envs.task.name}' does not allow")
+        return options
+
+    def policy(self, seed: int) -> Policy:
+        """How it chooses among its options."""
+        return self.saved.policy(seed, self.head)
+
+
+def agent_of(skill: Skill) -> Agent:
+    """A skill that plays alone."""
+    return Agent(skill.policy, skill.head)
+
+
+def load_agent(what: str | Path, library: Library | None = None) -> Agent:
+    """What plays under this name: a run's folder, or a skill of the library. Raises for neither."""
+    folder, library = Path(what), library or Library(Path("skills"))
+    if is_policy(folder / AGENT):
+        saved = load_policy(folder / AGENT)
+        kept = Library(folder / SKILLS)
+        skills = kept.skills([path.name for path in sorted((folder / SKILLS).glob("[!.]*"))])
+        return Agent(saved, saved.head, tuple(skills))
+    if folder.is_dir() and (folder / "metrics.jsonl").exists():
+        raise UserError(f"{folder}: this run has no finished agent yet")
+    if folder.is_absolute() or (folder.is_dir() and str(what) not in library.names()):
+        raise UserError(f"{folder}: no run is kept here; give a run's folder, or the name of a skill")
+    return agent_of(library.skill(str(what)))
+
+
+def measured(outcome: Any, seed: int) -> dict[str, Any]:
+    """An evaluation as a policy's card has it."""
+    return {"success_rate": outcome.success_rate, "ci95": list(outcome.ci95), "episodes": outcome.episodes, "seed": seed}

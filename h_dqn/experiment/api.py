@@ -1,0 +1,77 @@
+"""The public calls of ``h_dqn``. They take names and paths as the command line does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from h_dqn.config import Config, change
+from h_dqn.evaluation import Evaluation
+from h_dqn.experiment.agent import Agent, load_agent
+from h_dqn.experiment.distil import distil
+from h_dqn.experiment.evaluate import evaluate_agent
+from h_dqn.experiment.evaluate import film as film_episode
+from h_dqn.experiment.run import Plan, Run
+from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
+from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
+from h_dqn.presets import PRESETS
+from skills_library.library import Library
+
+__all__ = [
+    "Agent",
+    "Config",
+    "Evaluation",
+    "Library",
+    "Place",
+    "Plan",
+    "Run",
+    "change",
+    "distil",
+    "evaluate",
+    "film",
+    "load_agent",
+    "make_envs",
+    "preset",
+    "train_controller",
+    "train_flat",
+    "train_skill",
+]
+FAST = shape_of(PRESETS["fast"])
+
+
+def make_envs(task: str | Path, num_envs: int = 1, shape: Shape = FAST, place: Place = VOXEL) -> VectorEnv[Any, Any, Any]:
+    """A Gymnasium vector environment of a task.
+
+    Args:
+        task: a task's name or the path of a task file.
+        num_envs: how many environments (N).
+        shape: (S, H, W) of its observations, (N, S, H, W) uint8; an agent's ``shape`` gives what that agent sees.
+        place: which world plays.
+    """
+    return task_envs(str(task), shape, place)(num_envs)
+
+
+def evaluate(
+    agent: Agent | str | Path, task: str | Path | None = None, episodes: int = 500, seed: int = 90001, place: Place = VOXEL
+) -> Evaluation:
+    """Success on unseen episodes.
+
+    Args:
+        agent: an agent, a skill's name or a run's folder.
+        task: a task's name or the path of a task file; by default the one that it was trained on.
+        episodes: how many.
+        seed: decides which; never those of training, whatever the number.
+        place: which world plays.
+    """
+    agent = agent if isinstance(agent, Agent) else load_agent(agent)
+    return evaluate_agent(agent, task_envs(str(task or agent.trained_on), agent.shape, place), episodes, seed)
+
+
+def film(
+    agent: Agent | str | Path, path: str | Path, task: str | Path | None = None, seed: int = 90001, place: Place = VOXEL
+) -> None:
+    """Write one episode as an mp4 to ``path``; the other arguments are those of :func:`evaluate`."""
+    agent = agent if isinstance(agent, Agent) else load_agent(agent)
+    film_episode(agent, task_envs(str(task or agent.trained_on), agent.shape, place), Path(path), seed)

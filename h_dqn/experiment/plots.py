@@ -1,0 +1,31 @@
+"""Pictures of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from h_dqn.metrics import read_metrics, settled
+
+
+def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
+    """Success while training (last 300 episodes, lines) and in validation (dots) over environment steps, as PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for label, folder in runs.items():
+        rows = read_metrics(folder)
+        full = settled(rows)
+        (line,) = axes.plot([row["env_steps"] for row in full], [100 * row["train_success"] for row in full], label=label)
+        checked = [row for row in rows if "validation_success" in row]
+        axes.plot([row["env_steps"] for row in checked], [100 * row["validation_success"] for row in checked], "o",
+                  color=line.get_color(), markersize=4)  # fmt: skip
+    axes.set(xlabel="environment steps", ylabel="success, %", ylim=(-3, 103), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png", dpi=120)
+    plt.close(figure)
+    temporary.replace(path)

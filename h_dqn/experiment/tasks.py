@@ -1,0 +1,60 @@
+"""Look at tasks: their rules in words, their pictures, and a proof that they can be solved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from envs.oracle import Oracle
+from envs.registry import WORLDS
+from envs.task import TaskSpec
+from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.worlds import VOXEL, Place, task_envs
+from h_dqn.seeds import episode_seeds
+
+PICTURES = (".png", ".jpg")
+TINY = (1, 8, 8)  # a shape of observations where nothing is looked at
+
+
+def describe(task: TaskSpec) -> str:
+    """Map, legend, goal and rules of a task, for people."""
+    lines = [f"{task.name}: {task.title}\n", *task.rows, ""]
+    for char, cell in task.legend.items():
+        parts = [" on ".join(reversed(cell.column)) or "open floor"]
+        parts += [f"floor of {cell.floor}"] if cell.floor else []
+        parts += [f"a {cell.item} lies there"] if cell.item else []
+        parts += [f"{cell.choose[0]}..{cell.choose[1]} of them, else '{cell.otherwise}'"] if cell.choose else []
+        lines.append(f"  {char}  {'; '.join(parts)}")
+    goal = ", then ".join(f"{part.kind} {part.item} {part.char}".strip().replace("  ", " ") for part in task.goal)
+    lines += [f"\ngoal: {goal}", f"actions: {', '.join(task.actions)}"]
+    lines += [f"verbs: {', '.join(verb.name for verb in task.verbs)}"] if task.verbs else []
+    lines.append(f"limit: {task.step_limit} steps; reward {task.reward_step:g} a step, {task.reward_success:g} for the last")
+    return "\n".join(lines)
+
+
+def draw(task: TaskSpec, path: Path, seed: int = 1, place: Place = VOXEL) -> None:
+    """Write the first pictures of eight episodes as one PNG or JPEG. Raises :class:`UserError` where it cannot be."""
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"--picture {path}: must end in {' or '.join(PICTURES)}")
+    envs = WORLDS[place.world].make(task, 8, 168, place.options)
+    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))
+    sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
+    if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
+        raise UserError(f"{path}: the picture cannot be written there")
+
+
+def longest_solution(file: str, episodes: int = 200, place: Place = VOXEL) -> tuple[int, TaskSpec]:
+    """Prove with the oracle that so many episodes of a task can be solved within its limit.
+
+    Returns: steps of the longest solution; the task. Raises :class:`UserError` where an episode cannot be solved.
+    """
+    task = task_envs(file, TINY, place).task
+    envs = WORLDS["voxel"].make(task, episodes, 8)
+    lengths = Oracle(envs.worlds).play(envs, seed=1)
+    solved = [length for length in lengths if length is not None]
+    if len(solved) < episodes:
+        failed = episodes - len(solved)
+        raise UserError(f"{file}: step_limit: the oracle cannot solve {failed} of {episodes} episodes in {task.step_limit} steps")
+    return max(solved), task

@@ -1,0 +1,96 @@
+"""From a task's name to environments that a learner can step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from envs.registry import WORLDS
+from envs.sequence import is_sequence, load_sequence
+from envs.task import TaskError, TaskSpec
+from envs.task_file import load_task
+from envs.wrappers import MEMORY, GreyStack
+from h_dqn.config import Config
+from h_dqn.experiment.errors import UserError
+from h_dqn.options import Option, primitives
+
+Shape = tuple[int, int, int]  # (S, H, W) of an observation
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which world plays, and what is set for it."""
+
+    world: str = "voxel"
+    """a name in envs.registry.WORLDS"""
+    options: Any = None
+    """an instance of that world's options; None for their defaults"""
+
+    def __post_init__(self) -> None:
+        if self.world not in WORLDS:
+            raise UserError(f"unknown world '{self.world}' (known: {', '.join(WORLDS)})")
+
+
+VOXEL = Place()
+
+
+@dataclass(frozen=True)
+class TaskEnvs:
+    """Makes environments of one task. Calling it with n gives a vector environment of n, seen as (S, H, W) = ``shape`` grey frames.
+
+    Square frames are the picture alone; those that are MEMORY higher have the strip of past actions and the dial above it.
+    """
+
+    task: TaskSpec
+    shape: Shape
+    place: Place = VOXEL
+
+    def __call__(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
+        stack, height, width = self.shape
+        envs = WORLDS[self.place.world].make(self.task, self.limit(num_envs), width, self.place.options)
+        return GreyStack(envs, stack, self.actions if height > width else (), hotbar=bool(self.task.verbs))
+
+    def limit(self, num_envs: int) -> int:
+        """How many environments there are when so many are asked for."""
+        return WORLDS[self.place.world].limit(num_envs, self.place.options)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the primitive actions, by number."""
+        return self.task.all_actions
+
+    def primitives(self) -> list[Option]:
+        """The primitive actions as options."""
+        return primitives(self.actions)
+
+
+def shape_of(config: Config) -> Shape:
+    """(S, H, W) of the observations that these settings ask for."""
+    return config.env.stack, config.env.size + MEMORY * config.env.memory, config.env.size
+
+
+def task_envs(task: str, shape: Shape, place: Place = VOXEL) -> TaskEnvs:
+    """Environments of a task, by its name or the path of its file.
+
+    Raises :class:`envs.task.TaskError` for a task that is unknown or wrong, or that this world cannot play.
+    """
+    spec = load_task(task)
+    WORLDS[place.world].check(spec)
+    return TaskEnvs(spec, shape, place)
+
+
+def phases(task: str, env_steps: int, shape: Shape, place: Place = VOXEL) -> Sequence[tuple[int, TaskEnvs]]:
+    """Environments of a task, or of each phase of a sequence, and at how many steps they end: a task's after ``env_steps``.
+
+    Raises :class:`envs.task.TaskError` as :func:`task_envs` does.
+    """
+    if not is_sequence(task):
+        return [(env_steps, task_envs(task, shape, place))]
+    if not WORLDS[place.world].plays_sequences:
+        raise TaskError(f"--world {place.world}: '{task}' is a sequence; this world plays single tasks")
+    parts = load_sequence(task).phases
+    return list(zip(accumulate(p.env_steps for p in parts), (TaskEnvs(p.task, shape, place) for p in parts), strict=True))

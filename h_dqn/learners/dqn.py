@@ -1,0 +1,110 @@
+"""n-step double DQN (Mnih et al. 2015, van Hasselt et al. 2016) over semi-MDP replay (Tessler et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from h_dqn.learners.base import Choice, Metrics, Progress
+from h_dqn.learners.method import Method
+from h_dqn.learners.value_learner import ValueConfig, ValueLearner
+from h_dqn.learners.values import (
+    advantage_learning,
+    bootstrap,
+    deliberation_cost,
+    discount_exponent,
+    observation_values,
+    scaled_rewards,
+)
+from h_dqn.options import Bools, Ints
+from h_dqn.replay import Decisions, ReplayNeeds, SMDPReplay
+from h_dqn.settings import ConfigError, Count, CountOrZero, NotNegative, Positive
+from h_dqn.targets import smdp_target
+
+if TYPE_CHECKING:
+    from h_dqn.config import Config
+
+TARGETS_TOGETHER = 32  # minibatches whose targets are worked out at once
+
+
+@dataclass(frozen=True)
+class DQNConfig(ValueConfig):
+    """Deep Q-network."""
+
+    learn_start: CountOrZero = 20_000
+    """decisions before the first update"""
+    updates_per_decision: Positive = 4.0
+    """minibatches learned for each decision made"""
+    n_step: Count = 1
+    """consecutive decisions in one target: more brings reward back faster, with more variance"""
+    priority: NotNegative = 0.0
+    """exponent of prioritised replay (0: uniform)"""
+
+
+class DQN(ValueLearner):
+    """See :class:`ValueLearner`."""
+
+    config: DQNConfig
+
+    def __init__(
+        self, config: Config, shape: tuple[int, int, int], options: int, seed: int, methods: Sequence[Method] = ()
+    ) -> None:
+        assert isinstance(config.learner, DQNConfig)
+        c = config.learner
+        if c.deliberation_cost and c.n_step > 1:
+            raise ConfigError("--deliberation-cost is charged once for each chain of decisions: it goes with --n-step 1")
+        super().__init__(config, shape, options, seed, methods)
+        self.needs = ReplayNeeds(priority=c.priority, successes=self._successes)
+        self._updates = 0  # minibatches learned
+
+    def act(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints, progress: Progress) -> Choice:
+        return Choice(self.explore(self.network.values(obs, available), available, env_ids, progress.success))
+
+    def update(self, replay: SMDPReplay, progress: Progress) -> Metrics:
+        c = self.config
+        self.descent.anneal(progress.share)
+        losses: list[Tensor] = []
+        while (due := ceil((self.decisions - c.learn_start) * c.updates_per_decision) - self._updates) > 0 and len(replay):
+            # What is sampled: several minibatches at once.
+            count = min(due, TARGETS_TOGETHER)
+            self._updates += count
+            batch = replay.sample(count * c.batch_size, c.n_step, c.success_memory)
+            # The targets.
+            target_B = self.targets(batch, progress.success)
+            # The loss and the step, a minibatch at a time.
+            errors = []
+            for rows in torch.arange(len(batch), device=self.device).split(c.batch_size):
+                obs, option = batch.frames[batch.start[rows]], batch.option[rows]
+                loss, error, _ = self.step(obs, option, target_B[rows], batch.weight[rows])
+                losses.append(loss)
+                errors.append(error)
+            if c.priority:
+                replay.set_priority(batch.id, torch.cat(errors))
+        metrics = self.finish_update(replay, progress)
+        return {**metrics, "loss": float(torch.stack(losses).mean())} if losses else metrics
+
+    @torch.no_grad()
+    def targets(self, batch: Decisions, success: float) -> Tensor:
+        """Targets (B,) of chains of decisions: n-step double Q-learning and advantage learning."""
+        c = self.config
+        unknown_UO = torch.full((len(batch.frames), self.options), torch.nan, device=self.device)
+        q_UO = observation_values(batch, self.evaluator(self.target), unknown_UO, starts=c.advantage_learning_alpha > 0)
+        cost = deliberation_cost(c.deliberation_cost, success, c.reward_scale)
+        rewards, exponent = scaled_rewards(batch, c.reward_scale, cost), discount_exponent(batch.length, c.discount_by)
+        bootstrap_B = bootstrap(batch, q_UO, self.best_at_end(batch, q_UO[batch.end]), cost)
+        target_B = smdp_target(rewards, batch.length, bootstrap_B, batch.terminated, c.discount, exponent)
+        return target_B + advantage_learning(batch, q_UO, c.advantage_learning_alpha)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._updates = state["updates"]

@@ -1,0 +1,293 @@
+"""Replay for a semi-MDP: decisions of any length, over frames that are stored once.
+
+A decision points into the trajectory of its environment (first row, last row), so its raw rewards, its length and both of its
+observations are there, and discounting waits until it is sampled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from h_dqn.replay.decisions import Decisions, End, ReplayNeeds
+from h_dqn.replay.reservoir import Reservoir, draw_for, largest_of_each
+from h_dqn.replay.sum_tree import SumTree
+from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
+
+BETA = 0.4  # exponent of the importance weights of prioritised replay
+
+
+class SMDPReplay:
+    """Keeps about ``capacity`` environment steps of N environments.
+
+    Args:
+        num_envs: N.
+        capacity: environment steps over all environments.
+        shape: (S, H, W) of an observation; only its newest frame is stored.
+        num_options: O.
+        rng: decides what is drawn.
+        needs: what the learner asks for.
+        device: where the frames are kept and handed out.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        capacity: int,
+        shape: tuple[int, int, int],
+        num_options: int,
+        rng: np.random.Generator,
+        needs: ReplayNeeds | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        needs = needs or ReplayNeeds()
+        self.num_envs, self.needs, self._rng = num_envs, needs, rng
+        rows = -(-capacity // num_envs)
+        self.trajectories = TrajectoryBuffer(num_envs, rows, shape, needs.record_size, device)
+        # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
+        # that its first step also was), so slots never collide.
+        self.slots = (1 + needs.intra_option) * num_envs * rows
+        self._decisions: dict[str, NDArray[Any]] = {
+            "env": np.zeros(self.slots, np.int32),
+            "first": np.zeros(self.slots, np.int64),
+            "last": np.zeros(self.slots, np.int64),
+            "option": np.zeros(self.slots, np.int32),
+            "terminated": np.zeros(self.slots, bool),
+            "done": np.zeros(self.slots, bool),
+            "available": np.zeros((self.slots, num_options), bool),
+            "next_available": np.zeros((self.slots, num_options), bool),
+            "continuation": np.zeros(self.slots, np.float32),
+            "next": np.full(self.slots, -1, np.int64),
+        }
+        self.made = 0  # decisions ever stored
+        self.oldest = 0  # no decision of a lower number is whole any more
+        self._fresh = 0  # none below is handed out by ``fresh`` again
+        self._first = np.zeros(num_envs, np.int64)  # first row of the decision that is running
+        self._option = np.full(num_envs, -1)
+        self._available = np.zeros((num_envs, num_options), bool)
+        self._previous = np.full(num_envs, -1)  # number of the decision before it in the same episode, -1 at a start
+        self._episode: list[list[int]] = [[] for _ in range(num_envs)]  # numbers of the decisions of the running episode
+        self._successes = deque[list[int]]()
+        self._tree = SumTree(self.slots if needs.priority else 1)
+        self._top = 1.0  # largest priority seen: what a new decision gets
+
+    def __len__(self) -> int:
+        """Decisions that can be sampled, give or take those of an environment that writes more rows than the others."""
+        return self.made - self.oldest
+
+    # --- writing ---
+
+    def begin_episode(self, envs: Bools, obs: NDArray[np.uint8]) -> None:
+        """Store the first observation of a new episode in each environment of the mask (N,)."""
+        self.trajectories.begin_episode(np.flatnonzero(envs), obs)
+        self._previous[envs] = -1
+        for n in np.flatnonzero(envs):
+            self._episode[n] = []
+
+    def begin_decision(self, envs: Bools, option: Ints, available: Bools, record: NDArray[np.float32] | None = None) -> None:
+        """Option ``option[n]``, of those ``available[n]`` (N, O), begins in each environment n of the mask, where it is now.
+
+        ``record`` (N, R), by which it was chosen, is handed out beside it.
+        """
+        if record is not None:
+            self.trajectories.keep_record(envs, record)
+        self._first[envs] = self.trajectories.written[envs] - 1
+        self._option[envs], self._available[envs] = option[envs], available[envs]
+
+    def step(
+        self, reward: NDArray[Any], next_obs: NDArray[np.uint8], envs: Bools | None = None, invalid: Bools | None = None
+    ) -> None:
+        """Every environment (of the mask, if there is one) took one step.
+
+        Args: reward (N,), the observation it led to, and ``invalid`` (N,) where its action had no effect (None: all had one).
+        """
+        stepped = np.arange(self.num_envs) if envs is None else np.flatnonzero(envs)
+        self.trajectories.step(stepped, reward, invalid, next_obs)
+
+    def end_decision(self, envs: Bools, end: End) -> None:
+        """The running decision is over where the environment is now, in each environment of the mask (N,)."""
+        n = np.flatnonzero(envs)
+        number = self._append(n, self._first[n], self._option[n], end._replace(available=self._available), np.zeros(len(n)))
+        linked = self._previous[n] >= 0
+        self._decisions["next"][self._previous[n][linked] % self.slots] = number[linked]
+        self._previous[n] = np.where(end.done[n], -1, number)
+        if self.needs.successes:
+            for env in n[end.terminated[n]]:
+                self._successes.append(self._episode[env])
+            while sum(map(len, self._successes)) > self.needs.successes:
+                self._successes.popleft()
+
+    def add_intra_option(self, envs: Bools, option: Ints, end: End, continuation: NDArray[Any]) -> None:
+        """The newest step was also one of ``option[n]``, which would have done the same and gone on by ``continuation[n]`` (N,).
+
+        Intra-option learning (Sutton, Precup and Singh 1998): one step teaches every option that agrees with it.
+        """
+        n = np.flatnonzero(envs)
+        self._append(n, self.trajectories.written[n] - 2, option[n], end, continuation[n])
+
+    def _append(self, n: Ints, first: Ints, option: Ints, end: End, continuation: NDArray[Any]) -> Ints:
+        """Store decisions of the environments ``n`` that end where they are now; returns their numbers."""
+        number = self.made + np.arange(len(n))
+        slot, store = number % self.slots, self._decisions
+        store["env"][slot], store["option"][slot] = n, option
+        store["first"][slot], store["last"][slot] = first, self.trajectories.written[n] - 1
+        for name, value in end._asdict().items():
+            store[name][slot] = value[n]
+        store["continuation"][slot], store["next"][slot] = continuation, -1
+        self.made += len(n)
+        if self.needs.priority:
+            self._tree.set(slot, np.full(len(n), self._top))
+        if self.needs.successes:
+            for env, i in zip(n.tolist(), number.tolist(), strict=True):
+                self._episode[env].append(i)
+        self._forget()
+        return number
+
+    def _forget(self) -> None:
+        while self.oldest < self.made:
+            number = np.arange(self.oldest, min(self.oldest + 4 * self.num_envs, self.made))
+            whole = self._whole(number)
+            gone = len(number) if not whole.any() else int(whole.argmax())
+            if self.needs.priority:
+                self._tree.set(number[:gone] % self.slots, np.zeros(gone))
+            self.oldest += gone
+            if gone < len(number):
+                return
+
+    def _whole(self, number: Ints) -> Bools:
+        """Whether all rows of these decisions, with the frames before their first, are still there."""
+        slot = number % self.slots
+        return self.trajectories.whole(self._decisions["env"][slot], self._decisions["first"][slot])
+
+    # --- reading ---
+
+    def sample(self, batch: int, n_step: int = 1, success: float = 0.0) -> Decisions:
+        """``batch`` chains of up to ``n_step`` consecutive decisions of one episode, drawn with replacement.
+
+        ``success``: share of them that is drawn from the newest successful episodes, once there are any.
+        """
+        number = np.empty(0, np.int64)
+        while len(number) < batch:
+            if self.needs.priority:
+                draw = self._tree.find(self._rng.random(batch) * self._tree.total)
+                draw += (self.oldest - draw + self.slots - 1) // self.slots * self.slots  # slot -> number
+            else:
+                draw = self._rng.integers(self.oldest, self.made, batch)
+            number = np.concatenate([number, draw[self._whole(draw)]])
+        number = number[:batch]
+        if success and (again := self._recall(round(success * batch))).size:
+            number[: len(again)] = again
+        weight = np.ones(batch, np.float32)
+        if self.needs.priority:
+            chance = self._tree.weights[number % self.slots] / self._tree.total
+            weight = ((len(self) * chance) ** -BETA).astype(np.float32)
+            weight /= weight.max()
+        return self._gather(number, n_step, weight, self.made)
+
+    def fresh(self, success: float = 0.0) -> Decisions:
+        """All decisions that ended since this was last called, in the order in which they ended.
+
+        ``success``: share of the batch that newest successful episodes are added to make, once there are any.
+        """
+        new, self._fresh = self._fresh, self.made
+        number = np.arange(max(new, self.oldest), self.made)
+        number = number[self._whole(number)]
+        again = self._recall(round(len(number) * success / (1 - success)))
+        number = np.concatenate([np.setdiff1d(again, number), number])
+        return self._gather(number, 1, np.ones(len(number), np.float32), new)
+
+    def forget_records(self) -> None:
+        """Whatever was recorded beside decisions is not true any more, since something was learned."""
+        self.trajectories.record[:] = np.nan
+
+    def _recall(self, count: int) -> Ints:
+        """Numbers of about ``count`` decisions of successful episodes that are still whole, episode by episode."""
+        again: list[int] = []
+        for episode in self._rng.permutation(len(self._successes)) if count else ():
+            again += self._successes[episode]
+            if len(again) >= count:
+                break
+        number = np.array(again[:count], np.int64)
+        return number[self._whole(number)]
+
+    def tries(self, most: int) -> Reservoir:
+        """Of the decisions that are kept, a uniform sample of at most so many of each option."""
+        number = np.arange(self.oldest, self.made)
+        drawn, whole = draw_for(number), self._whole(number)
+        number, drawn = number[whole], drawn[whole]
+        option = self._decisions["option"][number % self.slots].astype(np.int64)
+        of = largest_of_each(option, drawn, most)
+        env, first, last = (self._decisions[name][number[of] % self.slots] for name in ("env", "first", "last"))
+        frames = self.trajectories.stacked(env, first).cpu().numpy()
+        return Reservoir(frames, option[of], self.trajectories.all_invalid(env, first, last - first), number[of], drawn[of])
+
+    def set_priority(self, number: Tensor, error: Tensor) -> None:
+        """New priorities |error|^priority for these decisions (B,); those forgotten meanwhile are left alone."""
+        number_B, error_B = number.cpu().numpy(), error.cpu().numpy()
+        live = number_B >= self.oldest
+        weight = (np.abs(error_B[live]) + 1e-6) ** self.needs.priority
+        self._top = max(self._top, float(weight.max(initial=0.0)))
+        self._tree.set(number_B[live] % self.slots, weight)
+
+    def _gather(self, number: Ints, n_step: int, weight: NDArray[np.float32], new: int) -> Decisions:
+        """These decisions, those from number ``new`` on marked as fresh."""
+        store, slot = self._decisions, number % self.slots
+        end = slot
+        for _ in range(n_step - 1):
+            following = store["next"][end]
+            end = np.where(following >= 0, following % self.slots, end)
+        env, first, last = store["env"][slot], store["first"][slot], store["last"][end]
+        # Most decisions begin where another ended: each observation is built, and later evaluated, once.
+        place, index = np.unique(np.concatenate([first, last]) * self.num_envs + np.tile(env, 2), return_inverse=True)
+        position = {n: i for i, n in enumerate(number.tolist())}
+        where = place % self.num_envs, place // self.num_envs
+        tensor = self.trajectories.tensor
+        return Decisions(
+            frames=self.trajectories.stacked(*where),
+            record=tensor(self.trajectories.records(*where)),
+            start=tensor(index[: len(number)]),
+            end=tensor(index[len(number) :]),
+            option=tensor(store["option"][slot].astype(np.int64)),
+            rewards=tensor(self.trajectories.rewards(env, first, last - first)),
+            length=tensor(last - first),
+            available=tensor(store["available"][slot]),
+            next_available=tensor(store["next_available"][end]),
+            terminated=tensor(store["terminated"][end]),
+            done=tensor(store["done"][end]),
+            continuation=tensor(store["continuation"][end]),
+            following=tensor(np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64)),
+            weight=tensor(weight),
+            fresh=tensor(number >= new),
+            id=tensor(number),
+        )
+
+    # --- state ---
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "trajectories": self.trajectories.state_dict(),
+            "decisions": {name: value.copy() for name, value in self._decisions.items()},
+            "running": {name: getattr(self, f"_{name}").copy() for name in ("first", "option", "available", "previous")},
+            "episodes": [list(episode) for episode in self._episode],
+            "successes": [list(episode) for episode in self._successes],
+            "numbers": [self.made, self.oldest, self._fresh, self._top],
+            "tree": self._tree.weights.copy(),
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.trajectories.load_state_dict(state["trajectories"])
+        for name, array in self._decisions.items():
+            array[...] = state["decisions"][name]
+        for name in ("first", "option", "available", "previous"):
+            getattr(self, f"_{name}")[...] = state["running"][name]
+        self._episode = [list(episode) for episode in state["episodes"]]
+        self._successes = deque(list(episode) for episode in state["successes"])
+        self.made, self.oldest, self._fresh, self._top = state["numbers"]
+        self._tree.set(np.arange(self._tree.size), state["tree"])
+        self._rng.bit_generator.state = state["rng"]

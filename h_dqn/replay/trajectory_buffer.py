@@ -1,0 +1,103 @@
+"""What N environments showed, each frame stored once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class TrajectoryBuffer:
+    """A ring of ``rows`` observations for each of N environments, with the reward of the step that left each of them.
+
+    An episode's last observation has a row like any other, and the next episode's first row follows it. Row r of environment n is
+    the r-th that it ever wrote; it stays until ``rows`` more were written.
+
+    Args:
+        num_envs: N.
+        rows: observations kept of each environment.
+        shape: (S, H, W) of an observation; only its newest frame is stored.
+        record_size: numbers that can be kept beside each observation (R).
+        device: where the frames are kept and handed out.
+    """
+
+    def __init__(
+        self, num_envs: int, rows: int, shape: tuple[int, int, int], record_size: int, device: torch.device | None = None
+    ) -> None:
+        self.num_envs, self.rows, self.stack = num_envs, rows, shape[0]
+        self.frames = torch.zeros((num_envs * rows + 1, *shape[1:]), dtype=torch.uint8, device=device)  # the last stays blank
+        self.reward = np.zeros((num_envs, rows), np.float32)
+        self.invalid = np.zeros((num_envs, rows), bool)  # the step had no effect
+        self.record = np.full((num_envs, rows, record_size), np.nan, np.float32)
+        self.age = np.zeros((num_envs, rows), np.uint8)  # frames of the same episode before this one, at most 255
+        self.written = np.zeros(num_envs, np.int64)  # rows ever written by each environment
+
+    def begin_episode(self, envs: Ints, obs: NDArray[np.uint8]) -> None:
+        """Store the first observation of new episodes of these environments, of ``obs`` (N, S, H, W)."""
+        self._write(envs, obs, 0)
+
+    def step(self, envs: Ints, reward: NDArray[Any], invalid: Bools | None, next_obs: NDArray[np.uint8]) -> None:
+        """These environments took one step: its reward (N,), whether it had no effect (N,), and what it led to."""
+        newest = (self.written[envs] - 1) % self.rows
+        self.reward[envs, newest] = np.asarray(reward)[envs]
+        self.invalid[envs, newest] = False if invalid is None else invalid[envs]
+        self._write(envs, next_obs, np.minimum(self.age[envs, newest], 254) + 1)
+
+    def _write(self, envs: Ints, obs: NDArray[np.uint8], age: int | NDArray[Any]) -> None:
+        row = self.written[envs] % self.rows
+        self.frames.index_copy_(0, self.tensor(envs * self.rows + row), self.tensor(obs[envs, -1]))
+        self.age[envs, row] = age
+        self.record[envs, row] = np.nan
+        self.written[envs] += 1
+
+    def keep_record(self, envs: Bools, record: NDArray[np.float32]) -> None:
+        """Keep ``record[n]`` (N, R) beside the newest observation of each environment n of the mask."""
+        self.record[envs, (self.written[envs] - 1) % self.rows] = record[envs]
+
+    def whole(self, env: NDArray[Any], first: Ints) -> Bools:
+        """Whether what began at row ``first`` (B,) of ``env`` (B,), and the frames before it, is still there."""
+        before = np.minimum(self.age[env, first % self.rows], self.stack - 1)
+        return np.asarray(first - before >= self.written[env] - self.rows)
+
+    def rewards(self, env: NDArray[Any], first: Ints, length: Ints) -> NDArray[np.float32]:
+        """Rewards of the ``length`` (B,) steps from row ``first`` on, (B, K); 0 from its length on."""
+        step = np.arange(length.max(initial=1))
+        rewards = self.reward[env[:, None], (first[:, None] + step) % self.rows]
+        return np.where(step < length[:, None], rewards, 0).astype(np.float32)
+
+    def all_invalid(self, env: NDArray[Any], first: Ints, length: Ints) -> Bools:
+        """Whether none of the ``length`` (B,) steps from row ``first`` on had an effect, (B,)."""
+        step = np.arange(length.max(initial=1))
+        invalid = self.invalid[env[:, None], (first[:, None] + step) % self.rows]
+        return np.asarray((invalid | (step >= length[:, None])).all(1))
+
+    def records(self, env: NDArray[Any], row: Ints) -> NDArray[np.float32]:
+        """What was kept beside these rows, (B, R); NaN where nothing was."""
+        return np.asarray(self.record[env, row % self.rows])
+
+    def stacked(self, env: NDArray[Any], row: Ints) -> Tensor:
+        """The observations at these rows, (B, S, H, W): the newest frame last, zeros before the episode's start."""
+        back = np.arange(self.stack - 1, -1, -1)
+        place = env[:, None].astype(np.int64) * self.rows + (row[:, None] - back) % self.rows
+        place[self.age[env, row % self.rows][:, None] < back] = len(self.frames) - 1
+        frames: Tensor = self.frames.index_select(0, self.tensor(place.ravel())).unflatten(0, place.shape)
+        return frames
+
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """``array`` where the frames are."""
+        return torch.from_numpy(array).to(self.frames.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return {"arrays": arrays, "frames": self.frames.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.frames.copy_(state["frames"])
+        for name in ("reward", "invalid", "record", "age", "written"):
+            getattr(self, name)[...] = state["arrays"][name]

@@ -1,0 +1,41 @@
+"""A policy's card in Markdown: what its manifest says, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card_text(manifest: dict[str, Any]) -> str:
+    """The card of a policy with this manifest (``policy.json``)."""
+    training, heads = manifest["training"], manifest["heads"]
+    shape, first = manifest["observation"]["shape"], heads[0]
+    rows = {
+        "sees": f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first",
+        "network": manifest["network"]["network"],
+        "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
+        "written by": f"h-dqn {manifest['package_version']}",
+    }
+    if len(heads) == 1:
+        task = first["task"]
+        rows |= {
+            "task": f"{task.get('name')} (sha256 {str(task.get('hash'))[:12]}, world {task.get('world')})",
+            "options": ", ".join(first["outputs"]),
+            "ends": f"when it expects to be at its goal, or after {first['termination']['steps']} steps",
+            "success": _success(first["measured"]),
+        }
+    lines = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    text = f"# Skill: {manifest['name']}\n\n| | |\n|---|---|\n{lines}\n"
+    if len(heads) > 1:
+        table = "".join(f"| {head['name']} | {head['task'].get('name')} | {_success(head['measured'])} |\n" for head in heads)
+        text += f"\n| head | task | success |\n|---|---|---|\n{table}"
+    return text
+
+
+def _success(measured: dict[str, Any]) -> str:
+    if "success_rate" not in measured:
+        return "not measured"
+    low, high = measured["ci95"]
+    return (
+        f"{measured['success_rate']:.1%} of {measured['episodes']} unseen episodes "
+        f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured['seed']})"
+    )

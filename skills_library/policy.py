@@ -1,0 +1,217 @@
+"""A saved policy: a network, the names of its outputs, what it sees, and where it comes from. One folder on disk::
+
+    navigation1/
+      policy.json         what it is: schema, network, observation, heads with their outputs, measurements
+      model.safetensors   the weights
+      CARD.md             the same for people
+
+Skills, flat agents and controllers are all kept like this. A skill is an option made of one of its heads (``skill.py``). Nothing in
+the folder is executed; a file that does not fit is refused with one line. The format is described in ``skills_library/README.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+import h_dqn
+from h_dqn.checkpoint import write_folder
+from h_dqn.networks import NetworkSpec, QNetwork
+from h_dqn.options import OptionConfig
+from h_dqn.policies import SoftmaxPolicy
+from skills_library import schema
+from skills_library.card import card_text
+
+MANIFEST, OLD_MANIFEST, MODEL = "policy.json", "skill.json", "model.safetensors"
+
+
+class SkillError(ValueError):
+    """A skill or policy cannot be read, kept or used; the message says which one and why, in one line."""
+
+
+@dataclass(frozen=True)
+class Termination:
+    """When a skill ends: after k = ``steps`` steps in any case, or before, where it expects to reach its goal.
+
+    It expects so where the network's output ``last_output`` (by default the value of the best action) exceeds ``last_above``:
+    goal-based termination. A skill learns such a sign for nothing: with -1 a step and 0 at the goal, an action that is not the
+    last cannot be worth 0.
+    """
+
+    steps: int = 5
+    last_above: float = np.inf
+    last_output: int | None = None
+
+
+@dataclass(frozen=True)
+class PolicyHead:
+    """Outputs of a network that belong together.
+
+    Args:
+        name: the policy's own, or ``POLICY/HEAD`` where it has several.
+        outputs: names of the options that its outputs stand for.
+        first: the network's output where its own begin.
+        termination: when it ends as an option.
+        temperature: of the softmax by which it is played alone. As an option it is greedy.
+        card: what is said of it alone: task and measured.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    first: int = 0
+    termination: Termination = field(default_factory=Termination)
+    temperature: float = 0.0
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SavedPolicy:
+    """What is kept of an agent.
+
+    Args:
+        name: what it is called.
+        network: Q-values over all outputs of all heads.
+        heads: one, or several where skills were distilled into one network.
+        options: how it runs the skills among its options.
+        card: what is said of the whole: training.
+    """
+
+    name: str
+    network: QNetwork
+    heads: tuple[PolicyHead, ...]
+    options: OptionConfig = field(default_factory=OptionConfig)
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def head(self) -> PolicyHead:
+        """Its only head. Raises :class:`SkillError` for a distilled network, which is several skills and none itself."""
+        if len(self.heads) > 1:
+            raise SkillError(f"'{self.name}' holds several skills; name one: {', '.join(head.name for head in self.heads)}")
+        return self.heads[0]
+
+    def find(self, name: str) -> PolicyHead:
+        """The head of this name. Raises :class:`SkillError` for an unknown one, naming those that there are."""
+        found = next((head for head in self.heads if head.name == name), None)
+        if found is None:
+            raise SkillError(f"unknown skill '{name}' (known: {', '.join(head.name for head in self.heads)})")
+        return found
+
+    def policy(self, seed: int, head: PolicyHead | None = None) -> SoftmaxPolicy:
+        """How it chooses where it plays alone."""
+        head = head or self.head
+        own = slice(head.first, head.first + len(head.outputs))
+        return SoftmaxPolicy(lambda obs: self.network.values(obs)[:, own], head.temperature, seed)
+
+
+# --- writing ---
+
+
+def save_policy(policy: SavedPolicy, folder: Path) -> None:
+    """Write a policy's folder; it appears whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        save_file({name: value.contiguous() for name, value in policy.network.state_dict().items()}, temporary / MODEL)
+        manifest = {
+            "schema": schema.NEWEST,
+            "name": policy.name,
+            "package_version": h_dqn.__version__,
+            "observation": {"kind": "grey_stack", "shape": list(policy.network.spec.shape)},
+            "network": policy.network.spec.to_json(),
+            "options": asdict(policy.options),
+            "heads": [_head_entry(policy, head) for head in policy.heads],
+            "training": {},
+            **policy.card,
+            "model_sha256": hashlib.sha256((temporary / MODEL).read_bytes()).hexdigest(),
+        }
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (temporary / "CARD.md").write_text(card_text(manifest))
+
+    write_folder(folder, write)
+
+
+def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
+    end = head.termination
+    return {
+        "name": head.name.removeprefix(f"{policy.name}/"),
+        "outputs": list(head.outputs),
+        "first": head.first,
+        "termination": {**asdict(end), "last_above": end.last_above if np.isfinite(end.last_above) else None},
+        "temperature": head.temperature,
+        "task": {},
+        "measured": {},
+        **head.card,
+    }
+
+
+# --- reading ---
+
+
+def is_policy(folder: Path) -> bool:
+    """Whether a policy is kept there."""
+    return (folder / MANIFEST).is_file() or (folder / OLD_MANIFEST).is_file()
+
+
+def load_policy(folder: Path) -> SavedPolicy:
+    """Read a policy's folder, also of an older schema. Raises :class:`SkillError` in one line for anything that does not fit."""
+    file = MANIFEST if (folder / MANIFEST).is_file() or not (folder / OLD_MANIFEST).is_file() else OLD_MANIFEST
+
+    def refuse(reason: str) -> SkillError:
+        return SkillError(f"{folder}: {reason}")
+
+    try:
+        manifest = json.loads((folder / file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refuse(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise refuse(f"{file} is not JSON") from error
+    try:
+        manifest = schema.read(manifest)
+    except schema.SchemaError as error:
+        raise refuse(f"{file}{error}") from error
+    spec = NetworkSpec(**{**manifest["network"], "shape": tuple(manifest["network"]["shape"])})
+    network = QNetwork(spec)
+    weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], file, refuse))
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if wanted != found:
+        wrong = next(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        raise refuse(f"weights '{wrong}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(False)
+    name, several = manifest["name"], len(manifest["heads"]) > 1 or manifest["heads"][0]["name"] != manifest["name"]
+    heads = tuple(_head(f"{name}/{entry['name']}" if several else name, entry) for entry in manifest["heads"])
+    return SavedPolicy(name, network, heads, OptionConfig(**manifest["options"]), {"training": manifest["training"]})
+
+
+def _head(name: str, entry: dict[str, Any]) -> PolicyHead:
+    end = entry["termination"]
+    above = np.inf if end["last_above"] is None else float(end["last_above"])
+    return PolicyHead(
+        name,
+        tuple(entry["outputs"]),
+        entry["first"],
+        replace(Termination(**end), last_above=above),
+        float(entry["temperature"]),
+        {"task": entry["task"], "measured": entry["measured"]},
+    )
+
+
+def _weights(folder: Path, sha256: str, manifest: str, refuse: Callable[[str], SkillError]) -> dict[str, Tensor]:
+    try:
+        data = (folder / MODEL).read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise refuse(f"{MODEL} is not the file that {manifest} was written for (its hash differs)")
+        return dict(load(data))
+    except OSError as error:
+        raise refuse(f"{MODEL} cannot be read: {error.strerror}") from error
+    except SafetensorError as error:
+        raise refuse(f"{MODEL} is damaged: {error}") from error

@@ -1,0 +1,180 @@
+"""What a policy's manifest may say. Manifests of older schemas are read as they would be written today."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from torch import Tensor
+
+from h_dqn.networks import ARCHITECTURES, HEADS
+from h_dqn.options import OptionConfig
+from h_dqn.settings import ConfigError, check
+
+NEWEST = 2
+Entry = dict[str, Any]
+Kinds = dict[str, type | tuple[type, ...]]
+NUMBER = (int, float)
+_PARTS: Kinds = {
+    "name": str,
+    "package_version": str,
+    "observation": dict,
+    "network": dict,
+    "options": dict,
+    "heads": list,
+    "training": dict,
+    "model_sha256": str,
+}
+_NETWORK: Kinds = {"network": str, "shape": list, "outputs": int, "head": str, "eliminate": bool}
+_HEAD: Kinds = {
+    "name": str,
+    "outputs": list,
+    "first": int,
+    "termination": dict,
+    "temperature": NUMBER,
+    "task": dict,
+    "measured": dict,
+}
+_TERMINATION: Kinds = {"steps": int, "last_above": (*NUMBER, type(None)), "last_output": (int, type(None))}
+# What is read of the parts that say where a policy comes from; it may be missing.
+_CARD: dict[str, Kinds] = {
+    "task": {"name": str},
+    "measured": {"success_rate": NUMBER, "ci95": list, "episodes": int, "seed": int},
+    "training": {"env_steps": int, "config": dict},
+}
+# Names of weights in schema 1, and today.
+_RENAMED = {"trunk.": "torso.", "elimination.learning.": "elimination.torso.", "elimination.frozen.": "elimination.frozen_torso."}
+
+
+class SchemaError(ValueError):
+    """A manifest does not fit; the message goes on from the file's name."""
+
+
+def read(manifest: Any) -> Entry:
+    """A manifest as today's schema has it, checked. Raises :class:`SchemaError`."""
+    version = manifest.get("schema") if isinstance(manifest, dict) else None
+    if version == 1:
+        manifest = _from_schema_1(manifest)
+    elif version != NEWEST:
+        raise SchemaError(f" has schema {version!r}; this version reads schema 1 to {NEWEST}")
+    _require(manifest, _PARTS, "")
+    _require_card(manifest)
+    _check_network(manifest)
+    _check_options(manifest["options"])
+    _check_heads(manifest["heads"], manifest["network"]["outputs"])
+    return dict(manifest)
+
+
+def newest_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under today's names."""
+
+    def renamed(name: str) -> str:
+        old = next((old for old in _RENAMED if name.startswith(old)), None)
+        return name if old is None else name.replace(old, _RENAMED[old], 1)
+
+    return {renamed(name): value for name, value in weights.items()}
+
+
+def _require(entry: Any, kinds: Kinds, where: str) -> None:
+    for key, kind in kinds.items():
+        value = entry.get(key) if isinstance(entry, dict) else None
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if wrong_bool or not isinstance(value, kind) or (isinstance(entry, dict) and key not in entry):
+            raise SchemaError(f": '{where}{key}' is missing or of the wrong kind")
+
+
+def _require_card(entry: Entry) -> None:
+    for part, kinds in _CARD.items():
+        for key, kind in kinds.items():
+            value = entry.get(part, {}).get(key)
+            if value is not None and not isinstance(value, kind):
+                raise SchemaError(f": '{part}.{key}' is of the wrong kind")
+    interval = entry.get("measured", {}).get("ci95")
+    if interval is not None and not (len(interval) == 2 and all(isinstance(end, NUMBER) for end in interval)):
+        raise SchemaError(": 'measured.ci95' is of the wrong kind")
+
+
+def _check_network(manifest: Entry) -> None:
+    network = manifest["network"]
+    _require(network, _NETWORK, "network.")
+    if set(network) != set(_NETWORK):
+        raise SchemaError(f": 'network.{min(set(network) - set(_NETWORK))}' is unknown")
+    for part, known in (("network", ARCHITECTURES), ("head", HEADS)):
+        if network[part] not in known:
+            raise SchemaError(f": unknown {part} '{network[part]}' (known: {', '.join(known)})")
+    shape = network["shape"]
+    if not (len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
+        raise SchemaError(": network.shape must be three whole numbers from 1 to 512")
+    if shape != manifest["observation"].get("shape"):
+        raise SchemaError(": observation.shape and network.shape differ")
+
+
+def _check_options(options: Entry) -> None:
+    try:
+        if set(options) != {entry.name for entry in fields(OptionConfig)}:
+            raise ConfigError("not all of them are there, or others are")
+        check(OptionConfig(**options))
+    except ConfigError as error:
+        raise SchemaError(f": options: {error}") from error
+
+
+def _check_heads(heads: list[Any], outputs: int) -> None:
+    """Heads must cover the network's outputs, one after the other."""
+    at = 0
+    for entry in heads:
+        if not isinstance(entry, dict):
+            raise SchemaError(f": each of 'heads' must have {', '.join(_HEAD)}")
+        _require(entry, _HEAD, "heads.")
+        _require_card(entry)
+        if not entry["outputs"] or not all(isinstance(name, str) for name in entry["outputs"]) or entry["first"] != at:
+            raise SchemaError(f": head '{entry['name']}' does not fit the outputs before it")
+        end = entry["termination"]
+        if type(end.get("steps")) is not int or end["steps"] < 1:
+            raise SchemaError(": termination.steps must be a whole number above 0")
+        _require(end, _TERMINATION, "termination.")
+        if set(end) != set(_TERMINATION):
+            raise SchemaError(f": 'termination.{min(set(end) - set(_TERMINATION))}' is unknown")
+        if end["last_output"] is not None and not 0 <= end["last_output"] < outputs:
+            raise SchemaError(": termination.last_output must be an output of the network or null")
+        at += len(entry["outputs"]) + (end["last_output"] is not None)
+    if at != outputs:
+        raise SchemaError(f": the heads have {at} outputs, the network {outputs}")
+
+
+# --- schema 1: skill.json, whose one head's fields stood in the manifest itself ---
+
+
+def _from_schema_1(old: Entry) -> Entry:
+    kinds: Kinds = {"actions": list, "network": dict, "termination": dict, "temperature": NUMBER, "task": dict, "measured": dict}
+    _require(old, {"name": str, **kinds, "training": dict}, "")
+    network, config = old["network"], old["training"].get("config")
+    whole = {
+        "name": old["name"],
+        "outputs": old["actions"],
+        "first": 0,
+        **{key: old[key] for key in ("termination", "temperature", "task", "measured")},
+    }
+    heads = old.get("heads") or [whole]
+    if not isinstance(heads, list) or not all(isinstance(head, dict) for head in heads):
+        raise SchemaError(": 'heads' is of the wrong kind")
+    if old.get("heads"):
+        heads = [_head_from_schema_1(head, old["actions"]) for head in heads]
+    known = {entry.name: config[entry.name] for entry in fields(OptionConfig) if isinstance(config, dict) and entry.name in config}
+    return {
+        **{key: value for key, value in old.items() if key not in {*kinds, "heads"}},
+        "schema": NEWEST,
+        "network": {
+            "network": network.get("architecture"),
+            "shape": network.get("shape"),
+            "outputs": network.get("outputs"),
+            "head": "linear",
+            "eliminate": network.get("eliminate", False),
+        },
+        "options": {**{entry.name: entry.default for entry in fields(OptionConfig)}, **known},
+        "heads": heads,
+    }
+
+
+def _head_from_schema_1(head: Entry, actions: list[Any]) -> Entry:
+    _require(head, {"first": int, "outputs": int}, "heads.")
+    return {**head, "outputs": actions[head["first"] : head["first"] + head["outputs"]]}
