@@ -1,8 +1,15 @@
-"""Toy worlds with known optima, and small helpers that several test modules use."""
+"""Toy worlds with known optima, and the fixtures that several test modules use. What is no fixture is in ``helpers.py``."""
 
 from __future__ import annotations
 
+import os
+
+# Before torch, Numba and OpenCV start: as many processes as cores run tests, and toy networks only wait for each other's threads.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,9 +20,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from h_dqn.networks import ARCHITECTURES, Architecture
 from h_dqn.options import Acts
 
-torch.set_num_threads(1)  # toy networks; more threads only wait for each other
+torch.set_num_threads(1)
 
 
 class Corridor(VectorEnv[Any, Any, Any]):
@@ -80,6 +88,12 @@ class Walk:
 
     def terminate(self, obs: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float64]:
         return (steps >= self.steps).astype(float)
+
+
+@pytest.fixture
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network "tiny", for the corridor's frames."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
 
 
 @pytest.fixture

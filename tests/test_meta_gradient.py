@@ -1,4 +1,4 @@
-"""Meta-gradients against closed forms, finite differences and reverse mode, in double precision."""
+"""The outer loss of self-tuning, and exact meta-gradients, against closed forms, finite differences and reverse mode, in double precision."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from h_dqn.meta_gradient import (
+from h_dqn.self_tuning import preference_loss
+from h_dqn.targets import smdp_target
+from tests.exact_meta_gradient import (
     Segment,
     Weights,
     adam,
     discount_of,
     meta_gradient,
     prediction_loss,
-    preference_loss,
     sgd,
     td_gradient,
 )
-from h_dqn.targets import smdp_target
 
 
 def f64(*values: float) -> Tensor:
