@@ -224,7 +224,7 @@ def left(network: QNetwork) -> NDArray[np.bool_]:
     return np.asarray(network.values(envs._obs()).numpy() > ELIMINATED)
 
 
-EXPLORES = change(CONFIG, env_steps=30_000, epsilon_end=1.0, epsilon_ladder=0.0)
+EXPLORES = change(CONFIG, env_steps=12_000, epsilon_end=1.0, epsilon_ladder=0.0)
 
 
 def test_a_cluttered_corridor_is_cleared(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_cluttered_corridor_is_cleared(tmp_path: Path) -> None:
     A skill made of it remembers what it eliminates.
     """
     trainer, network = cluttered(EXPLORES)
-    without, _ = cluttered(change(EXPLORES, eliminate=False))
+    without, _ = cluttered(change(EXPLORES, eliminate=False, env_steps=3_000))
     admitted = left(network)
     assert admitted[:, :2].all()
     assert admitted[:, 2:].mean() < 0.05

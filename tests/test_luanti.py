@@ -22,7 +22,7 @@ from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.task import HEADINGS, TaskError
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
-from tests.test_cli import h_dqn, last_json, refused
+from tests.helpers import h_dqn, last_json, refused
 
 try:
     engine.programs()

@@ -111,6 +111,6 @@ def test_the_mask_reaches_the_choice() -> None:
     for _ in range(5):
         step = rollout.step()
         cells = step.next_obs[:, 0, 0].argmax(1)
-        np.testing.assert_array_equal(step.available[step.option_done, 2], cells[step.option_done] <= 1)
+        np.testing.assert_array_equal(step.next_available[step.option_done, 2], cells[step.option_done] <= 1)
     for cells, available in seen:
         np.testing.assert_array_equal(available[:, 2], cells <= 1)
