@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-# Before torch, Numba and OpenCV start: as many processes as cores run tests, and toy networks only wait for each other's threads.
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_variable] = "1"
-
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,7 +16,7 @@ from numpy.typing import NDArray
 from h_dqn.networks import ARCHITECTURES, Architecture
 from h_dqn.options import Acts
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # see __init__.py
 
 
 class Corridor(VectorEnv[Any, Any, Any]):

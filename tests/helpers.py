@@ -29,9 +29,7 @@ Q_LAMBDA: Config = change(
     discount=0.9, reward_scale=1.0, initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9,
     validation_episodes=32, advantage_learning_alpha=0.0,
 )  # fmt: skip
-DQN_CONFIG: Config = change(
-    Q_LAMBDA, learner="dqn", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200
-)
+DQN_CONFIG: Config = change(Q_LAMBDA, learner="dqn", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200)
 
 
 def options() -> list[Option]:

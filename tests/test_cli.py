@@ -226,7 +226,8 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
     refused(capsys, "resume runs/cut", "another version of h-dqn wrote it ('statistics'); train it anew")
     Path("runs/cut/checkpoint/state.json").write_text(written)
     plan = Path("runs/cut/run.json").read_text()
-    for part, damaged in (("{", "["), ('"plan"', '"design"'), ('"discount"', '"account"'), ('"q_lambda"', '"sarsa"'), (": 8,", ": {},")):
+    swaps = [("{", "["), ('"plan"', '"design"'), ('"discount"', '"account"'), ('"q_lambda"', '"sarsa"'), (": 8,", ": {},")]
+    for part, damaged in swaps:
         assert part in plan
         Path("runs/cut/run.json").write_text(plan.replace(part, damaged))
         refused(capsys, "resume runs/cut", "runs/cut/run.json: not what this version of h-dqn writes")

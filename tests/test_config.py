@@ -71,10 +71,11 @@ def outside(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from([*odd, 0, 1, "yes"])
     if kind is str:
         return st.sampled_from([*odd, 0, True, 2.5])
-    wrong = st.sampled_from([*odd, True, False, "1", float("inf"), float("-inf"), float("nan"), *([1.0, 2.5] if kind is int else [])])
+    fractions = [1.0, 2.5] if kind is int else []
+    wrong = st.sampled_from([*odd, True, False, "1", float("inf"), float("-inf"), float("nan"), *fractions])
     if span is None:
         return wrong
-    low = st.integers(max_value=int(span.low) - (not span.above)) | st.just(-(10**400))
+    low: st.SearchStrategy[Any] = st.integers(max_value=int(span.low) - (not span.above)) | st.just(-(10**400))
     if kind is float:
         low |= st.floats(max_value=span.low, exclude_max=not span.above, allow_infinity=False)
     if span.high == float("inf"):

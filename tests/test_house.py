@@ -117,7 +117,8 @@ def test_learners_and_worlds_are_asked_for_their_name_in_one_place(name: str) ->
     said = compared(TREES[name])
     assert name == "h_dqn/learners/__init__.py" or not said & set(LEARNERS)
     kinds = {kind.settings.__name__ for kind in LEARNERS.values()}
-    asked = {ast.unparse(node) for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and "isinstance" in ast.unparse(node.func)}
+    calls = (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call))
+    asked = {ast.unparse(node) for node in calls if ast.unparse(node.func) == "isinstance"}
     own = {f"h_dqn/learners/{learner}.py" for learner in LEARNERS}
     assert name in own or not any(kind in one for one in asked for kind in kinds)
     worlds = said & set(WORLDS)

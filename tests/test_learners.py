@@ -320,7 +320,7 @@ def test_the_value_of_an_option_that_goes_on_does_not_explode() -> None:
 
 
 def test_a_chain_of_decisions_pays_for_one_only_and_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--deliberation-cost .* goes with --n-step 1"):
+    with pytest.raises(ConfigError, match=r"--deliberation-cost .* goes with --n-step 1"):
         value_learner(change(DQN_CONFIG, deliberation_cost=0.5, n_step=2), 3)
 
 

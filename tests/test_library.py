@@ -152,8 +152,8 @@ def sign(folder: Path) -> None:
     edit(lambda manifest: manifest.update(model_sha256=sha256))(folder)
 
 
-def write(text: str) -> Callable[[Path], None]:
-    return lambda folder: manifest_of(folder).write_text(text) and None
+def write(text: str) -> Callable[[Path], Any]:
+    return lambda folder: manifest_of(folder).write_text(text)
 
 
 def truncate(folder: Path) -> None:
@@ -173,7 +173,7 @@ def wrong_shape(folder: Path) -> None:
     sign(folder)
 
 
-Damage = dict[str, tuple[Callable[[Path], None], str]]
+Damage = dict[str, tuple[Callable[[Path], Any], str]]
 DAMAGE: Damage = {
     "truncated": (truncate, "its hash differs"),
     "truncated, hash made to fit": (truncate_and_sign, "is damaged"),
@@ -206,7 +206,7 @@ OLD_DAMAGE: Damage = DAMAGE | {
 }
 
 
-def assert_refused(folder: Path, damage: tuple[Callable[[Path], None], str]) -> None:
+def assert_refused(folder: Path, damage: tuple[Callable[[Path], Any], str]) -> None:
     apply, message = damage
     apply(folder)
     with pytest.raises(SkillError, match=message) as error:

@@ -1,4 +1,4 @@
-"""The outer loss of self-tuning, and exact meta-gradients, against closed forms, finite differences and reverse mode, in double precision."""
+"""The outer loss of self-tuning and exact meta-gradients, in double precision: closed forms, finite differences, reverse mode."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_table_learns_nothing_about_gamma_from_states_that_it_did_not_update()
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_a_self_loop_carries_the_whole_sensitivity(k: int) -> None:
-    """q* = r / (1 - gamma) for decisions of any length, so Z -> r / (1 - gamma)^2; one step of rate 1/2 alone sees (1 - gamma^k) / 2 of it."""
+    """q* = r / (1 - gamma) for decisions of any length, so Z -> r / (1 - gamma)^2; one step alone sees (1 - gamma^k) / 2 of it."""
 
     def update(weights: Weights, gamma: Tensor) -> Weights:
         target = smdp_target(torch.ones(1, k, dtype=torch.float64), torch.tensor([k]), weights["q"], torch.tensor([False]), gamma)
