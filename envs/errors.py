@@ -6,3 +6,7 @@ class OneLineError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class WorldError(OneLineError):
+    """A world failed and cannot go on, such as an engine that does not start any more; the message says what to do."""
