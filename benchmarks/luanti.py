@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from benchmarks.reproduce import Summary, add, cells, run_all
 from envs.luanti import engine as luanti
 from envs.luanti.engine import LuantiError
+from envs.luanti.folders import PREFIX, free_port, sweep
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
 from envs.task import ACTIONS, TaskError, TaskSpec
@@ -291,7 +292,7 @@ def taken_port(pair: Pair) -> None:
     """The engine dies, and the port that was free a moment ago is not any more."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
-        ports = iter([other.getsockname()[1], luanti.free_port()])
+        ports = iter([other.getsockname()[1], free_port()])
         with mock.patch.object(luanti, "free_port", side_effect=ports):
             kill("minetest", signal.SIGKILL)(pair)
 
@@ -344,7 +345,7 @@ def killed_owner(pair: Pair) -> None:
         assert time.monotonic() < deadline, running()
         time.sleep(0.01)
     assert len(folders()) == 2
-    luanti.sweep()
+    sweep()
     assert folders() == [mine]
     pair.step()
 
@@ -367,12 +368,12 @@ def running() -> list[str]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            lines += [line] if f"{tempfile.gettempdir()}/{luanti.PREFIX}" in line else []
+            lines += [line] if f"{tempfile.gettempdir()}/{PREFIX}" in line else []
     return lines
 
 
 def folders() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"{luanti.PREFIX}*"))
+    return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
 
 
 def dead_displays() -> set[Path]:

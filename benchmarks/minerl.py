@@ -24,7 +24,8 @@ import numpy as np
 
 from envs.minerl.drawing import draw
 from envs.minerl.folders import PREFIX
-from envs.minerl.instance import Instance, Settings
+from envs.minerl.instance import Instance
+from envs.minerl.settings import Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
 from envs.task_file import load_task
@@ -118,12 +119,12 @@ def play(env: MineRLVectorEnv, episodes: int, seed: int, violence: float = 0.0) 
     ``violence``: chance a step that a worker process is killed or stopped by us.
     """
     n, rng = env.num_envs, np.random.default_rng(seed)
-    twin = VoxelVectorEnv(n, env.spec_task, size=8)
+    embedded = VoxelVectorEnv(n, env.spec_task, size=8)
     oracle = Oracle(env.worlds)
     given = iter(range(10**9, 10**9 + 10**6))
     seeds: list[int | None] = [next(given) for _ in range(n)]
     _, info = env.reset(seed=list(seeds))
-    twin.reset(seed=list(seeds))
+    embedded.reset(seed=list(seeds))
     away = info["lost"].copy()
     done = steps = lost = violent = differences = 0
     slowest = 0.0
@@ -137,7 +138,7 @@ def play(env: MineRLVectorEnv, episodes: int, seed: int, violence: float = 0.0) 
         began = time.monotonic()
         _, reward, terminated, truncated, info = env.step(actions)
         slowest = max(slowest, time.monotonic() - began)
-        _, t_reward, t_terminated, t_truncated, t_info = twin.step(actions)
+        _, t_reward, t_terminated, t_truncated, t_info = embedded.step(actions)
         whole = ~info["lost"]
         same = (reward == t_reward) & (terminated == t_terminated) & (truncated == t_truncated)
         same &= (info["pose"] == t_info["pose"]).all(1) & (info["invalid_action"] == t_info["invalid_action"])
@@ -152,7 +153,9 @@ def play(env: MineRLVectorEnv, episodes: int, seed: int, violence: float = 0.0) 
             _, reset = env.reset(seed=[seed if end else None for seed, end in zip(seeds, over, strict=True)],
                                  options={"reset_mask": over})  # fmt: skip
             away = over & reset["lost"]
-            twin.reset(seed=[seed if end else None for seed, end in zip(seeds, over, strict=True)], options={"reset_mask": over})
+            embedded.reset(
+                seed=[seed if end else None for seed, end in zip(seeds, over, strict=True)], options={"reset_mask": over}
+            )
     return {
         "episodes": done,
         "transitions": steps,
