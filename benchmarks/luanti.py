@@ -464,7 +464,7 @@ PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
 }
 
 
-SEEDS: dict[str, int | list[int]] = {"conformance": list(range(27)), "settle": [1, 2]}  # where a part has several; the others have seed 1
+SEEDS: dict[str, int | list[int]] = {"conformance": list(range(27)), "settle": [1, 2]}  # the others have seed 1
 
 
 def main() -> None:

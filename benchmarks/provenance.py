@@ -29,7 +29,8 @@ NOT_CODE = (":(exclude)*.md", ":(exclude)benchmarks/results", ":(exclude)benchma
 
 def measured(command: str, seed: int | list[int] | None, **more: Any) -> Measured:
     """What to write beside a figure that was measured just now."""
-    return {"revision": revision(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seed": seed, "command": command, **more}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"revision": revision(), "date": now, "seed": seed, "command": command, **more}
 
 
 def revision() -> str:

@@ -1,9 +1,9 @@
 """Run the experiments of a file and summarise them: ``python -m benchmarks.reproduce paper --seeds 5``.
 
 Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 (Student's t) and per_seed of the
-success rate, and for each seed everything else that the command reported and who measured it (``provenance.py``). What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped (what was run by another command, or before what it comes after, is run again), and
-one file may use the skills of another. Nothing else should run meanwhile.
+success rate, and for each seed all else that the command reported and who measured it (``provenance.py``). What is done is kept in
+runs/reproduce, so that the same command goes on where it stopped (what was run by another command, or before what it comes after,
+is run again), and one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from h_dqn.statistics import mean_interval
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-NOT_KEPT = ("run", "heads", "tasks", "command", "when")  # of a result: kept elsewhere in the summary, or no result
+NOT_KEPT = ("run", "heads", "tasks", "command", "when", "temperature")  # of a result: kept elsewhere in the summary, or no result
 Summary = dict[str, dict[str, dict[str, Any]]]
 
 

@@ -42,10 +42,10 @@ def render(page: str, text: str) -> str:
     for name, make in TABLES[page].items():
         table = make()
         written = markdown(table) if isinstance(table, Table) else table
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, found = re.subn(pattern, lambda match, written=written: f"{match[1]}{written}\n{match[2]}", text, flags=re.DOTALL)
-        if found != 1:
+        parts = re.split(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", text, flags=re.DOTALL)
+        if len(parts) != 2:
             raise SystemExit(f"{page}: the markers of the table '{name}' must be there once")
+        text = f"{parts[0]}{written}\n{parts[1]}"
     return text
 
 

@@ -18,7 +18,7 @@ Arm = dict[str, Any]  # of reproduce.py: per_seed, runs
 
 
 def rate(values: Sequence[float], worst: bool = True) -> str:
-    """Mean success over seeds, its interval, and the worst seed. Where all seeds are alike, an interval of no width would mislead."""
+    """Mean success over seeds, its interval, and the worst seed. An interval of no width, where all are alike, would mislead."""
     if len(values) == 1:
         return f"{values[0]:.1%} (one seed)"
     if min(values) == max(values):

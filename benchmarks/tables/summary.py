@@ -40,8 +40,8 @@ def _paper() -> list[tuple[str, str, str]]:
         (
             "three_rooms, controller with four skills",
             rate(rates("three_rooms", "array"), worst=False),
-            f"{rate(rates('three_rooms', 'flat-double'), worst=False)} without, though not given the {steps / 1e6:.1f} million steps of "
-            "the skills; Tessler et al.: about 91 %, and never",
+            f"{rate(rates('three_rooms', 'flat-double'), worst=False)} without, though not given the {steps / 1e6:.1f} million "
+            "steps of the skills; Tessler et al.: about 91 %, and never",
         ),
         (
             "rooms of the seven tasks with one thing changed",

@@ -44,17 +44,13 @@ def policy(entry: Measured) -> tuple[Any, ...]:
 def describe(entries: Iterable[Measured]) -> str:
     """Revisions with their days, evaluation policies and notes, each once."""
     entries = sorted(entries, key=lambda entry: entry["date"])
-    revisions = dict.fromkeys(f"{entry['revision']}{'*' * (entry.get('revision_from') == 'history')}" for entry in entries)
-    days = list(dict.fromkeys(entry["date"][:10] for entry in entries))
+    revisions = dict.fromkeys(entry["revision"] + "\\*" * (entry.get("revision_from") == "history") for entry in entries)
+    days = dict.fromkeys(entries[place]["date"][:10] for place in (0, -1))
     temperatures = sorted({entry["temperature"] for entry in entries if "temperature" in entry})
-    said = [
-        f"revision{'s' * (len(revisions) > 1)} {', '.join(revisions)} ({' to '.join(dict.fromkeys((days[0], days[-1])))})".replace(
-            "*", "\\*"
-        ),
-        *([f"evaluated {' and '.join(map(_evaluated, temperatures))}"] if temperatures else []),
-        *dict.fromkeys(note for entry in entries for note in entry.get("notes", ())),
-    ]
-    return ", ".join(said)
+    said = [f"revision{'s' * (len(revisions) > 1)} {', '.join(revisions)} ({' to '.join(days)})"]
+    if temperatures:
+        said.append(f"evaluated {' and '.join(map(_evaluated, temperatures))}")
+    return ", ".join([*said, *dict.fromkeys(note for entry in entries for note in entry.get("notes", ()))])
 
 
 def _evaluated(temperature: float) -> str:
@@ -74,9 +70,9 @@ def markdown(table: Table) -> str:
         if len(measured) == 1:  # all alike: said once, at the label
             marks = [*measured, *[""] * (len(marks) - 1)]
         lines.append("| " + " | ".join(f"{each.text}{mark}" for each, mark in zip(cells, marks, strict=True)) + " |")
-    said = describe(entry for entry in entries if policy(entry) == newest)
+    said = describe(entry for entry in entries if policy(entry) == newest) if entries else "not measured"
     parts = [
-        f"{table.command}: {said}." if entries else f"{table.command}: not measured.",
+        f"{table.command}: {said}.",
         "\n".join(["| " + " | ".join(table.head) + " |", "|---" * len(table.head) + "|", *lines]),
         *(["<br>\n".join(f"<sup>{letter}</sup> {describe(of)}" for letter, of in older.items())] if older else []),
     ]

@@ -39,8 +39,8 @@ def _luanti(name: str, part: dict[str, Any]) -> tuple[str, str]:
     if name == "faults":
         return (
             f"{sum(part['faults'].values())} faults: {', '.join(part['faults'])}",
-            f"{part['differences']} numbers of steps or states differ, {part['orphans']} processes and {part['leftovers']} files are "
-            "left",
+            f"{part['differences']} numbers of steps or states differ, {part['orphans']} processes and {part['leftovers']} files "
+            "are left",
         )
     return (
         f"steps of 84x84 RGB, worlds in an engine: {part['worlds']}",
