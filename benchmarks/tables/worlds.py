@@ -58,7 +58,10 @@ def luanti_skills() -> Table:
         rows.append(row(name, *(share(each) if each else "" for each in (entry, *there))))
     for name, entry in found.get("nothing", {}).items():
         (run,) = entry["runs"].values()
-        rows.append(row(f"{name}, learned from nothing in Luanti, {run['env_steps']:,} steps", "", share(entry), "", ""))
+        label = f"{name}, learned from nothing in Luanti in {run['env_steps']:,} steps"
+        if run["env_steps_to_95"]:
+            label += f" (95 % in validation after {run['env_steps_to_95']:,} and {run['seconds_to_95']:.0f} s)"
+        rows.append(row(label, "", share(entry), "", ""))
     head = (
         "",
         "embedded world, where it was trained",
