@@ -91,7 +91,9 @@ def small(words: list[str], explained: str) -> list[str]:
 
 
 def write_files(page: str, folder: Path) -> None:
-    """Files that a page tells the reader to write: blocks below ``<!-- file: NAME -->``."""
+    """Files that the reader has: ``my_*.toml`` is a task, and blocks below ``<!-- file: NAME -->`` are what the page says."""
+    for name in re.findall(r"\bmy_\w+\.toml", (ROOT / page).read_text()):
+        (folder / name).write_text((ROOT / "envs" / "tasks" / "navigation1.toml").read_text())
     for marker, _, text in fenced(page):
         if marker.startswith("file: "):
             (folder / marker.removeprefix("file: ")).write_text(text)
