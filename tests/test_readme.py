@@ -71,10 +71,8 @@ def commands(page: str) -> Iterator[tuple[list[str], bool]]:
             continue
         for line in text.replace("\\\n", " ").splitlines():
             line = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
-            line = re.sub(r"^docker compose run (--\S+ )*learner ", "h-dqn --docker ", line)
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["h-dqn"]:
-                yield [word for word in words[1:] if word != "--docker"], bool(ONLY_PARSED.search(line))
+            if found := re.match(r"(h-dqn|docker compose run (--\S+ )*learner) ", line):
+                yield shlex.split(line[found.end() :], comments=True), bool(ONLY_PARSED.search(line))
 
 
 def small(words: list[str], explained: str) -> list[str]:
