@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.tables import ROOT
+from benchmarks.provenance import ROOT, measured
 from h_dqn.checkpoint import write_text
 from h_dqn.cli.bench_train import speeds
 from h_dqn.cli.worlds import shape_of, task_worlds
 from h_dqn.config import Config
 from h_dqn.presets import PRESETS
 
-ROUNDS = 40  # of learning: with all four plans two minutes
+ROUNDS, SEED = 40, 1  # rounds of learning: with all four plans two minutes
 FAST = PRESETS["fast"]
 PLANS = {
     "preset fast": FAST,
@@ -32,7 +32,7 @@ PLANS = {
 def steps_per_second(config: Config) -> dict[str, float]:
     """Environment steps a second on each device."""
     worlds = task_worlds("navigation1", "voxel", shape_of(config))
-    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=1, rounds=ROUNDS)
+    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=SEED, rounds=ROUNDS)
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         "env_steps_per_second": {},
     }
     for name, config in PLANS.items():
-        found["env_steps_per_second"][name] = steps_per_second(config)
+        found["env_steps_per_second"][name] = {**steps_per_second(config), "measured": measured("python -m benchmarks.cuda", SEED)}
         print(name, found["env_steps_per_second"][name], flush=True)
     write_text(ROOT / "benchmarks" / "results" / "cuda.json", json.dumps(found, indent=1) + "\n")
 

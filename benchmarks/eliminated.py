@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 
+from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import cells, processes
-from benchmarks.tables import ROOT
 from h_dqn.checkpoint import write_text
 from h_dqn.cli import parse
 from h_dqn.cli.worlds import shape_of, task_worlds
@@ -56,7 +57,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     seeds = range(1, parser.parse_args().seeds + 1)
     with processes() as pool:
-        found = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
+        found: dict[str, dict[str, Any]] = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
+    for seed, count in found.items():
+        count["measured"] = measured("python -m benchmarks.eliminated", int(seed))
     write_text(ROOT / "benchmarks" / "results" / "eliminated.json", json.dumps(found, indent=1) + "\n")
 
 

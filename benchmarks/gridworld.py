@@ -19,9 +19,10 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks.tables import ROOT, iqm_ci
+from benchmarks.provenance import ROOT, measured
 from h_dqn.checkpoint import write_text
 from h_dqn.elimination import LinearBandits, most_tries
+from h_dqn.statistics import iqm
 
 SIDE, ROOM = 11, 4  # cells; every ROOM-th row and column is a wall with a door in the middle of each room's side
 START, GOAL = (5, 5), (0, 0)
@@ -121,6 +122,7 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
         "most_wrong_tries": int((tries * ~right).max()),
         "right_moves_eliminated": eliminated,
         "bound": most_tries(moves, kinds, int(tries.sum(0).max())),
+        "measured": measured("python -m benchmarks.gridworld", seed),
     }
 
 
@@ -133,7 +135,7 @@ def main() -> None:
     for kinds in (1, 2, 4, 8):
         arms = {name: [run(kinds, seed, name == "with", arguments.most) for seed in range(1, arguments.seeds + 1)]
                 for name in ("with", "without")}  # fmt: skip
-        steps = [iqm_ci([one["env_steps"] for one in arms[name]])[0] for name in ("without", "with")]
+        steps = [iqm([one["env_steps"] for one in arms[name]]) for name in ("without", "with")]
         ratio = steps[0] / steps[1]
         summary[f"{4 * kinds} moves"] = {**{name: {"per_seed": runs} for name, runs in arms.items()}, "gain": float(ratio)}
         print(f"{4 * kinds} moves: {ratio:.2f} times fewer steps with elimination")

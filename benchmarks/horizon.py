@@ -22,8 +22,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import processes
-from benchmarks.tables import ROOT
 from h_dqn import self_tuning
 from h_dqn.checkpoint import write_text
 from h_dqn.cli.worlds import phases, shape_of
@@ -88,6 +88,7 @@ def run(arm: str, seed: int) -> dict[str, Any]:
         "discounts": [float(discounts[phase_of == phase].mean()) for phase in range(len(ends))],
         "env_steps": trainer.env_steps,
         "seconds": trainer.seconds,
+        "measured": measured("python -m benchmarks.horizon", seed),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(result) + "\n")
