@@ -39,7 +39,6 @@ from envs.task import ACTIONS, TaskError, TaskSpec
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.checkpoint import write_text
-from h_dqn.cli.bench_luanti import luanti_speed
 
 RESULT = Path(__file__).parent / "results" / "luanti.json"
 UNLIKE = 2  # of 255: a pixel differs from the embedded world's if a channel does by more
@@ -458,8 +457,8 @@ PARTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "settle": all_settle,
     "determinism": all_determinism,
     "starts": all_starts,
-    "speed": lambda _: luanti_speed("luanti", 1),
-    "speed64": lambda _: luanti_speed("luanti", 1, worlds=64),
+    "speed": lambda _: steps_speed(Place("luanti"), 1),
+    "speed64": lambda _: steps_speed(Place("luanti"), 1, num_envs=64),
     "faults": all_faults,
     "skills": skills,
 }

@@ -6,13 +6,13 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.tables.__main__ import TABLES, render
 from h_dqn import cli
+from h_dqn.config import change
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
 from h_dqn.train import Trainer
@@ -127,9 +127,9 @@ def test_the_python_that_is_shown_works(page: str, tmp_path: Path, monkeypatch: 
 
 
 def test_every_logged_metric_is_explained(tmp_path: Path) -> None:
-    config = replace(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_trace=True)
+    config = change(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_lambda=True)
     trainer = Trainer(lambda n: Corridor(n, size=32), primitives(["left", "right"]), config, 1)
-    logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.tally.row()}}
+    logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.statistics.row()}}
     rows = (ROOT / "h_dqn" / "README.md").read_text().split("## What a run logs")[1].splitlines()
     assert {row.split("`")[1].split("/")[0] for row in rows if row.startswith("| `")} == logged
 
