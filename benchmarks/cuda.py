@@ -7,32 +7,31 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from benchmarks.tables import ROOT
+from benchmarks.provenance import ROOT, measured
 from h_dqn.checkpoint import write_text
-from h_dqn.cli.bench_train import speeds
-from h_dqn.cli.worlds import shape_of, task_worlds
-from h_dqn.config import Config
+from h_dqn.config import Config, change
+from h_dqn.experiment.bench.train import speeds
+from h_dqn.experiment.worlds import shape_of, task_envs
 from h_dqn.presets import PRESETS
 
-ROUNDS = 40  # of learning: with all four plans two minutes
+ROUNDS, SEED = 40, 1  # rounds of learning: with all four plans two minutes
 FAST = PRESETS["fast"]
 PLANS = {
     "preset fast": FAST,
-    "preset fast, minibatches of 512": replace(FAST, batch_size=512),
-    "preset fast, Nature network": replace(FAST, network="nature"),
-    "preset paper": replace(PRESETS["paper"], learn_start=1),
+    "preset fast, minibatches of 512": change(FAST, batch_size=512),
+    "preset fast, Nature network": change(FAST, network="nature"),
+    "preset paper": change(PRESETS["paper"], learn_start=1),
 }
 
 
 def steps_per_second(config: Config) -> dict[str, float]:
     """Environment steps a second on each device."""
-    worlds = task_worlds("navigation1", "voxel", shape_of(config))
-    return speeds(worlds, {device: replace(config, device=device) for device in ("cpu", "cuda")}, seed=1, rounds=ROUNDS)
+    envs = task_envs("navigation1", shape_of(config))
+    return speeds(envs, {device: change(config, device=device) for device in ("cpu", "cuda")}, seed=SEED, rounds=ROUNDS)
 
 
 def main() -> None:
@@ -46,7 +45,7 @@ def main() -> None:
         "env_steps_per_second": {},
     }
     for name, config in PLANS.items():
-        found["env_steps_per_second"][name] = steps_per_second(config)
+        found["env_steps_per_second"][name] = {**steps_per_second(config), "measured": measured("python -m benchmarks.cuda", SEED)}
         print(name, found["env_steps_per_second"][name], flush=True)
     write_text(ROOT / "benchmarks" / "results" / "cuda.json", json.dumps(found, indent=1) + "\n")
 

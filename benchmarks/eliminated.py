@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 
+from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import cells, processes
-from benchmarks.tables import ROOT
 from h_dqn.checkpoint import write_text
 from h_dqn.cli import parse
-from h_dqn.cli.worlds import shape_of, task_worlds
-from h_dqn.networks import ELIMINATED, values
-from h_dqn.options import primitives
+from h_dqn.elimination import ELIMINATED
+from h_dqn.experiment.worlds import shape_of, task_envs
+from h_dqn.networks import QNetwork
 from h_dqn.train import Trainer
 
 STEPS, EVERY = 150_000, 25_000
@@ -29,18 +30,19 @@ def counts(seed: int, steps: int = STEPS, every: int = EVERY) -> dict[str, int]:
     """Pairs of a state and an action, of an agent while it learns."""
     (command,) = (cell.command for cell in cells("workshop", seed) if cell.arm == "with")
     arguments = parse(command.split()).command
-    worlds = task_worlds(arguments.task, "voxel", shape_of(arguments.config))
-    trainer = Trainer(worlds, primitives(worlds.actions), arguments.config, seed)
+    make = task_envs(arguments.task, shape_of(arguments.config))
+    trainer = Trainer(make, make.primitives(), arguments.config, seed)
     found = dict.fromkeys(("effective", "effective_eliminated", "futile", "futile_eliminated"), 0)
-    before = 0
+    network, before = trainer.learner.network, 0
+    assert isinstance(network, QNetwork)
     for _ in trainer.run():
         due, before = trainer.env_steps // every > before // every, trainer.env_steps
         if not due:
             continue
         envs = trainer.rollout.envs
-        gone = (values(trainer.agent.network, trainer.rollout.obs) <= ELIMINATED).numpy()
+        gone = (network.values(trainer.rollout.obs) <= ELIMINATED).numpy()
         futile, here = np.zeros_like(gone), envs.state_dict()  # type: ignore[attr-defined]
-        for action in range(len(worlds.actions)):
+        for action in range(len(make.actions)):
             futile[:, action] = envs.step(np.full(len(gone), action))[4]["invalid_action"]
             envs.load_state_dict(here)  # type: ignore[attr-defined]
         for name, pairs in (("effective", ~futile), ("futile", futile)):
@@ -56,7 +58,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     seeds = range(1, parser.parse_args().seeds + 1)
     with processes() as pool:
-        found = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
+        found: dict[str, dict[str, Any]] = dict(zip(map(str, seeds), pool.map(counts, seeds), strict=True))
+    for seed, count in found.items():
+        count["measured"] = measured("python -m benchmarks.eliminated", int(seed))
     write_text(ROOT / "benchmarks" / "results" / "eliminated.json", json.dumps(found, indent=1) + "\n")
 
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks.tables import ROOT, iqm_ci
+from benchmarks.provenance import ROOT, measured
 from h_dqn.checkpoint import write_text
 from h_dqn.elimination import LinearBandits, most_tries
+from h_dqn.statistics import iqm
 
 SIDE, ROOM = 11, 4  # cells; every ROOM-th row and column is a wall with a door in the middle of each room's side
 START, GOAL = (5, 5), (0, 0)
@@ -38,13 +39,30 @@ def walls() -> NDArray[np.bool_]:
     return grid
 
 
+class Grid(NamedTuple):
+    """The world, for compiled code."""
+
+    kind: NDArray[np.int64]  # (SIDE, SIDE): 0..K-1
+    wall: NDArray[np.bool_]  # (SIDE, SIDE)
+
+
 @njit(cache=True)
-def play(q, left, kind, wall, position, age, steps, tried, rng):  # type: ignore[no-untyped-def]
-    """Q-learning for ``steps`` steps; fills ``tried`` (steps, 2) with kind and move; returns position, age, lengths of episodes."""
-    moves = q.shape[2]
+def play(q, left, grid, position, age, tried, rng):  # type: ignore[no-untyped-def]
+    """Q-learning for as many steps as ``tried`` has rows.
+
+    Args:
+        q: (SIDE, SIDE, moves) values, which are learned.
+        left: (K, moves) bool, moves that are not eliminated.
+        grid: a :class:`Grid`.
+        position, age: (y, x) in the running episode, and its steps so far.
+        tried: (steps, 2) is filled with kind and move.
+
+    Returns position, age, and the lengths of the episodes that ended.
+    """
+    kind, wall, moves = grid.kind, grid.wall, q.shape[2]
     lengths = [0 for _ in range(0)]
     y, x = position
-    for t in range(steps):
+    for t in range(len(tried)):
         k = kind[y, x]
         best, move, count = -1e18, 0, 0
         explore = rng.random() < EPSILON
@@ -86,24 +104,25 @@ def run(kinds: int, seed: int, eliminate: bool, most: int) -> dict[str, Any]:
     tries, lengths = np.zeros((kinds, moves), np.int64), [float(LIMIT)]
     position, age = START, 0
     goal_length = 2 * (abs(START[0] - GOAL[0]) + abs(START[1] - GOAL[1])) / 0.75
-    wall, solved, lost = walls(), False, 0
+    grid, solved, eliminated = Grid(kind, walls()), False, 0
     while not solved and tries.sum() < most:
         tried = np.zeros((REFIT, 2), np.int64)
-        position, age, new = play(q, left, kind, wall, position, age, REFIT, tried, rng)
+        position, age, new = play(q, left, grid, position, age, tried, rng)
         np.add.at(tries, (tried[:, 0], tried[:, 1]), 1)
         lengths += new
         if eliminate:
             seen, move = (torch.from_numpy(index) for index in np.nonzero(tries))
             bandits.refit(torch.eye(kinds)[seen], move, torch.from_numpy(~right)[seen, move], torch.from_numpy(tries)[seen, move])
             left = bandits.admissible(torch.eye(kinds), torch.ones(kinds, moves, dtype=torch.bool)).numpy()
-            lost += int((right & ~left).sum())
+            eliminated += int((right & ~left).sum())
         solved = len(lengths) > RECENT and bool(np.mean(lengths[-RECENT:]) <= goal_length)
     return {
         "env_steps": int(tries.sum()),
         "solved": solved,
         "most_wrong_tries": int((tries * ~right).max()),
-        "right_moves_eliminated": lost,
+        "right_moves_eliminated": eliminated,
         "bound": most_tries(moves, kinds, int(tries.sum(0).max())),
+        "measured": measured("python -m benchmarks.gridworld", seed),
     }
 
 
@@ -116,7 +135,7 @@ def main() -> None:
     for kinds in (1, 2, 4, 8):
         arms = {name: [run(kinds, seed, name == "with", arguments.most) for seed in range(1, arguments.seeds + 1)]
                 for name in ("with", "without")}  # fmt: skip
-        steps = [iqm_ci([one["env_steps"] for one in arms[name]])[0] for name in ("without", "with")]
+        steps = [iqm([one["env_steps"] for one in arms[name]]) for name in ("without", "with")]
         ratio = steps[0] / steps[1]
         summary[f"{4 * kinds} moves"] = {**{name: {"per_seed": runs} for name, runs in arms.items()}, "gain": float(ratio)}
         print(f"{4 * kinds} moves: {ratio:.2f} times fewer steps with elimination")

@@ -12,24 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-import torch
 
+from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import processes
-from benchmarks.tables import ROOT
-from h_dqn import self_tuning
 from h_dqn.checkpoint import write_text
-from h_dqn.cli.worlds import phases, shape_of
-from h_dqn.config import Config
+from h_dqn.config import Config, change
+from h_dqn.experiment.worlds import phases, shape_of
+from h_dqn.learners import Learner, Method
+from h_dqn.learners.q_lambda import QLambda
 from h_dqn.metrics import Row
-from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
 from h_dqn.train import Trainer
 
@@ -40,25 +36,20 @@ TUNED = {"tune_discount": True, "discount": 0.9}
 ARMS: dict[str, dict[str, Any]] = {
     "tuned": TUNED,
     **{str(discount): {"discount": discount} for discount in (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)},
-    "tuned, lambda too": {**TUNED, "tune_trace": True},
-    "tuned, no world tries another": TUNED,
+    "tuned, lambda too": {**TUNED, "tune_lambda": True},
+    "tuned, no world tries another": {**TUNED, "perturb": False},
     "learned mean, held": {},
-    "random walk": TUNED,
+    "random walk": {**TUNED, "meta_step": "random_walk"},
     "by hand": {},
 }
 
 
-@contextmanager
-def control(arm: str, trainer: Trainer, seed: int) -> Iterator[None]:
-    """What the controls change."""
-    tuning, rng = trainer.agent.tuning, np.random.default_rng([seed, 9])
-    with patch.object(self_tuning, "OFFSETS", (0.0,) if arm == "tuned, no world tries another" else self_tuning.OFFSETS):
-        if arm == "random walk":
-            # The outer Adam makes steps of one size of it, whatever the slope's own size.
-            with patch.object(tuning, "judge", lambda *_: torch.from_numpy(rng.normal(size=1)).float()):
-                yield
-        else:
-            yield
+class Schedule(Method):
+    """Sets the discount by hand where a phase begins."""
+
+    def begin_phase(self, learner: Learner, phase: int) -> None:
+        assert isinstance(learner, QLambda)
+        learner.config = replace(learner.config, discount=BY_HAND[phase % 2])
 
 
 def run(arm: str, seed: int) -> dict[str, Any]:
@@ -66,28 +57,24 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     path = kept(arm, seed)
     if path.exists():
         return dict(json.loads(path.read_text()))
-    config: Config = replace(PRESETS["small"], evaluate_every=10**9, **ARMS[arm])
+    config: Config = change(PRESETS["small"], evaluate_every=10**9, **ARMS[arm])
     if arm == "learned mean, held":
-        config = replace(config, discount=float(np.mean(run("tuned", seed)["discounts"])))
-    ends, worlds = zip(*phases(SEQUENCE, 0, "voxel", shape_of(config)), strict=True)
-    config = replace(config, env_steps=ends[-1])
-    later = list(zip(ends, worlds[1:], strict=False))
-    trainer = Trainer(worlds[0], primitives(worlds[0].actions), config, seed, later)
-    rows: list[Row] = []
-    with control(arm, trainer, seed):
-        for row in trainer.run():
-            rows.append({**row, "train_return": trainer.tally.train_return})
-            if arm == "by hand":
-                phase = int(np.searchsorted(ends, trainer.env_steps, side="right"))
-                trainer.agent.config = replace(config, discount=BY_HAND[phase % 2])
+        config = change(config, discount=float(np.mean(run("tuned", seed)["discounts"])))
+    ends, envs = zip(*phases(SEQUENCE, 0, shape_of(config)), strict=True)
+    config = change(config, env_steps=ends[-1])
+    later = list(zip(ends, envs[1:], strict=False))
+    methods = [Schedule()] if arm == "by hand" else []
+    trainer = Trainer(envs[0], envs[0].primitives(), config, seed, later, methods)
+    rows: list[Row] = [{**row, "train_return": trainer.statistics.train_return} for row in trainer.run()]
     phase_of = np.searchsorted(ends, [row["env_steps"] for row in rows], side="left").clip(max=len(ends) - 1)
-    returns, discounts = (np.array([row.get(key, config.discount) for row in rows]) for key in ("train_return", "discount"))
+    returns, discounts = (np.array([row.get(key, config.learner.discount) for row in rows]) for key in ("train_return", "discount"))
     result = {
         "score": float(returns.mean()),
         "phases": [float(returns[phase_of == phase].mean()) for phase in range(len(ends))],
         "discounts": [float(discounts[phase_of == phase].mean()) for phase in range(len(ends))],
         "env_steps": trainer.env_steps,
         "seconds": trainer.seconds,
+        "measured": measured("python -m benchmarks.horizon", seed),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(result) + "\n")

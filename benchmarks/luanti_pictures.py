@@ -12,7 +12,7 @@ from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
 from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
-from h_dqn.cli.plots import write_video
+from h_dqn.experiment.evaluate import write_video
 
 PICTURES = Path(__file__).parent / "pictures"
 TASK, SEED, SIZE, SHOWN = "three_rooms", 7, 336, 6

@@ -1,4 +1,4 @@
-"""Measure what the README reports: runs the commands below, one after the other, and keeps each result as it comes.
+"""Measure what benchmarks/README.md reports of single commands: runs those below in turn, and keeps each result as it comes.
 
     python -m benchmarks.measure demo skill world
 
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.provenance import measured
 from h_dqn.checkpoint import write_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,9 +29,9 @@ SEEDS = ("1", "2", "3", "4", "5")
 
 
 def measure(name: str) -> None:
-    """Fill benchmarks/results/NAME.json: {"command", "runs": {seed: result of the command}}."""
+    """Fill benchmarks/results/NAME.json: {"runs": {seed: result of the command, and who measured it}}."""
     path, command = RESULTS / f"{name}.json", COMMANDS[name]
-    table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"command": command, "runs": {}}
+    table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"runs": {}}
     for seed in SEEDS if "{seed}" in command else SEEDS[:1]:
         if seed in table["runs"]:
             continue
@@ -45,7 +46,7 @@ def measure(name: str) -> None:
         for part in (result, *result.values()):
             if isinstance(part, dict):
                 part.pop("run", None)  # a folder that is gone
-        table["runs"][seed] = result
+        table["runs"][seed] = {**result, "measured": measured(line, int(seed))}
         write_text(path, json.dumps(table, indent=1) + "\n")
 
 

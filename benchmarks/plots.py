@@ -11,8 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from benchmarks.provenance import ROOT
 from benchmarks.reproduce import RUNS, cells
-from benchmarks.tables import ROOT
 from h_dqn.metrics import Row, read_metrics, settled
 
 PICTURES = ROOT / "benchmarks" / "pictures"

@@ -1,9 +1,9 @@
 """Run the experiments of a file and summarise them: ``python -m benchmarks.reproduce paper --seeds 5``.
 
-Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 and per_seed of the success rate,
-with the command, the code's revision and everything else that each command reported. What is done is kept in runs/reproduce, so
-that the same command goes on where it stopped (what was run by another command, or before what it comes after, is run again), and
-one file may use the skills of another. Nothing else should run meanwhile.
+Reads benchmarks/NAME.toml, writes benchmarks/results/NAME.json: experiment -> arm -> mean, ci95 (Student's t) and per_seed of the
+success rate, and for each seed all else that the command reported and who measured it (``provenance.py``). What is done is kept in
+runs/reproduce, so that the same command goes on where it stopped (what was run by another command, or before what it comes after,
+is run again), and one file may use the skills of another. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import ROOT, mean_ci
+from benchmarks.provenance import ROOT, measured
 from h_dqn.checkpoint import write_text
+from h_dqn.statistics import mean_interval
 
 RUNS = ROOT / "runs" / "reproduce"
 CORES = os.cpu_count() or 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-NOT_KEPT = ("run", "heads", "tasks", "command", "revision", "when")  # of a result: kept elsewhere in the summary, or no result
+NOT_KEPT = ("run", "heads", "tasks", "command", "when", "temperature")  # of a result: kept elsewhere in the summary, or no result
 Summary = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -49,6 +50,11 @@ class Cell:
         return f"{self.experiment}.{self.arm}"
 
     @property
+    def line(self) -> str:
+        """What is typed after ``h-dqn``."""
+        return f"{self.command} --seed {self.seed}"
+
+    @property
     def folder(self) -> Path:
         """The run's folder, of which ``reported.json`` is written last."""
         return RUNS / f"s{self.seed}" / self.name
@@ -61,9 +67,9 @@ class Cell:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the command reported; None if it has not been run, or was another command then."""
+        """What the command reported; None if it has not been run, or was another command then, or nobody knows who ran it."""
         reported = self.reported
-        return reported if reported.get("command") == self.command else None
+        return reported if reported.get("command") == self.command and "measured" in reported else None
 
     def waits_for(self, other: Cell) -> bool:
         return self.seed == other.seed and not {other.experiment, other.name}.isdisjoint(self.after)
@@ -74,7 +80,7 @@ class Cell:
         if result is not None and all(other.reported.get("when", 0) <= result.get("when", 0) for other in after):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        line = f"{self.command} --seed {self.seed}".replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
+        line = self.line.replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
         arguments = [*line.split(), "--episodes", str(episodes), "--json"]
         if "--library" not in arguments:
             arguments += ["--library", str(self.folder.parent / "skills")]
@@ -88,13 +94,10 @@ class Cell:
         if done.returncode:
             raise SystemExit(f"failed: h-dqn {line}\n{done.stderr[-2000:]}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        known = {"command": self.command, "revision": revision(), "when": time.time()}
-        write_text(self.folder / "reported.json", json.dumps({**json.loads(done.stdout.splitlines()[-1]), **known}) + "\n")
-
-
-def revision() -> str:
-    """The code that runs now."""
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        result = json.loads(done.stdout.splitlines()[-1])
+        known = {key: result[key] for key in ("temperature",) if key in result}
+        known = {"command": self.command, "when": time.time(), "measured": measured(f"h-dqn {self.line}", self.seed, **known)}
+        write_text(self.folder / "reported.json", json.dumps({**result, **known}) + "\n")
 
 
 def cells(file: str, seed: int) -> list[Cell]:
@@ -136,10 +139,10 @@ def add(summary: Summary, cell: Cell) -> None:
     parts = result.get("heads") or result.get("tasks") or {cell.arm: result}
     for arm, part in parts.items():
         entry = summary.setdefault(cell.experiment, {}).setdefault(arm, {"per_seed": {}, "runs": {}})
-        entry |= {"command": f"h-dqn {cell.command}", "revision": result["revision"]}
         entry["per_seed"][str(cell.seed)] = part["success_rate"]
-        entry["runs"][str(cell.seed)] = {key: value for key, value in part.items() if key not in NOT_KEPT}
-        mean, half = mean_ci(list(entry["per_seed"].values()))
+        kept = {key: value for key, value in part.items() if key not in NOT_KEPT}
+        entry["runs"][str(cell.seed)] = {**kept, "measured": result["measured"]}
+        mean, half = mean_interval(list(entry["per_seed"].values()))
         entry["mean"], entry["ci95"] = mean, [max(0.0, mean - half), min(1.0, mean + half)]
 
 

@@ -62,8 +62,8 @@ def texture(text: str, rng: np.random.Generator) -> str:
             color = [int(c) for c in np.clip(rng.integers(darkest, darkest + 120) + rng.integers(-30, 30, 3), 0, 255)]
             pattern, contrast = rng.choice(PATTERNS), rng.uniform(0.05, 0.25)
             new += f'\n[materials.{part}{number}]\ncolor = {color}\npattern = "{pattern}"\ncontrast = {contrast:.2f}\n'
-    wear = 'textures = { stone = ["wall1", "wall2"], oak_floor = ["ground1", "ground2"], plaster = ["sky1", "sky2"] }\n'
-    return re.sub(r"textures = .*\n", wear, text) + new
+    textures = 'textures = { stone = ["wall1", "wall2"], oak_floor = ["ground1", "ground2"], plaster = ["sky1", "sky2"] }\n'
+    return re.sub(r"textures = .*\n", textures, text) + new
 
 
 def alike(text: str) -> str:

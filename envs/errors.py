@@ -9,4 +9,4 @@ class OneLineError(Exception):
 
 
 class WorldError(OneLineError):
-    """A world failed and cannot go on."""
+    """A world failed and cannot go on, such as an engine that does not start any more; the message says what to do."""

@@ -1,13 +1,13 @@
 """The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
 
-For the current stage of the goal it computes how many actions every pose is away from completing it (value iteration on the
+For the current subgoal it computes how many actions every pose is away from completing it (value iteration on the
 poses of one world), then takes the action that leads one action nearer. What is to be held it makes by the task's verbs, if it can:
 first all that goes into it, then the block that must be near.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -59,10 +59,10 @@ class Oracle:
         return int(self._numbers[code])
 
     def _verb(self, n: int) -> int | None:
-        """The verb (or the turn towards a free cell) by which the current stage of the goal is made, as the task numbers it."""
+        """The verb (or the turn towards a free cell) by which the current subgoal's item is made, as the task numbers it."""
         worlds, spec = self.worlds, self.worlds.spec
-        stage = spec.goal[min(int(worlds.stage[n]), len(spec.goal) - 1)]
-        if not spec.verbs or not stage.item:
+        subgoal = spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)]
+        if not spec.verbs or not subgoal.item:
             return None
         ahead_x, ahead_z = cell_ahead(*worlds.pose[n])
         column = [spec.material_names[block] for block in worlds.blocks[n, ahead_z, ahead_x]]
@@ -82,7 +82,7 @@ class Oracle:
                 return next(do(way, made) for way in spec.verbs if way.puts == verb.near)
             return verb
 
-        verb = make(stage.item, 1)
+        verb = make(subgoal.item, 1)
         if verb is None:
             return None
         if verb.puts and (column[0] != "air" or worlds.items[n, ahead_z, ahead_x]):
@@ -102,28 +102,39 @@ class Oracle:
         return lengths
 
 
+class _Aim(NamedTuple):
+    """What the current subgoal asks for, as compiled code reads it."""
+
+    kind: int  # a number in GOALS; HOLD also where an item must be had before it can be placed
+    item: int  # material
+    bit: int  # of the subgoal's places in ``marks``
+    lies: bool  # whether the item lies somewhere
+
+
 def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Actions to go until the current stage is complete, and the first of them, for every pose of world ``n``.
+    """Actions to go until the current subgoal is complete, and the first of them, for every pose of world ``n``.
 
     Both (D, W, 12), indexed [z, x, heading]; ``UNREACHABLE`` or more where there is no way.
     """
-    rules, stage = worlds.rules, min(int(worlds.stage[n]), len(worlds.rules.goal_kind) - 1)
-    kind, item, bit = rules.goal_kind[stage], rules.goal_item[stage], 1 << stage
-    allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
+    rules, subgoal = worlds.rules, min(int(worlds.subgoal[n]), len(worlds.rules.goal_kind) - 1)
+    kind, item = int(rules.goal_kind[subgoal]), int(rules.goal_item[subgoal])
     if kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0:
         kind = HOLD
-    found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(
-        kind, item, bit, worlds.blocks[n], worlds.items[n], worlds.marks[n], rules.solid, rules.breakable, rules.drops, allowed
-    )
+    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()))
+    allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
+    found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(aim, worlds.state, n, rules, allowed)
     return found
 
 
+# In one piece: what is split off counts its references to the arrays anew for every pose, which is six times slower.
 @njit(cache=True)
-def _distances(kind, item, bit, blocks, items, marks, solid, breakable, drops, allowed):  # type: ignore[no-untyped-def]
+def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912
+    """Value iteration: go over all poses until none comes nearer. ``allowed``: (ACTIONS,) bool."""
+    blocks, items, marks = state.blocks[n], state.items[n], state.marks[n]
+    solid, breakable, drops = rules.solid, rules.breakable, rules.drops
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
     first = np.zeros((depth, width, HEADINGS), np.int8)
-    lies = (items == item).any()
     changed = True
     while changed:
         changed = False
@@ -135,26 +146,24 @@ def _distances(kind, item, bit, blocks, items, marks, solid, breakable, drops, a
                     shut = solid[column[0]] or solid[column[1]]
                     target = column[1] if column[1] != AIR else column[0]
                     can_break = allowed[BREAK] and breakable[target]
-                    marked = marks[ahead_z, ahead_x] & bit != 0
+                    marked = marks[ahead_z, ahead_x] & aim.bit != 0
                     best, code = away[z, x, heading], first[z, x, heading]
-                    if kind == REACH:
-                        if marks[z, x] & bit:
+                    # Complete the subgoal from here.
+                    if aim.kind == REACH:
+                        if marks[z, x] & aim.bit:
                             best = 0
-                    elif kind == HOLD:
-                        here = items[z, x] == item or (items[ahead_z, ahead_x] == item and not shut)
+                    elif aim.kind == HOLD:
+                        here = items[z, x] == aim.item or (items[ahead_z, ahead_x] == aim.item and not shut)
                         if allowed[PICK_UP] and here and best > 1:
                             best, code = 1, PICK_UP
-                        if not lies and can_break and drops[target] == item and best > 2:
+                        if not aim.lies and can_break and drops[target] == aim.item and best > 2:
                             best, code = 2, BREAK
-                    elif kind == BROKEN:
+                    elif aim.kind == BROKEN:
                         if marked and shut and can_break and best > 1:
                             best, code = 1, BREAK
-                    elif (
-                        allowed[PLACE] and marked and best > 1
-                        and column[0] == AIR and column[1] == AIR and items[ahead_z, ahead_x] == AIR
-                    ):  # fmt: skip
+                    elif allowed[PLACE] and marked and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1:
                         best, code = 1, PLACE
-                    # One action nearer: turn, walk, or break what stands in the way and then walk.
+                    # Or come one action nearer: turn, walk, or break what stands in the way and then walk.
                     for turn in (TURN_LEFT, TURN_RIGHT):
                         to = (heading + (1 if turn == TURN_RIGHT else -1)) % HEADINGS
                         if allowed[turn] and 1 + away[z, x, to] < best:

@@ -1,28 +1,33 @@
-"""interim"""
+"""The worlds by name. The only place that knows them all; how each is had is its own business, see :class:`envs.world.World`.
+
+Importing this is quick: what draws, learns or talks to an engine is imported when it is first used.
+"""
+
 from __future__ import annotations
-from dataclasses import dataclass, field
-from typing import Any
-import gymnasium as gym
 
-@dataclass(frozen=True)
-class NoOptions:
-    pass
+from collections.abc import Mapping
+from types import MappingProxyType
 
-@dataclass(frozen=True)
-class World:
-    name: str
-    about: str
-    env_id: str
-    options: type = NoOptions
-    plays_sequences: bool = True
-    can_play_twice: bool = True
-    def check(self, task: Any) -> None: ...
-    def make(self, task: Any, num_envs: int, size: int, options: Any = None) -> Any:
-        return gym.make_vec(self.env_id, num_envs=num_envs, task=task, size=size)
-    def make_single(self, task: Any, size: int, options: Any = None, render_mode: Any = None) -> Any:
-        return gym.make(self.env_id, task=task, size=size)
-    def limit(self, num_envs: int, options: Any = None) -> int: return num_envs
-    def doctor(self, options: Any = None, start: bool = False) -> Any: return iter(())
+from envs.luanti.world import LuantiWorld
+from envs.minerl.world import MineRLOptions, MineRLWorld
+from envs.world import World
 
-WORLDS = {w.name: w for w in (World("voxel", "the embedded voxel world", "envs:Voxel/Task-v0"), World("luanti", "Luanti", "envs:Luanti/Task-v0"))}
-def close_all() -> None: ...
+__all__ = ["WORLDS", "World", "close_all"]
+
+_TABLE = (
+    World("voxel", "the embedded world, drawn by a compiled ray-caster", "envs.voxel", "Voxel"),
+    LuantiWorld("luanti", "Luanti, a real engine, drawn as the embedded world is", "envs.luanti", "Luanti"),
+    LuantiWorld("luanti-plain", "Luanti with its own drawing of the same textures", "envs.luanti", "LuantiPlain"),
+    MineRLWorld(
+        "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL",
+        options=MineRLOptions, plays_sequences=False, can_play_twice=False,
+    ),
+)  # fmt: skip
+
+WORLDS: Mapping[str, World] = MappingProxyType({world.name: world for world in _TABLE})
+
+
+def close_all() -> None:
+    """End whatever the worlds have started in this process, such as engines and Minecrafts."""
+    for world in WORLDS.values():
+        world.close_all()

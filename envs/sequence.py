@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envs.task import TaskError, TaskSpec
-from envs.task_file import check_keys, load_task, read_toml
+from envs.task_file import load_task, read_toml
+from envs.task_parts import check_keys
 
 SEQUENCES = Path(__file__).parent / "sequences"
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from envs.errors import OneLineError
+from envs.grid import beside, flood, keep_chosen, shrink
 from envs.materials import Material
 from envs.verbs import Verb, within_reach
 
@@ -22,7 +22,7 @@ ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
 GOALS = ("reach", "hold", "broken", "placed_at")
 HEADINGS = 12
 AIR = 0
-MAX_TRIES = 1000
+MAX_DRAWS = 1000
 
 
 class TaskError(OneLineError, ValueError):
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Subgoal:
     """One predicate of the goal; ``kind`` is one of :data:`GOALS`. ``char`` may be several characters: any place of theirs."""
 
     kind: str
@@ -57,11 +57,11 @@ class Episode:
     blocks: NDArray[np.uint8]  # (D, W, height): material of each block, 0 is air
     floor: NDArray[np.uint8]  # (D, W): material under the feet
     items: NDArray[np.uint8]  # (D, W): material of the item that lies there, 0 is none
-    marks: NDArray[np.uint8]  # (D, W): bit i is set where goal stage i has its place
-    prize: NDArray[np.float64]  # (D, W): reward of the step that completes the goal, for who stands there then
+    marks: NDArray[np.uint8]  # (D, W): bit i is set where subgoal i has its place
+    success_reward: NDArray[np.float64]  # (D, W): reward of the step that completes the goal while the agent stands there
     start: tuple[int, int, int]  # x, z, heading in units of 30 degrees, clockwise from north (towards row 0)
-    target: tuple[int, int]  # x, z of what the compass points to, (-1, -1) without one
-    look: NDArray[np.uint8]  # (M,): which material's texture each material wears
+    target: tuple[int, int]  # x, z of what the compass points to, (-1, -1) if there is nothing
+    texture_id: NDArray[np.uint8]  # (M,): material whose texture each material is drawn with
     tint: NDArray[np.float32]  # (M, 3): gain on each material's colour
 
 
@@ -73,7 +73,7 @@ class TaskSpec:
     title: str
     rows: tuple[str, ...]
     legend: Mapping[str, Cell]
-    goal: tuple[Stage, ...]
+    goal: tuple[Subgoal, ...]
     step_limit: int
     actions: tuple[str, ...]
     start: str
@@ -121,18 +121,22 @@ class TaskSpec:
     def number(self, material: str | None) -> int:
         return self.material_names.index(material) if material else AIR
 
+    def may_start_on(self, char: str) -> bool:
+        """Whether an episode may begin on this character of the legend: ``start`` names it, and its cell is free."""
+        return bool(self._tables.starts[self._tables.codes[char]])
+
     @cached_property
     def _tables(self) -> _Tables:
         return _Tables(self)
 
     def sample(self, rng: np.random.Generator) -> Episode:
-        """Draw one episode: layout, looks, and a start from which the goal can be reached.
+        """Draw one episode: layout, textures, and a start from which the goal can be reached.
 
         Raises :class:`TaskError` if a thousand draws in a row cannot be solved.
         """
         tables = self._tables
-        for _ in range(MAX_TRIES):
-            grid = _choose(_shrink(tables.grid, self.shrink, rng), tables, rng)
+        for _ in range(MAX_DRAWS):
+            grid = keep_chosen(shrink(tables.grid, self.shrink, rng), tables.choices, rng)
             if self.mirror and rng.random() < 0.5:
                 grid = grid[:, ::-1]
             codes = np.full(self.shape[:2], tables.border, np.uint8)
@@ -144,20 +148,15 @@ class TaskSpec:
             if solvable(self, tables, codes, z, x):
                 break
         else:
-            raise TaskError(f"{self.name}: goal: cannot be reached in any of {MAX_TRIES} drawn layouts")
+            raise TaskError(f"{self.name}: goal: cannot be reached in any of {MAX_DRAWS} drawn layouts")
         target = (-1, -1)
         if self.compass:
             marked = np.flatnonzero(codes == tables.codes[self.compass])
-            tz, tx = divmod(int(marked[rng.integers(len(marked))]), self.shape[1])
-            target = (tx, tz)
-        look, tint = tables.look, tables.no_tint
-        if self.textures:
-            look, worn = look.copy(), set[int]()
-            for material, options in tables.textures:
-                # No two of them look alike, where the lists allow it: a wall like the floor would hide the shape of the room.
-                free = [option for option in options if option not in worn] or options
-                look[material] = free[rng.integers(len(free))]
-                worn.add(int(look[material]))
+            if len(marked):  # else this draw kept none of them
+                tz, tx = divmod(int(marked[rng.integers(len(marked))]), self.shape[1])
+                target = (tx, tz)
+        texture_id = self._draw_textures(rng)
+        tint = tables.no_tint
         if self.tint:
             tint = rng.uniform(1 - self.tint, 1 + self.tint, tint.shape).astype(np.float32)
         heading = int(rng.integers(HEADINGS))
@@ -166,12 +165,28 @@ class TaskSpec:
             floor=tables.floor[codes],
             items=tables.item[codes],
             marks=tables.marks[codes],
-            prize=tables.prize[codes],
+            success_reward=tables.success_reward[codes],
             start=(x, z, heading),
             target=target,
-            look=look,
+            texture_id=texture_id,
             tint=tint,
         )
+
+    def _draw_textures(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The texture of each material, (M,).
+
+        No two of those that vary get the same one where their lists leave a choice: a wall like the floor would hide the shape of
+        the room.
+        """
+        tables = self._tables
+        if not tables.textures:
+            return tables.texture_id
+        texture_id, used = tables.texture_id.copy(), set[int]()
+        for material, options in tables.textures:
+            unused = [option for option in options if option not in used] or options
+            texture_id[material] = unused[rng.integers(len(unused))]
+            used.add(int(texture_id[material]))
+        return texture_id
 
 
 class _Tables:
@@ -192,10 +207,10 @@ class _Tables:
         self.floor = np.array([spec.number(cell.floor or spec.floor) for cell in cells] + [spec.number(spec.floor)], np.uint8)
         self.item = np.array([spec.number(cell.item) for cell in cells] + [AIR], np.uint8)
         self.marks = np.array(
-            [sum(1 << i for i, stage in enumerate(spec.goal) if char in stage.char) for char in chars] + [0], np.uint8
+            [sum(1 << i for i, subgoal in enumerate(spec.goal) if char in subgoal.char) for char in chars] + [0], np.uint8
         )
-        prizes = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
-        self.prize = np.array([*prizes, spec.reward_success])
+        rewards = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
+        self.success_reward = np.array([*rewards, spec.reward_success])
         solid = np.array([False, *(material.solid for material in spec.materials.values())])
         breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
         body = self.column[:, :2]
@@ -213,64 +228,15 @@ class _Tables:
             for char, cell in spec.legend.items()
             if cell.choose is not None
         ]
-        self.look = np.arange(len(spec.material_names), dtype=np.uint8)
+        self.texture_id = np.arange(len(spec.material_names), dtype=np.uint8)
         self.no_tint = np.ones((len(spec.material_names), 3), np.float32)
         self.textures = [
             (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
         ]
 
 
-def _shrink(grid: NDArray[np.uint8], most: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Drop up to ``most`` = (rows, columns) lines, each equal to a neighbour, so that rooms change size but not shape."""
-    for axis in (0, 1):
-        for _ in range(int(rng.integers(most[axis] + 1)) if most[axis] else 0):
-            lines = grid if axis == 0 else grid.T
-            twins = np.flatnonzero((lines[1:] == lines[:-1]).all(1))
-            if len(twins):
-                grid = np.delete(grid, twins[rng.integers(len(twins))], axis)
-    return grid
-
-
-def _choose(grid: NDArray[np.uint8], tables: _Tables, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Of the cells drawn with a character that says ``choose``, keep as many as it says; the others become ``otherwise``."""
-    if tables.choices:
-        grid = grid.copy()
-    for code, least, most, other in tables.choices:
-        cells = np.flatnonzero(grid == code)
-        keep = least if most == least else int(rng.integers(least, most + 1))
-        drop = rng.permutation(len(cells))[keep:]
-        grid.reshape(-1)[cells[drop]] = other
-    return grid
-
-
-@njit(cache=True)
-def flood(passable: NDArray[np.bool_], z: int, x: int) -> NDArray[np.bool_]:
-    """The cells that can be walked to from (z, x) in four directions, (D, W) bool."""
-    region = np.zeros_like(passable)
-    region[z, x] = True
-    todo = [(z, x)]
-    while todo:
-        z, x = todo.pop()
-        for near_z, near_x in ((z - 1, x), (z + 1, x), (z, x - 1), (z, x + 1)):
-            inside = 0 <= near_z < passable.shape[0] and 0 <= near_x < passable.shape[1]
-            if inside and passable[near_z, near_x] and not region[near_z, near_x]:
-                region[near_z, near_x] = True
-                todo.append((near_z, near_x))
-    return region
-
-
-def beside(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``region`` and its four neighbours."""
-    grown = region.copy()
-    grown[1:] |= region[:-1]
-    grown[:-1] |= region[1:]
-    grown[:, 1:] |= region[:, :-1]
-    grown[:, :-1] |= region[:, 1:]
-    return grown
-
-
 def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
-    """Whether each stage of the goal has a place that can be walked to from (z, x); the oracle proves the rest."""
+    """Whether each subgoal has a place that can be walked to from (z, x); the oracle proves the rest."""
     region: NDArray[np.bool_] = flood(tables.passable[codes], z, x)
     near = beside(region)
 
@@ -287,14 +253,14 @@ def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, 
         standing = {spec.material_names[number] for number in np.unique(tables.column[codes[near]])}
         return item in within_reach(spec.verbs, (item for item in spec.items if there(item)), standing)
 
-    def possible(stage: Stage) -> bool:
-        if stage.kind == "hold":
-            return obtainable(stage.item)
-        marked = np.isin(codes, [tables.codes[char] for char in stage.char])
-        if stage.kind == "reach":
+    def possible(subgoal: Subgoal) -> bool:
+        if subgoal.kind == "hold":
+            return obtainable(subgoal.item)
+        marked = np.isin(codes, [tables.codes[char] for char in subgoal.char])
+        if subgoal.kind == "reach":
             return bool((marked & region).any())
-        if stage.kind == "broken":
+        if subgoal.kind == "broken":
             return bool(marked.any() and (near & tables.passable[codes])[marked].all())
-        return bool((marked & near).any() and "place" in spec.actions and obtainable(stage.item))
+        return bool((marked & near).any() and "place" in spec.actions and obtainable(subgoal.item))
 
-    return all(possible(stage) for stage in spec.goal)
+    return all(possible(subgoal) for subgoal in spec.goal)

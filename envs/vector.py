@@ -29,7 +29,9 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
 
-    def __init__(self, num_envs: int, task: str | Path | TaskSpec, size: int | tuple[int, int], render_mode: str | None) -> None:
+    def __init__(
+        self, num_envs: int, task: str | Path | TaskSpec, size: int | tuple[int, int], render_mode: str | None = None
+    ) -> None:
         self.spec_task = load_task(task)
         self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
         self.num_envs = num_envs
@@ -42,7 +44,7 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self._ready = np.zeros(num_envs, bool)  # has been reset at all
         self._pov = np.zeros((num_envs, *self.size, 3), np.uint8)
 
-    def _asked(
+    def _reset_arguments(
         self, seed: int | list[int | None] | None, options: dict[str, Any] | None
     ) -> tuple[NDArray[np.bool_], list[int | None]]:
         """Which worlds a reset is for, (N,), and the seed of each: of s world i gets s + i; None goes on drawing."""
@@ -51,7 +53,7 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
         return mask, [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
 
-    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _valid(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         actions, count = np.asarray(actions), len(self.spec_task.all_actions)
         if not self._ready.all():
             raise gym.error.ResetNeeded("call reset() before step()")
@@ -68,6 +70,26 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         if self.spec_task.compass:
             observation["compass"] = self.worlds.compass()
         return observation
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how these worlds go on: their arrays and their random generators."""
+        return {
+            "worlds": self.worlds.state_dict(),
+            "generators": [generator.bit_generator.state for generator in self._generators],
+            "ready": self._ready.copy(),
+            "pov": self._pov.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.worlds.load_state_dict(state["worlds"])
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+        self._ready, self._pov = state["ready"].copy(), state["pov"].copy()
+
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """(N, H, W, 3) as last seen."""
+        return self._pov
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """The pictures of all worlds as last seen."""

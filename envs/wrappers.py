@@ -103,7 +103,8 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
             lines = -(-shade.shape[1] // a_line)
             bar = np.zeros((len(shade), lines * a_line), np.uint8)
             bar[:, : shade.shape[1]] = shade
-            picture[:, -lines * SLOT :] = bar.reshape(-1, lines, a_line).repeat(SLOT, 1).repeat(SLOT, 2)
+            picture[:, -lines * SLOT :] = 0
+            picture[:, -lines * SLOT :, : a_line * SLOT] = bar.reshape(-1, lines, a_line).repeat(SLOT, 1).repeat(SLOT, 2)
         return picture
 
     def state_dict(self) -> dict[str, Any]:

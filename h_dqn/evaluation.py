@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from gymnasium.vector import VectorEnv
 from h_dqn.options import Option, OptionRunner
 from h_dqn.rollout import Policy, Rollout
 from h_dqn.seeds import Split, episode_seeds
+from h_dqn.statistics import wilson
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,3 @@ def evaluate(
         running[step.done] = 0
     steps, decisions = int(sums[0]), int(sums[1])
     return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, float(sums[2]) / episodes)
-
-
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of a success rate (Wilson 1927): right also near 0 and 1, where the usual one is not."""
-    rate = successes / trials
-    middle = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
-    # At 0 and 1 the two terms are equal, but for rounding.
-    return max(0.0, middle - half) if successes else 0.0, min(1.0, middle + half) if successes < trials else 1.0

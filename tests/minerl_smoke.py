@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from envs.minerl.instance import Settings, read_addresses
+from envs.minerl.settings import Settings, read_addresses
 from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
 

@@ -211,14 +211,14 @@ class Picture:
     def __init__(self, room: Room) -> None:
         task = room.task
         self.worlds = Worlds(task, 1)
-        self.camera = Camera(task, (room.height, room.width))
+        self.camera = Camera.of(task, (room.height, room.width))
         types = item_types(task)
         self.number = {
             _name({"type": types[name]} if material.item else block_of(material)): task.number(name)
             for name, material in reversed(list(task.materials.items()))
         }
         self.through = {task.number(name) for name, material in task.materials.items() if not material.solid}
-        self.worlds.look[0] = np.arange(len(task.material_names))
+        self.worlds.texture_id[0] = np.arange(len(task.material_names))
         self.drawn = -1
         self.pov = np.zeros((1, room.height, room.width, 3), np.uint8)
 
@@ -245,13 +245,9 @@ class Picture:
                 worlds.inventory[0, self.number[kind]] += count
         sort_columns(worlds.blocks[0], worlds.items[0], worlds.kind[0])
         worlds.pose[0] = math.floor(room.x), math.floor(room.z), round((room.yaw - 180) / 30) % 12
-        camera, rules = self.camera, worlds.rules
-        step_and_draw(
-            np.array([DRAW]), self.pov, np.zeros(1, bool), np.zeros(1, bool), np.full(1, 99, np.int32), worlds.steps,
-            worlds.inventory, worlds.hand, worlds.blocks, worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose,
-            worlds.look, worlds.tint, rules.actions, rules.solid, rules.breakable, rules.drops, rules.verbs, rules.goal_kind,
-            rules.goal_item, camera.zoom, camera.pitch, camera.ceiling, camera.textures, camera.hand,
-        )  # fmt: skip
+        ignored = np.zeros(1, bool)
+        worlds.subgoal[0] = len(room.task.goal)  # rules are the adapter's business
+        step_and_draw(np.array([DRAW]), self.pov, ignored, ignored, worlds.state, worlds.rules, self.camera)
         picture: np.ndarray[Any, Any] = self.pov[0]
         return picture
 

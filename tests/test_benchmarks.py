@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import eliminated, gridworld, reproduce, rooms, tables
-from benchmarks.tables import iqm_ci
+from benchmarks import eliminated, gridworld, provenance, reproduce, rooms
+from benchmarks.tables import results
+from benchmarks.tables.cells import Arm, difference, middle, rate, steps_to_95
+from benchmarks.tables.methods import workshop
+from benchmarks.tables.paper import ablations, controllers, costs, preset_paper, skills
+from benchmarks.tables.paper import rooms as rooms_table
+from benchmarks.tables.table import Table, markdown, row
+from benchmarks.tables.table import cell as shown
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
+from h_dqn import cli
 
 ROOT = Path(__file__).parents[1]
+EXPERIMENTS = ["paper", "ablations", "costs", "distillation", "workshop", "luanti", "preset_paper"]
 ROOMS = sorted((ROOT / "benchmarks" / "rooms").glob("*.toml"))
 
 
@@ -43,7 +54,18 @@ def test_rooms_that_are_alike_are_those_of_the_task_otherwise(name: str) -> None
     assert task.tint > 0 == alike.tint
 
 
-@pytest.mark.parametrize("name", ["paper", "ablations", "costs", "distillation", "workshop", "luanti", "preset_paper"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiments_can_be_typed(name: str) -> None:
+    """Each command with flags that none before it has is parsed as the command line would."""
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for cell in reproduce.cells(name, 1):
+        words = cell.line.split()
+        kinds.setdefault((*words[:2], *(word for word in words if word.startswith("--"))), words)
+    for words in kinds.values():
+        cli.parse(words)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_wait_for_others_of_their_file(name: str) -> None:
     cells = reproduce.cells(name, 1)
     assert len(cells) > 1
@@ -66,6 +88,20 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     )
     for name, value in (("ROOT", tmp_path), ("RUNS", tmp_path / "runs" / "reproduce")):
         monkeypatch.setattr(reproduce, name, value)
+    real = subprocess.run
+
+    def h_dqn(arguments: list[Any], **how: Any) -> Any:
+        """Instead of the command: its flags are parsed, and what it would report is made up."""
+        if Path(arguments[0]).name != "h-dqn":
+            return real(arguments, **how)
+        words = arguments[1:]
+        cli.parse(words)
+        one = {"success_rate": 0.5 + int(words[words.index("--seed") + 1]) / 10, "episodes": 4, "run": "a folder"}
+        several = {"tasks": dict.fromkeys(("navigation1", "two_rooms"), one)}
+        reported = several if words[0] == "evaluate" else {**one, "temperature": 0.03}
+        return subprocess.CompletedProcess(words, 0, json.dumps(reported))
+
+    monkeypatch.setattr(subprocess, "run", h_dqn)
     written = tmp_path / "benchmarks" / "results" / "tiny.json"
     for seed in ("1", "2"):  # the second run keeps what the first found
         monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--first", seed, "--seeds", seed, "--episodes", "4"])
@@ -74,8 +110,12 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     assert set(summary) == {"skills", "two_rooms", "rooms"}
     assert set(summary["rooms"]) == {"navigation1", "two_rooms"}
     arm = summary["two_rooms"]["h-drln"]
-    assert arm["command"] == "h-dqn train controller two_rooms --preset smoke --skills navigation1"
     assert set(arm["per_seed"]) == {"1", "2"}
+    measured = arm["runs"]["2"]["measured"]
+    assert measured["command"] == "h-dqn train controller two_rooms --preset smoke --skills navigation1 --seed 2"
+    assert (measured["seed"], measured["temperature"]) == (2, 0.03)
+    assert arm["runs"]["2"].keys() == {"success_rate", "episodes", "measured"}
+    assert arm["runs"]["1"]["measured"]["date"] <= measured["date"]
     assert arm["mean"] == pytest.approx(sum(arm["per_seed"].values()) / 2)
     assert 0 <= arm["ci95"][0] <= arm["mean"] <= arm["ci95"][1] <= 1
     monkeypatch.setattr(sys, "argv", ["reproduce", "tiny", "--only", "two_rooms", "--seeds", "2", "--episodes", "4"])
@@ -100,39 +140,104 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
                 cell.run(4, [skills])
 
 
+def nobodys(part: Any, path: str) -> Iterator[str]:
+    """Paths of figures below ``part`` beside or above which no entry says who measured them."""
+    if isinstance(part, dict) and "measured" in part:
+        assert {"revision", "date", "seed", "command"} <= part["measured"].keys(), path
+    elif isinstance(part, dict | list):
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+            yield from nobodys(value, f"{path}.{key}")
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_every_cell_of_every_result_file_says_who_measured_it(path: Path) -> None:
+    """What is left is a summary of cells (mean, ci95, gain), a seed's rate, which its run has too, or about the machine."""
+    summary = re.compile(r"\.(mean|ci95\.\d|gain|per_seed\.\d+)$|^(luanti\.version|cuda\.(device|cores|threads|torch))$")
+    assert [each for each in nobodys(json.loads(path.read_text()), path.stem) if not summary.search(each)] == []
+
+
+def test_a_revision_that_is_not_what_is_committed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        me = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *me, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.revision() == "unknown"
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    for name in ("code.py", "README.md", "benchmarks/results/a.json"):
+        (tmp_path / name).write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = provenance.revision()
+    for name in ("README.md", "benchmarks/results/a.json"):  # which are no code
+        (tmp_path / name).write_text("2")
+        assert provenance.revision() == commit
+    (tmp_path / "code.py").write_text("2")
+    assert provenance.revision() == f"{commit}-dirty"
+
+
+def who(revision: str, date: str, **more: Any) -> dict[str, Any]:
+    return {"measured": {"revision": revision, "date": date, "seed": 1, "command": "x", **more}}
+
+
+def test_a_table_marks_what_is_older_or_was_evaluated_otherwise() -> None:
+    new, old = who("bbb", "2026-02-02T00:00", temperature=0.03), who("aaa", "2026-01-01T00:00", revision_from="history")
+    greedy = who("bbb", "2026-02-02T00:00", temperature=0.0, notes=["smaller frames"])
+    rows = [
+        row("first", shown("1", new), shown("2", new)),
+        row("second", shown("3", old), shown("4", old), "theirs"),
+        row("third", shown("5", greedy), shown("6", new)),
+        row("fourth", shown("7", [new, old])),
+    ]
+    text = markdown(Table("`make it`", ("", "a", "b"), rows))
+    assert text.startswith("`make it`: revision bbb (2026-02-02), evaluated by a softmax of temperature 0.03.\n\n|")
+    for line in ("| first | 1 | 2 |", "| second <sup>a</sup> | 3 | 4 | theirs |", "| third | 5 <sup>b</sup> | 6 |"):
+        assert line in text
+    assert "| fourth <sup>a</sup> | 7 |" in text
+    assert "<sup>a</sup> revision aaa\\* (2026-01-01)<br>\n<sup>b</sup> revision bbb (2026-02-02), evaluated greedily, sm" in text
+
+
 def test_tables_of_what_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of results is written after each command, so it may lack all the others."""
+    new = who("bbb", "2026-02-02T00:00")
+    run = {"success_rate": 0.75, "env_steps_to_95": None, "env_steps": 8, **new}
     begun = {
-        "paper": {"skills": {"break": {"per_seed": {"1": 0.75}}}},
+        "paper": {"skills": {"break": {"per_seed": {"1": 0.75}, "runs": {"1": run}}}},
         "costs": {"three_rooms": {}},
-        "workshop": {"workshop": {"with": {"runs": {"1": {"success_rate": 0.75, "env_steps_to_95": None, "env_steps": 8}}}}},
-        "eliminated": {"1": {"effective": 4, "effective_eliminated": 0, "futile": 4, "futile_eliminated": 2}},
+        "workshop": {"workshop": {"with": {"runs": {"1": run}}}},
+        "eliminated": {"1": {"effective": 4, "effective_eliminated": 0, "futile": 4, "futile_eliminated": 2, **new}},
     }
-    monkeypatch.setattr(tables, "figures", lambda name: begun.get(name, {}))
-    assert "| break | 75.0% (one seed) |" in tables.skills()
-    assert "| pickup |  |" in tables.skills()
-    for table in (tables.controllers, tables.preset_paper, tables.ablations, tables.costs, tables.rooms):
-        assert table().startswith("|")
-    assert "| with elimination | 75.0% (75.0% to 75.0%) | 75.0% | never in 8 |" in tables.workshop()
+    monkeypatch.setattr(results, "figures", lambda name: begun.get(name, {}))
+    assert "| break | 75.0% (one seed) |" in markdown(skills())
+    assert "| pickup |  |" in markdown(skills())
+    for table in (controllers, preset_paper, ablations, costs, rooms_table):
+        assert ": not measured.\n\n|" in markdown(table())
+    assert "| with elimination | 75.0% (one seed) | 75.0% | never in 8 |" in markdown(workshop())
 
 
 def test_steps_of_seeds_that_never_got_there_count_to_their_end() -> None:
-    def arm(*reached: int | None) -> dict[str, dict[int, dict[str, int | None]]]:
+    def arm(*reached: int | None) -> Arm:
         return {"runs": {seed: {"env_steps_to_95": steps, "env_steps": 800} for seed, steps in enumerate(reached)}}
 
-    assert tables.steps_to_95(arm(None, None)) == "never in 800"
-    assert tables.steps_to_95(arm(400)) == "400 (one seed)"
-    assert tables.steps_to_95(arm(400, 400)) == "400 (400 to 400)"
-    assert tables.steps_to_95(arm(400, None)) == "more than 600 (400 to 800); 1 of 2 seeds never"
-    assert tables.steps_to_95(arm(400, 400, 400, None)) == "400 (400 to 800); 1 of 4 seeds never"  # beyond the middle half
+    assert steps_to_95(arm(None, None)) == "never in 800"
+    assert steps_to_95(arm(400)) == "400 (one seed)"
+    assert steps_to_95(arm(400, 400)) == "400 (400 to 400)"
+    assert steps_to_95(arm(400, None)) == "more than 600 (400 to 800); 1 of 2 seeds never"
+    assert steps_to_95(arm(400, 400, 400, None)) == "400 (400 to 800); 1 of 4 seeds never"  # beyond the middle half
 
 
-def test_the_middle_of_the_seeds() -> None:
-    """Of 1..8, the middle half is 3..6; an outlier in the outer half changes nothing."""
-    assert iqm_ci([float(n) for n in range(1, 9)])[0] == 4.5
-    assert iqm_ci([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8e9])[0] == 4.5
-    middle, low, high = iqm_ci([3.0, 4.0, 5.0, 4.0, 3.0, 5.0, 4.0, 4.0])
-    assert 3 <= low < middle < high <= 5
+def test_how_figures_are_written() -> None:
+    """An interval of no width would say that nothing can vary; a difference is paired by seed."""
+    assert rate([0.5, 0.5, 0.5]) == "50.0% on each of 3 seeds"
+    assert rate([0.96, 0.98, 1.0]) == "98.0% ± 5.0% (worst 96.0%)"
+    assert middle([1.0, 1.0], ".1%") == "100.0% on each of 2 seeds"
+    control = {"per_seed": {"1": 0.2, "2": 0.6, "3": 0.9}}
+    arm = {"per_seed": {"3": 1.0, "1": 0.3, "2": 0.7}}
+    assert difference(arm, control).text == "+10.0 (+10.0 to +10.0)"
+    assert difference({"per_seed": {"2": 0.5}}, control).text == "-10.0 (one seed)"
 
 
 def test_elimination_in_the_grid_world() -> None:

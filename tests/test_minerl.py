@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from envs.minerl.drawing import draw
 from envs.minerl.folders import PREFIX
-from envs.minerl.instance import GIVEN_UP, MineRLError, Settings
+from envs.minerl.instance import GIVEN_UP
+from envs.minerl.settings import MineRLError, Settings
 from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
 from envs.task import TaskError, TaskSpec
@@ -134,20 +135,20 @@ def test_the_oracle_solves_each_task(name: str) -> None:
 def test_any_play_is_as_in_the_embedded_world(name: str) -> None:
     """The same seeds and actions: the same rewards, ends, inventories, poses and invalid actions."""
     stands = [StandIn(name, cheap=True) for _ in range(2)]
-    env, twin = attached(stands, name), VoxelVectorEnv(2, name, 8)
+    env, embedded = attached(stands, name), VoxelVectorEnv(2, name, 8)
     rng, oracle = np.random.default_rng(4), Oracle(env.worlds)
     seen: tuple[Any, ...] = env.reset(seed=[3, 4])
-    expected: tuple[Any, ...] = twin.reset(seed=[3, 4])
+    expected: tuple[Any, ...] = embedded.reset(seed=[3, 4])
     for _ in range(150):
         assert seen[0]["inventory"]["crate"].tolist() == expected[0]["inventory"]["crate"].tolist()
         assert seen[-1]["pose"].tolist() == expected[-1]["pose"].tolist()
         actions = np.where(rng.random(2) < 0.4, rng.integers(0, env.single_action_space.n, 2), oracle.act())  # type: ignore[attr-defined]
-        seen, expected = env.step(actions), twin.step(actions)
+        seen, expected = env.step(actions), embedded.step(actions)
         for one, other in zip(seen[1:4], expected[1:4], strict=True):
             np.testing.assert_array_equal(one, other)
         assert seen[-1]["invalid_action"].tolist() == expected[-1]["invalid_action"].tolist()
         if (over := expected[2] | expected[3]).any():
-            seen, expected = env.reset(options={"reset_mask": over}), twin.reset(options={"reset_mask": over})
+            seen, expected = env.reset(options={"reset_mask": over}), embedded.reset(options={"reset_mask": over})
     assert not seen[-1]["lost"].any()
     env.close()
     for stand in stands:
@@ -182,7 +183,7 @@ def test_a_skill_is_trained_and_evaluated_there(in_tmp: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(("phase", "name"), [(phase, name) for phase, names in FAULTS.items() for name in names])
 def test_a_fault_loses_at_most_one_transition(phase: str, name: str) -> None:
-    """It comes once; all that is whole agrees with an embedded twin, and the ticks with the stand-in's log."""
+    """It comes once; all that is whole agrees with an embedded embedded, and the ticks with the stand-in's log."""
     asked: dict[str, int] = {}
 
     def fault(where: str) -> str | None:
@@ -190,26 +191,26 @@ def test_a_fault_loses_at_most_one_transition(phase: str, name: str) -> None:
         return name if where == phase and asked[where] == (2 if phase != "step" else 15) else None
 
     stand = StandIn("navigation1", fault)
-    env, twin = attached([stand], "navigation1", reset_s=5.0, step_s=2.0), VoxelVectorEnv(1, "navigation1", 8)
+    env, embedded = attached([stand], "navigation1", reset_s=5.0, step_s=2.0), VoxelVectorEnv(1, "navigation1", 8)
     oracle = Oracle(env.worlds)
-    lost = 0
+    failed = 0
     for seed in range(3):
         env.reset(seed=[seed])
-        twin.reset(seed=[seed])
+        embedded.reset(seed=[seed])
         over = False
         while not over:
             action = oracle.act()
             _, reward, terminated, truncated, info = env.step(action)
             over = bool(terminated[0] | truncated[0])
             if info["lost"][0]:
-                lost += 1
+                failed += 1
                 assert (reward[0], terminated[0], truncated[0]) == (0.0, False, True)
                 assert info["reason"][0]
                 break
-            _, *expected, _ = twin.step(action)
+            _, *expected, _ = embedded.step(action)
             assert [reward[0], terminated[0], truncated[0]] == [value[0] for value in expected]
     assert stand.faults == [(phase, name)]
-    assert lost == (phase == "step")
+    assert failed == (phase == "step")
     assert env.instances[0].ticks == sum(mission["answered"] for mission in stand.missions)
     env.close()
     stand.close()
@@ -299,7 +300,7 @@ def test_it_is_started_anew_after_so_many_episodes(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_outlives_a_killed_parent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = (
-        "import numpy as np, time\nfrom envs.minerl.vector import MineRLVectorEnv\nfrom envs.minerl.instance import Settings\n"
+        "import numpy as np, time\nfrom envs.minerl.vector import MineRLVectorEnv\nfrom envs.minerl.settings import Settings\n"
         f"env = MineRLVectorEnv(1, settings=Settings(addresses=(), minecraft={str(ROOT / 'tests' / 'minerl_launcher')!r}))\n"
         "env.reset(seed=1)\nprint('plays', flush=True)\ntime.sleep(600)\n"
     )

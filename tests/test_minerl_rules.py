@@ -16,7 +16,7 @@ import pytest
 from envs.minerl.drawing import FEET, FLOOR, Mission, check_task, draw
 from envs.minerl.folders import PREFIX, Folder, sweep
 from envs.minerl.hands import Hands, Sight
-from envs.minerl.instance import MineRLError, read_addresses
+from envs.minerl.settings import MineRLError, read_addresses
 from envs.task import TaskError
 from envs.task_file import load_task, parse_task, task_names
 from h_dqn.cli import run

@@ -1,45 +1,135 @@
-"""The README says what was measured: its tables are those that the committed result files give."""
+"""The pages say what was measured and what works: tables are those of the result files, and what is shown can be typed."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from dataclasses import replace
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.tables.__main__ import TABLES, render
+from h_dqn import cli
+from h_dqn.config import change
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
 from h_dqn.train import Trainer
 from tests.conftest import Corridor
 
 ROOT = Path(__file__).parents[1]
+ROOMS = (".", "envs", "envs/*", "skills_library", "h_dqn", "benchmarks")
+PAGES = sorted(str(path.relative_to(ROOT)) for room in ROOMS for path in ROOT.glob(f"{room}/README.md"))
+# What a test machine may lack, or what waits for a person, is only parsed.
+ONLY_PARSED = re.compile(r"minerl|luanti|docker|\bplay\b|\bdoctor\b|\bbench\b")
 
 
-def tables() -> object:
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+# --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_tables_are_those_of_the_result_files() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert tables().render(text) == text  # type: ignore[attr-defined]
+@pytest.mark.parametrize("page", TABLES)
+def test_the_tables_are_those_of_the_result_files(page: str) -> None:
+    """Written anew over tables in which the last digit was another, they are again what is committed."""
+    text = changed = (ROOT / page).read_text()
+    for name in TABLES[page]:
+        table = text.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
+        wrong = re.sub(r"\d(?!.*\d)", lambda digit: str((int(digit[0]) + 1) % 10), table, count=1, flags=re.DOTALL)
+        assert wrong != table, f"no figure in the table '{name}'"
+        changed = changed.replace(table, wrong)
+    assert render(page, changed) == text, "run: make results"
 
 
-def test_a_changed_figure_would_show() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert tables().render(text.replace("%", "%%")) != text.replace("%", "%%")  # type: ignore[attr-defined]
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_front_page_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    missing = [link for link in links if not ((ROOT / page).parent / link.partition("#")[0]).exists()]
+    assert not missing
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def fenced(page: str) -> Iterator[tuple[str, str, str]]:
+    """The fenced blocks of a page: the marker in a comment on the line above, the language, and the text."""
+    for match in re.finditer(r"(?:<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE):
+        yield match[1] or "", match[2], match[3]
+
+
+def commands(page: str) -> Iterator[tuple[list[str], bool]]:
+    """Words after ``h-dqn`` of each command that a page shows, and whether it is only to be parsed."""
+    for _, language, text in fenced(page):
+        if language not in ("", "sh", "bash", "console", "shell"):
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            line = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+            if found := re.match(r"(h-dqn|docker compose run (--\S+ )*learner) ", line):
+                yield shlex.split(line[found.end() :], comments=True), bool(ONLY_PARSED.search(line))
+
+
+def small(words: list[str], explained: str) -> list[str]:
+    """The same command for a test: seconds, not minutes. ``explained`` is its --help."""
+    flags = {"--preset": "smoke", "--episodes": "4"}
+    if "--preset" not in explained:
+        flags["--env-steps"] = "512"
+    kept, skip = [], False
+    for word in words:
+        if not (skip or word in flags or word == "--env-steps"):
+            kept.append(word)
+        skip = word in flags or word == "--env-steps"
+    return [*kept, *(part for flag, value in flags.items() if re.search(rf"{flag}\b", explained) for part in (flag, value))]
+
+
+def write_files(page: str, folder: Path) -> None:
+    """Files that the reader has: ``my_*.toml`` is a task, and blocks below ``<!-- file: NAME -->`` are what the page says."""
+    for name in re.findall(r"\bmy_\w+\.toml", (ROOT / page).read_text()):
+        (folder / name).write_text((ROOT / "envs" / "tasks" / "navigation1.toml").read_text())
+    for marker, _, text in fenced(page):
+        if marker.startswith("file: "):
+            (folder / marker.removeprefix("file: ")).write_text(text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))])
+def test_every_command_that_is_shown_works(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the order of the page, in one folder, so that each finds what those before it have made."""
+    monkeypatch.chdir(tmp_path)
+    write_files(page, tmp_path)
+    for words, only_parsed in commands(page):
+        if only_parsed:
+            cli.parse(words)
+            continue
+        with pytest.raises(SystemExit):
+            cli.run([*words, "--help"])
+        assert cli.run(small(words, capsys.readouterr().out)) == 0, (words, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(marker == "python" for marker, _, _ in fenced(page))])
+def test_the_python_that_is_shown_works(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(page, tmp_path)
+    for marker, _, text in fenced(page):
+        if marker == "python":
+            text = re.sub(r'preset="\w+"', 'preset="smoke"', text)
+            exec(compile(re.sub(r"episodes=\d+", "episodes=4", text), page, "exec"), {})
+
+
+# --- the learner's page ----------------------------------------------------------------------------------------------
 
 
 def test_every_logged_metric_is_explained(tmp_path: Path) -> None:
-    config = replace(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_trace=True)
+    config = change(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_lambda=True)
     trainer = Trainer(lambda n: Corridor(n, size=32), primitives(["left", "right"]), config, 1)
-    logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.tally.row()}}
+    logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.statistics.row()}}
     rows = (ROOT / "h_dqn" / "README.md").read_text().split("## What a run logs")[1].splitlines()
     assert {row.split("`")[1].split("/")[0] for row in rows if row.startswith("| `")} == logged
 
@@ -50,8 +140,3 @@ def test_every_equation_has_its_function(row: str) -> None:
     found: object = importlib.import_module(f"h_dqn.{module}")
     for name in names:
         found = getattr(found, name)
-
-
-def test_interval_by_hand() -> None:
-    # Values 1..5: standard deviation sqrt(2.5), t = 2.776, so half the interval is 2.776 * sqrt(2.5 / 5).
-    assert tables().mean_ci([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx((3.0, 1.9629), abs=1e-4)  # type: ignore[attr-defined]

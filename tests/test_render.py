@@ -120,7 +120,9 @@ def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
             if cell == ahead and (kind != "plane" or plane == 1) and min(u, 1 - u, v, 1 - v) < OUTLINE:
                 light *= 0.35
             light /= 1 + float(FOG) * best * np.linalg.norm(ray)
-            out[i, j] = camera.textures[mip, worlds.look[n, material], int(v * 16), int(u * 16)] * light * worlds.tint[n, material]
+            out[i, j] = (
+                camera.textures[mip, worlds.texture_id[n, material], int(v * 16), int(u * 16)] * light * worlds.tint[n, material]
+            )
     return np.minimum(out, 255)
 
 

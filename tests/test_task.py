@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import TASKS
+from envs.grid import flood
 from envs.materials import MaterialError, standard_materials, texture
-from envs.task import TaskError, flood
+from envs.task import TaskError
 from envs.task_file import load_task, parse_task, task_names
 from tests.conftest import places
 
@@ -159,7 +160,7 @@ def test_draws_keep_their_promises(name: str) -> None:
     for seed in range(100):
         episode = task.sample(np.random.default_rng(seed))
         again = task.sample(np.random.default_rng(seed))
-        for part in ("blocks", "floor", "items", "marks", "look", "tint"):
+        for part in ("blocks", "floor", "items", "marks", "success_reward", "texture_id", "tint"):
             np.testing.assert_array_equal(getattr(episode, part), getattr(again, part))
         assert episode.start == again.start
         x, z, heading = episode.start
@@ -230,18 +231,18 @@ def test_the_hash_tells_tasks_apart() -> None:
     assert parse_task(doc, "a").hash != parse_task(changed(step_limit=21), "a").hash
 
 
-def test_any_building_material_may_be_worn() -> None:
+def test_any_building_material_may_give_its_texture() -> None:
     spec = load_task("navigation1")
-    worn = {spec.material_names[spec.sample(np.random.default_rng(seed)).look[spec.number("stone")]] for seed in range(400)}
-    assert worn == {name for name, material in spec.materials.items() if material.building}
-    assert not worn & {"exit", "door", "crate", "pad"}
+    used = {spec.material_names[spec.sample(np.random.default_rng(seed)).texture_id[spec.number("stone")]] for seed in range(400)}
+    assert used == {name for name, material in spec.materials.items() if material.building}
+    assert not used & {"exit", "door", "crate", "pad"}
 
 
-def test_no_two_parts_wear_the_same_where_there_is_a_choice() -> None:
+def test_no_two_parts_have_the_same_texture_where_there_is_a_choice() -> None:
     toy = changed(vary={"textures": {"stone": ["brick", "wood"], "oak_floor": ["brick"], "plaster": ["brick", "wood", "slate"]}})
     spec = parse_task(toy, "toy")
     stone, floor, ceiling = (spec.number(name) for name in ("stone", "oak_floor", "plaster"))
-    worn = {tuple(spec.sample(np.random.default_rng(seed)).look[[stone, floor, ceiling]].tolist()) for seed in range(60)}
+    used = {tuple(spec.sample(np.random.default_rng(seed)).texture_id[[stone, floor, ceiling]].tolist()) for seed in range(60)}
     brick, wood, slate = (spec.number(name) for name in ("brick", "wood", "slate"))
     # The floor has no choice but brick, which the wall may have taken first; the ceiling always finds one that is left.
-    assert worn == {(brick, brick, wood), (brick, brick, slate), (wood, brick, slate)}
+    assert used == {(brick, brick, wood), (brick, brick, slate), (wood, brick, slate)}

@@ -77,7 +77,7 @@ def test_what_verbs_do() -> None:
     assert not toy.do("craft gate")  # it is beside
     toy.do("turn_right"), toy.do("turn_right"), toy.do("turn_right")
     assert toy.do("craft gate")
-    assert toy.env.worlds.stage[0] == 1  # the goal
+    assert toy.env.worlds.subgoal[0] == 1  # the goal
 
 
 def test_what_is_equipped_is_in_the_hand() -> None:

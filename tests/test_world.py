@@ -136,16 +136,16 @@ def test_place_needs_a_free_cell() -> None:
         assert do(envs, "place")[3]
 
 
-def test_stages_count_in_order() -> None:
+def test_subgoals_count_in_order() -> None:
     envs = room(goal={"all_of": [{"hold": "crate"}, {"broken": "D"}, {"reach": "p"}]})
     stand(envs, 3, 2, 6)
     assert not do(envs, "forward")[1]  # on the pad, but nothing held yet
     stand(envs, 1, 2, 3)
     do(envs, "break")
-    assert envs.worlds.stage[0] == 0
+    assert envs.worlds.subgoal[0] == 0
     stand(envs, 3, 2, 3)
     assert not do(envs, "pick_up")[1]
-    assert envs.worlds.stage[0] == 2  # the broken door counts at once
+    assert envs.worlds.subgoal[0] == 2  # the broken door counts at once
     stand(envs, 3, 2, 6)
     assert do(envs, "forward")[:2] == (0.0, True)
 

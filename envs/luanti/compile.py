@@ -31,20 +31,47 @@ SHADES = 16  # of each colour channel of a tint: red chooses among nodes, green 
 COARSE = 3  # of the shades, items use every third: the client never forgets a picture of a hand, so they must be few
 
 
+def check_task(spec: TaskSpec) -> None:
+    """Raises :class:`envs.task.TaskError` for what Luanti does not play, naming it. How large a room is depends on the episode."""
+    if spec.verbs:
+        raise TaskError(f"{spec.name}: verbs: Luanti does not play them")
+    for char, cell in spec.legend.items():
+        if cell.reward is not None:
+            raise TaskError(f"{spec.name}: legend.{char}: reward: Luanti has one reward for all places of the goal")
+    if spec.height > HIGHEST:
+        raise TaskError(f"{spec.name}: height: Luanti plays rooms of at most {HIGHEST} blocks, not {spec.height}")
+
+
+def visible_part(spec: TaskSpec, blocks: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """First row, first column, rows and columns of the part of an episode's blocks (D, W, height) that can be seen.
+
+    A line at the border cannot if the next one is solid from floor to ceiling and cannot be broken. So most rooms fit one mapblock.
+
+    Raises :class:`envs.task.TaskError` if the room is too large.
+    """
+    materials = list(spec.materials.values())
+    unbreakable = np.array([False, *(material.solid and not material.breakable for material in materials)])
+    wall: NDArray[np.bool_] = np.asarray(unbreakable[blocks].all(-1))
+    first, last = [0, 0], [wall.shape[0] - 1, wall.shape[1] - 1]
+    for axis, lines in enumerate((np.asarray(wall.all(1)), np.asarray(wall.all(0)))):
+        while first[axis] + 1 < last[axis] and lines[first[axis]] and lines[first[axis] + 1]:
+            first[axis] += 1
+        while first[axis] < last[axis] - 1 and lines[last[axis]] and lines[last[axis] - 1]:
+            last[axis] -= 1
+    rows, columns = last[0] - first[0] + 1, last[1] - first[1] + 1
+    if max(rows, columns) > WIDEST:
+        raise TaskError(f"{spec.name}: map: Luanti plays rooms of at most {WIDEST} by {WIDEST} cells, not {rows} by {columns}")
+    return first[0], first[1], rows, columns
+
+
 class Compiler:
     """A task for one size of picture: writes the engine's files, and turns worlds into its messages.
 
-    Raises :class:`envs.task.TaskError` for a room that is too large.
+    Raises :class:`envs.task.TaskError` as :func:`check_task` does.
     """
 
     def __init__(self, spec: TaskSpec, size: tuple[int, int], fov: float, plain: bool = False) -> None:
-        if spec.verbs:
-            raise TaskError(f"{spec.name}: verbs: Luanti does not play them")
-        for char, cell in spec.legend.items():
-            if cell.reward is not None:
-                raise TaskError(f"{spec.name}: legend.{char}: reward: Luanti has one reward for all places of the goal")
-        if spec.height > HIGHEST:
-            raise TaskError(f"{spec.name}: height: Luanti plays rooms of at most {HIGHEST} blocks, not {spec.height}")
+        check_task(spec)
         self.spec, self.size, self.fov, self.plain = spec, size, fov, plain
         self.window = (size[0] + 2 * MARKER, size[1])
         self.shades = np.linspace(1 - spec.tint, 1 + spec.tint, SHADES if spec.tint else 1)
@@ -89,9 +116,9 @@ class Compiler:
     def rules(self) -> dict[str, Any]:
         """The task as the server's mod reads it; materials are numbers, 0 is air."""
         spec, materials = self.spec, list(self.spec.materials.values())
-        looks = {number: {number} for number in range(1, len(materials) + 1)}
+        texture_ids = {number: {number} for number in range(1, len(materials) + 1)}
         for material, options in spec.textures.items():
-            looks[spec.number(material)] |= {spec.number(option) for option in options}
+            texture_ids[spec.number(material)] |= {spec.number(option) for option in options}
         return {
             "solid": [False, *(material.solid for material in materials)],
             "breakable": [False, *(material.breakable for material in materials)],
@@ -101,9 +128,9 @@ class Compiler:
             "shades": len(self.shades),
             "sides": [float(side) for side in SIDES] if self.plain else [],
             "sky": "#000000" if self.plain else "#404040",
-            "nodes": [[number, look] for number, options in looks.items() for look in sorted(options)],
+            "nodes": [[number, texture_id] for number, options in texture_ids.items() for texture_id in sorted(options)],
             "actions": spec.actions,
-            "goal": [{"kind": stage.kind, "item": spec.number(stage.item)} for stage in spec.goal],
+            "goal": [{"kind": subgoal.kind, "item": spec.number(subgoal.item)} for subgoal in spec.goal],
             "reward_step": spec.reward_step,
             "reward_success": spec.reward_success,
             "step_limit": spec.step_limit,
@@ -166,15 +193,13 @@ class Compiler:
         Raises :class:`envs.task.TaskError` if the room is too large.
         """
         spec, height = self.spec, self.spec.height
-        north, west, rows, columns = self._seen(worlds.blocks[n])
-        if max(rows, columns) > WIDEST:
-            raise TaskError(f"{spec.name}: map: Luanti plays rooms of at most {WIDEST} by {WIDEST} cells, not {rows} by {columns}")
+        north, west, rows, columns = visible_part(spec, worlds.blocks[n])
         tint = self._shade(worlds.tint[n]) @ [SHADES**2, SHADES, 1]
-        look = worlds.look[n]
+        texture_id = worlds.texture_id[n]
         hands = {}
         for number in worlds.rules.item_numbers.tolist():
             if worlds.inventory[n, number] or "pick_up" in spec.actions:
-                hands[str(number)] = self._hand(int(look[number]), int(tint[number]))
+                hands[str(number)] = self._hand(int(texture_id[number]), int(tint[number]))
         return json.dumps(
             {
                 "depth": spec.shape[0],
@@ -192,9 +217,9 @@ class Compiler:
                 "z": int(worlds.pose[n, 1]),
                 "heading": int(worlds.pose[n, 2]) % HEADINGS,
                 "inventory": worlds.inventory[n, 1:].tolist(),
-                "stage": int(worlds.stage[n]),
+                "subgoal": int(worlds.subgoal[n]),
                 "steps": int(worlds.steps[n]),
-                "look": look.tolist(),
+                "texture_id": texture_id.tolist(),
                 "tint": tint.tolist(),
                 "hands": hands,
             },
@@ -212,27 +237,11 @@ class Compiler:
         """The gains on each material's colour (M, 3) that the engine can show, nearest to ``tint``."""
         return self.shades[self._shade(tint)].astype(np.float32)
 
-    def _seen(self, blocks: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-        """First row, first column, rows and columns of the part of (D, W, height) that can be seen.
-
-        A line at the border cannot if the next one is solid from floor to ceiling for ever. So most rooms fit one mapblock.
-        """
-        materials = list(self.spec.materials.values())
-        for_ever = np.array([False, *(material.solid and not material.breakable for material in materials)])
-        wall: NDArray[np.bool_] = np.asarray(for_ever[blocks].all(-1))
-        first, last = [0, 0], [wall.shape[0] - 1, wall.shape[1] - 1]
-        for axis, lines in enumerate((np.asarray(wall.all(1)), np.asarray(wall.all(0)))):
-            while first[axis] + 1 < last[axis] and lines[first[axis]] and lines[first[axis] + 1]:
-                first[axis] += 1
-            while first[axis] < last[axis] - 1 and lines[last[axis]] and lines[last[axis] - 1]:
-                last[axis] -= 1
-        return first[0], first[1], last[0] - first[0] + 1, last[1] - first[1] + 1
-
-    def _draw_hand(self, look: int, tint: int) -> str:
+    def _draw_hand(self, texture_id: int, tint: int) -> str:
         """The block in the hand, a picture of the whole window, as base64 of a PNG; there are at most 216 for a material."""
         gain = self.shades[[tint // SHADES**2, tint // SHADES % SHADES, tint % SHADES]]
         shape = render.hand(self.size).astype(np.int64)
-        tile = texture(list(self.spec.materials.values())[look - 1])
+        tile = texture(list(self.spec.materials.values())[texture_id - 1])
         picture = np.zeros((*self.window, 4), np.uint8)
         shown = picture[MARKER:-MARKER]
         light = shape[..., :1] * 0.01

@@ -11,7 +11,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -23,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import OneLineError
+from envs.errors import WorldError
 from envs.luanti.compile import MARKER, Compiler
+from envs.luanti.folders import PREFIX, free_port, remove, sweep
 
-PREFIX = "h-dqn-luanti-"
 START_S, STEP_S = 30.0, 10.0  # deadlines: from the start of the programs to their first answer, and for any command
 POLL_S = 0.0002  # between two looks at the screen; to look without a pause would take the engine's time
 ATTEMPTS = 3
@@ -34,7 +33,7 @@ TESTED = "Minetest 5.6.1 (Linux)"
 INSTALL = "apt-get install minetest xvfb"
 
 
-class LuantiError(OneLineError, RuntimeError):
+class LuantiError(WorldError, RuntimeError):
     """The engine is missing, cannot be started, or died again and again; the message says what to do."""
 
 
@@ -167,7 +166,7 @@ class Engine:
                 self._start(minetest, xvfb)
                 return
             except EngineDied as error:
-                reason = f"{error}{self._last_words()}"
+                reason = f"{error}{self._last_log_line()}"
             except OSError as error:
                 self.stop()
                 where = error.filename or tempfile.gettempdir()
@@ -180,7 +179,7 @@ class Engine:
 
     def _start(self, minetest: str, xvfb: str) -> None:
         folder = self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        # As long as the lock is held, the folder is no leftover; it must not be there without being held.
+        # While the lock is held, the folder is in use; it must never be there unlocked.
         lock = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
         self._open.append(lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -239,7 +238,7 @@ class Engine:
         rows = np.frombuffer(self._screen, np.uint8, height * stride, start).reshape(height, stride)
         self._pixels = rows[:, : 4 * width].reshape(height, width, 4)  # blue, green, red, nothing
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         """The last line of what the programs wrote, for an error message."""
         lines = []
         for name in ("log", "output"):
@@ -274,53 +273,7 @@ _alive: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 @atexit.register
-def _stop_all() -> None:
+def stop_all() -> None:
+    """End every engine of this process."""
     for engine in list(_alive):
         engine.stop()
-
-
-def free_port() -> int:
-    """A UDP port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def sweep() -> None:
-    """End what engines left behind whose owners were killed, and remove their folders."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        try:
-            lock = os.open(folder / "lock", os.O_RDWR)
-        except OSError:
-            continue  # not ours to read, or just being made
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # its owner lives
-        else:
-            _kill_those_of(folder)
-            with contextlib.suppress(OSError):
-                remove(folder, (folder / "display").read_text())
-            remove(folder, "")
-        finally:
-            os.close(lock)
-
-
-def _kill_those_of(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        for pid in (folder / "processes").read_text().split():
-            with contextlib.suppress(OSError):
-                # A number may have been given to another process since.
-                if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(int(pid), signal.SIGKILL)
-
-
-def remove(folder: Path, display: str) -> None:
-    """Remove an engine's folder, and what its killed Xvfb left in the places that all displays share."""
-    with contextlib.suppress(OSError, ValueError):
-        number = int(display)
-        lock = Path(f"/tmp/.X{number}-lock")
-        if not (lock.exists() and Path(f"/proc/{int(lock.read_text())}").exists()):  # else a new Xvfb has this number now
-            lock.unlink(missing_ok=True)
-            Path(f"/tmp/.X11-unix/X{number}").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)

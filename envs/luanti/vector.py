@@ -66,7 +66,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
-        observation, info = self._advance(self._checked(actions))
+        observation, info = self._advance(self._valid(actions))
         return observation, self._reward.copy(), info["success"].copy(), self._truncated.copy(), info
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
@@ -128,7 +128,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
         worlds, numbers = self.worlds, self.worlds.rules.item_numbers
         self._reward[n] = float(words[0])
         values = [int(word) for word in words[1:]]
-        _, self._truncated[n], self._invalid[n], self._success[n], worlds.stage[n], worlds.steps[n] = values[:6]
+        _, self._truncated[n], self._invalid[n], self._success[n], worlds.subgoal[n], worlds.steps[n] = values[:6]
         worlds.pose[n] = values[6:9]
         worlds.inventory[n, numbers] = values[9 : 9 + len(numbers)]
         if edit := values[9 + len(numbers) :]:
@@ -143,7 +143,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
     def _forget(self) -> None:
         """The engines' worlds are no longer those of the arrays, and must be built anew."""
         self._built[:] = False
-        self._success = self.worlds.stage == len(self.spec_task.goal)
+        self._success = self.worlds.success
 
     def close_extras(self, **_: Any) -> None:
         """End the engines; nothing of them is left."""
@@ -157,7 +157,7 @@ class LuantiPlainVectorEnv(LuantiVectorEnv):
     """The same rules and textures as Luanti draws them by itself, without our shader.
 
     Sides are shaded and distance darkens about as in the embedded world, but no line is drawn round the cell ahead, textures are
-    turned on some sides, and a curtain's inside can be seen. A look that is near, yet not the same.
+    turned on some sides, and a curtain's inside can be seen: near the embedded world's picture, yet not the same.
     """
 
     PLAIN = True

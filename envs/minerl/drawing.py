@@ -90,9 +90,9 @@ def check_task(spec: TaskSpec) -> None:
             raise TaskError(f"{spec.name}: materials.{name}: drops '{material.drops}', but a block of MineRL drops only itself")
         if used and material.breakable and not material.solid:
             raise TaskError(f"{spec.name}: materials.{name}: can be broken and walked through, which no block of MineRL can")
-    for name, looks in spec.textures.items():
+    for name, options in spec.textures.items():
         material = spec.materials[name]
-        if set(looks) != {name} and (material.breakable or material.item):
+        if set(options) != {name} and (material.breakable or material.item):
             raise TaskError(f"{spec.name}: vary.textures.{name}: MineRL cannot give another look to what can be broken or carried")
     if sum(-(-count // STACK) for count in spec.inventory.values()) > SLOTS:
         raise TaskError(f"{spec.name}: inventory: MineRL carries at most {SLOTS} stacks of {STACK}")
@@ -115,12 +115,12 @@ def draw(spec: TaskSpec, episode: Episode, size: tuple[int, int]) -> Mission:
             palette.append(block)
         return palette.index(block)
 
-    def look(number: int) -> int:
-        material = materials[episode.look[number]]
+    def shown(number: int) -> int:
+        material = materials[episode.texture_id[number]]
         assert material is not None
         return entry({"type": types[material.name]} if material.item else block_of(material))
 
-    seen = np.array([0] + [look(number) for number in range(1, len(materials))])
+    seen = np.array([0] + [shown(number) for number in range(1, len(materials))])
     solid = np.array([material is not None and material.solid for material in materials])
     depth, width, height = episode.blocks.shape
     world = np.zeros((height + 2, depth, width), np.int64)  # by level from the floor's, z, x

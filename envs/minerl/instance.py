@@ -1,4 +1,4 @@
-"""One supervised Minecraft, seen from the parent: a worker process, deadlines of our own, and a replacement for whatever fails.
+"""Supervised Minecrafts, seen from the parent: a worker process each, deadlines, and a replacement for whatever fails.
 
 Nothing here blocks but :func:`wait`, and that only for instances that are expected to answer.
 """
@@ -17,8 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,60 +28,17 @@ from numpy.typing import NDArray
 from envs.minerl.drawing import Mission
 from envs.minerl.folders import Folder, end_group, memory, sweep
 from envs.minerl.link import Link
+from envs.minerl.settings import MineRLError, Settings, read_addresses
+
+__all__ = ["Instance", "MineRLError", "Pool", "Reply", "Settings", "close_pools", "read_addresses", "shared_pool", "wait"]
 
 ROOT = Path(__file__).parents[2]
 DOWN, STARTING, IDLE, RESETTING, PLAYING, ACTING, GIVEN_UP = (
     "down", "starting", "idle", "resetting", "playing", "acting", "given up",
 )  # fmt: skip
 UNREACHABLE = ("ConnectionRefusedError", "gaierror", "OSError")
-HASTY = 5  # failures after which an address that never answered is given up
-SLOWEST_RETRY = 15.0  # seconds
-
-
-ADDRESSES = "H_DQN_MINERL_ADDRESS"  # in the environment: the default of Settings.addresses, with commas between them
-
-
-class MineRLError(Exception):
-    """Minecraft cannot be had, or not any more; one line says why and what to do."""
-
-
-def read_addresses(addresses: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    """``("host:9000",)`` -> ``(("host", 9000),)``. Raises :class:`MineRLError` for anything else."""
-    found = []
-    for address in addresses:
-        host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise MineRLError(f"address '{address}': must be host:port, such as localhost:9000")
-        found.append((host, int(port)))
-    return tuple(found)
-
-
-def default_addresses() -> tuple[tuple[str, int], ...]:
-    return read_addresses(filter(None, os.environ.get(ADDRESSES, "").split(",")))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How Minecrafts are had and watched over.
-
-    Args:
-        addresses: host and port of each Minecraft that runs already (default: those of ``ADDRESSES``); empty: they are started
-            here.
-        launch_s, reset_s, step_s: seconds after which a start, the beginning of an episode, and an action count as failed.
-        restarts: failures in a row, with no whole action between them, after which an instance is given up.
-        episodes: an instance that was started here is restarted after so many, since Minecraft leaks memory.
-        memory: bytes that a worker and its Minecraft may hold before they are restarted.
-        minecraft: the folder of launchClient.sh, if not that of the installed package.
-    """
-
-    addresses: tuple[tuple[str, int], ...] = field(default_factory=default_addresses)
-    launch_s: float = 300.0
-    reset_s: float = 120.0
-    step_s: float = 30.0
-    restarts: int = 20
-    episodes: int = 500
-    memory: int = 6 * 2**30
-    minecraft: str | None = None
+MOST_REFUSALS = 5  # failures after which an address that never answered is given up
+MOST_DELAY = 15.0  # seconds between two tries
 
 
 @dataclass(frozen=True)
@@ -105,12 +62,12 @@ class Instance:
     def __init__(self, settings: Settings, address: tuple[str, int] | None) -> None:
         self.settings, self.address = settings, address
         self.state, self.reason, self.failures = DOWN, "", 0
-        self.trusted = True  # it never failed, or has worked since
+        self.healthy = True  # it never failed, or has worked since
         self.reply: Reply | None = None
         self.owner: object = None  # whose episode it plays
         self.ticks = 0  # of Minecraft, whole ones, in all that it ever played
         self.starts = 0
-        self.burials: list[threading.Thread] = []  # of processes and folders that are gone for this instance
+        self.cleanups: list[threading.Thread] = []  # of processes and folders that this instance no longer uses
         self._mission: Mission | None = None  # to be begun as soon as possible
         self._beginning: Mission | None = None  # being begun
         self._worked = False
@@ -136,7 +93,7 @@ class Instance:
             grown = self._episodes % 10 == 9 and memory(self._process.pid) > self.settings.memory
             if grown or (self.address is None and self._episodes >= self.settings.episodes):
                 self.stop()
-                self.trusted = False  # nobody needs to wait for it
+                self.healthy = False  # nobody needs to wait for it
         self.pump()
 
     def act(self, request: list[Any]) -> None:
@@ -181,9 +138,9 @@ class Instance:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             # Minecraft's folder is large: nobody waits for its removal but the end of all.
-            burial = threading.Thread(target=_bury, args=(self._process, self._folder), daemon=True)
-            burial.start()
-            self.burials = [*(thread for thread in self.burials if thread.is_alive()), burial]
+            cleanup = threading.Thread(target=_clean_up, args=(self._process, self._folder), daemon=True)
+            cleanup.start()
+            self.cleanups = [*(thread for thread in self.cleanups if thread.is_alive()), cleanup]
             self._process = self._folder = None
         if self._link is not None:
             self._link.close()
@@ -247,32 +204,32 @@ class Instance:
             self.ticks += told["ticks"]
             self.reply = Reply(told["did"], tuple(told["pose"]), told["counts"], pov, told["ticks"])
             if self.state == ACTING:
-                self.failures, self.trusted, self._worked = 0, True, True
+                self.failures, self.healthy, self._worked = 0, True, True
             self.state = PLAYING
 
     def _fail(self, reason: str, ended: bool, fatal: bool = False) -> None:
         """Give the running request up; ``ended``: with the process, else the worker makes itself a new client."""
         if self.state == RESETTING and self._mission is None:
             self._mission = self._beginning  # once more
-        self.reason, self.trusted = f"{self.name}: {reason}", False
+        self.reason, self.healthy = f"{self.name}: {reason}", False
         self.failures += 1
         if ended:
             self.stop()
         else:
             self.state = IDLE
         unreachable = reason.startswith(UNREACHABLE)
-        hopeless = not self._worked and (fatal or (unreachable and self.failures >= HASTY))
-        if hopeless or self.failures > self.settings.restarts:
+        final = not self._worked and (fatal or (unreachable and self.failures >= MOST_REFUSALS))
+        if final or self.failures > self.settings.restarts:
             if unreachable and self.address:
                 kind = reason.partition(":")[0]
                 self.reason = f"{self.name}: no Minecraft answers there ({kind}); start one, or give the address of one"
             self.stop()
             self.state = GIVEN_UP
-        self._retry = time.monotonic() + (0.0 if self.failures < 2 else min(SLOWEST_RETRY, 0.1 * 2 ** (self.failures - 2)))
+        self._retry = time.monotonic() + (0.0 if self.failures < 2 else min(MOST_DELAY, 0.1 * 2 ** (self.failures - 2)))
 
 
 class Pool:
-    """The Minecrafts of one command. Vector environments share them: each instance plays for whoever began its last episode."""
+    """Minecrafts that vector environments share: each instance plays for whoever began its last episode."""
 
     def __init__(self, count: int, settings: Settings) -> None:
         if settings.addresses and count > len(settings.addresses):
@@ -282,22 +239,42 @@ class Pool:
         self.instances = [Instance(settings, address) for address in addresses[:count]]
         _open.add(self)
 
+    def __deepcopy__(self, memo: Any) -> Pool:
+        """The same Minecrafts: Gymnasium copies an environment's arguments with its ``spec``."""
+        return self
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, and not all of its Minecrafts have been given up."""
+        return self in _open and not all(instance.state == GIVEN_UP for instance in self.instances)
+
     def close(self) -> None:
         _open.discard(self)
         for instance in self.instances:
             instance.stop()
         for instance in self.instances:
-            for thread in instance.burials:
+            for thread in instance.cleanups:
                 thread.join(30)
 
 
-def _bury(process: subprocess.Popen[bytes], folder: Folder) -> None:
+def _clean_up(process: subprocess.Popen[bytes], folder: Folder) -> None:
     end_group(process.pid)
     process.wait()
     folder.remove()
 
 
 _open: set[Pool] = set()
+_shared: dict[tuple[int, Settings], Pool] = {}
+
+
+def shared_pool(count: int, settings: Settings) -> Pool:
+    """The pool that all who ask for the same in this process share; made at the first call, and anew where it is used up."""
+    pool = _shared.get((count, settings))
+    if pool is None or not pool.usable:
+        if pool is not None:
+            pool.close()
+        pool = _shared[count, settings] = Pool(count, settings)
+    return pool
 
 
 @atexit.register
@@ -305,6 +282,7 @@ def close_pools() -> None:
     """End all that is still open, as when a command or the program ends."""
     for pool in list(_open):
         pool.close()
+    _shared.clear()
 
 
 def wait(instances: Sequence[Instance], done: Callable[[], bool]) -> None:

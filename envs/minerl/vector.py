@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.minerl.drawing import check_task, draw, item_types, yaw_of
-from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, Settings, read_addresses, wait
+from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, wait
+from envs.minerl.settings import Settings, read_addresses
 from envs.task import HEADINGS, TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
-from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, act, cell_ahead, held_item, holds
+from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, advance_goal, apply_action, cell_ahead, held_item
 
 
 class MineRLVectorEnv(WorldsVectorEnv):
@@ -35,7 +36,7 @@ class MineRLVectorEnv(WorldsVectorEnv):
         What failed, as text; empty where nothing did, and missing where nothing did in any world.
 
     No call waits for a Minecraft that has failed, unless none is left that works. If all are beyond repair,
-    :class:`envs.minerl.instance.MineRLError` is raised.
+    :class:`envs.minerl.settings.MineRLError` is raised.
 
     Args:
         num_envs: number of Minecrafts.
@@ -76,50 +77,50 @@ class MineRLVectorEnv(WorldsVectorEnv):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start new episodes. ``seed`` s gives world i the seed s + i; a list gives each its own; None goes on drawing."""
-        mask, seeds = self._asked(seed, options)
+        mask, seeds = self._reset_arguments(seed, options)
         for n in np.flatnonzero(mask).tolist():
             mine = self.instances[n].owner == (id(self), n) and self._waiting[n]
             if not (mine and seeds[n] == self._seeds[n]):  # else this very episode is about to begin
                 self._begin(n, seeds[n])
         self._ready |= mask
-        expected = [n for n in np.flatnonzero(mask).tolist() if self.instances[n].trusted]
-        wait(self.instances, lambda: all(self._plays(n) or not self.instances[n].trusted for n in expected))
+        expected = [n for n in np.flatnonzero(mask).tolist() if self.instances[n].healthy]
+        wait(self.instances, lambda: all(self._plays(n) or not self.instances[n].healthy for n in expected))
         if not any(self._plays(n) for n in range(self.num_envs)):
             wait(self.instances, lambda: any(self._plays(n) for n in range(self.num_envs)))
-        lost = np.zeros(self.num_envs, bool)
+        env_failed = np.zeros(self.num_envs, bool)
         self._pov = self._pov.copy()
         for n in np.flatnonzero(mask).tolist():
             self._begun[n] = self._plays(n)
-            self._waiting[n] = lost[n] = not self._begun[n]
+            self._waiting[n] = env_failed[n] = not self._begun[n]
             if self._begun[n]:
                 reply = self._reply(n)
                 self._pov[n] = reply.pov
                 self._see_pose(n, reply)
-                self._see_goal(n)
-        return self._observe(), self._info(lost, np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int64))
+                advance_goal(self.worlds.state, n, self.worlds.rules)
+        return self._observe(), self._info(env_failed, np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int64))
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
-        actions = self._checked(actions)
+        actions = self._valid(actions)
         acting = [n for n in range(self.num_envs) if self._begun[n] and self._plays(n)]
         codes = self.worlds.rules.actions[actions]
         for n in acting:
             self.instances[n].act(self._request(n, int(codes[n])))
         if acting:
             wait(self.instances, lambda: not any(self.instances[n].busy and self._mine(n) and self._begun[n] for n in acting))
-        lost, invalid = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        env_failed, invalid = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
         ticks = np.zeros(self.num_envs, np.int64)
         self._pov = self._pov.copy()  # what was handed out stays as it was
         for n in acting:
             if self._plays(n) and self.instances[n].reply is not None:
                 reply = self._reply(n)
-                lost[n], ticks[n], self._pov[n] = False, reply.ticks, reply.pov
+                env_failed[n], ticks[n], self._pov[n] = False, reply.ticks, reply.pov
                 invalid[n] = not self._carry_out(n, int(codes[n]), reply)
-        success = (self.worlds.stage == len(self.spec_task.goal)) & ~lost
-        reward = np.where(lost, 0.0, self.worlds.reward(success))
-        truncated = lost | ((self.worlds.steps >= self.spec_task.step_limit) & ~success)
+        success = self.worlds.success & ~env_failed
+        reward = np.where(env_failed, 0.0, self.worlds.reward(success))
+        truncated = env_failed | ((self.worlds.steps >= self.spec_task.step_limit) & ~success)
         self._begun &= ~(success | truncated)
-        return self._observe(), reward, success, truncated, self._info(lost, invalid, ticks)
+        return self._observe(), reward, success, truncated, self._info(env_failed, invalid, ticks)
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._own_pool is not None:
@@ -164,10 +165,8 @@ class MineRLVectorEnv(WorldsVectorEnv):
         """What the worker is to do. An action that the rules say has no effect is one tick of waiting."""
         worlds, rules = self.worlds, self.worlds.rules
         x, z, heading = worlds.pose[n].tolist()
-        blocks, kind, items, pose, inventory = (
-            array[n].copy() for array in (worlds.blocks, worlds.kind, worlds.items, worlds.pose, worlds.inventory)
-        )
-        if not act(code, blocks, kind, items, pose, inventory, rules.solid, rules.breakable, rules.drops):
+        outcome = worlds.state.copy_of(n)
+        if not apply_action(code, outcome, 0, rules):
             return ["wait"]
         ahead_x, ahead_z = cell_ahead(x, z, heading)
         home, axis = yaw_of(heading), yaw_of((heading + 1) // 3 * 3)
@@ -187,24 +186,19 @@ class MineRLVectorEnv(WorldsVectorEnv):
             return ["collect", x, z, self._type(item), int(worlds.inventory[n, item]) + 1, axis, home]
         if code == PLACE:
             return ["place", ahead_x, ahead_z, self._type(int(held_item(worlds.inventory[n]))), axis, home]
-        return ["turn", yaw_of(int(pose[2]))]
+        return ["turn", yaw_of(int(outcome.pose[0, 2]))]
 
     def _type(self, item: int) -> str:
         return self._types[self.spec_task.material_names[item]]
 
     def _carry_out(self, n: int, code: int, reply: Reply) -> bool:
         """Change the rules' state as Minecraft did; returns whether the action had an effect."""
-        worlds, rules = self.worlds, self.worlds.rules
+        worlds = self.worlds
         before = worlds.pose[n].copy()
-        effect = False
-        if reply.did:
-            effect = act(
-                code, worlds.blocks[n], worlds.kind[n], worlds.items[n], worlds.pose[n], worlds.inventory[n], rules.solid,
-                rules.breakable, rules.drops,
-            )  # fmt: skip
+        effect = bool(reply.did) and apply_action(code, worlds.state, n, worlds.rules)
         worlds.steps[n] += 1
         self._see_pose(n, reply)
-        self._see_goal(n)
+        advance_goal(worlds.state, n, worlds.rules)
         if code in (BREAK, PICK_UP, PLACE):
             return bool(effect)
         return bool((worlds.pose[n] != before).any())
@@ -215,29 +209,18 @@ class MineRLVectorEnv(WorldsVectorEnv):
         heading = round((yaw - 180) / (360 / HEADINGS)) % HEADINGS
         self.worlds.pose[n] = min(max(0, int(np.floor(x))), width - 1), min(max(0, int(np.floor(z))), depth - 1), heading
 
-    def _see_goal(self, n: int) -> None:
-        worlds, rules = self.worlds, self.worlds.rules
-        while worlds.stage[n] < len(rules.goal_kind):
-            stage = worlds.stage[n]
-            if not holds(
-                rules.goal_kind[stage], rules.goal_item[stage], 1 << stage, worlds.blocks[n], worlds.marks[n], worlds.pose[n],
-                worlds.inventory[n], rules.solid,
-            ):  # fmt: skip
-                return
-            worlds.stage[n] += 1
-
     # --- what is handed out ---
 
-    def _info(self, lost: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
-        reasons = [self._reason(self.instances[n]) if lost[n] else "" for n in range(self.num_envs)]
-        failed = {"reason": np.array(reasons, object)} if lost.any() else {}
+    def _info(self, env_failed: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
+        reasons = [self._reason(self.instances[n]) if env_failed[n] else "" for n in range(self.num_envs)]
+        reason = {"reason": np.array(reasons, object)} if env_failed.any() else {}
         return {
             "invalid_action": invalid,
-            "success": (self.worlds.stage == len(self.spec_task.goal)) & ~lost,
+            "success": self.worlds.success & ~env_failed,
             "pose": self.worlds.pose - [1, 1, 0],
-            "lost": lost,
+            "lost": env_failed,
             "ticks": ticks,
-            **failed,
+            **reason,
         }
 
     @staticmethod

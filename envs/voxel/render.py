@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.materials import TEXTURE_SIZE, texture
 from envs.task import ACTIONS, AIR, HEADINGS, TaskSpec
-from envs.voxel.world import CLEAR, FULL, act, cell_ahead, held_item, holds, perform
+from envs.voxel.world import CLEAR, FULL, advance_goal, apply_action, apply_verb, cell_ahead, held_item
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
 ITEM = np.float32(0.25)  # half the edge of an item on the floor
@@ -26,26 +27,31 @@ BACK = np.uint64(2**64 - 1)  # added to an unsigned number, it takes 1 away; uns
 FAR = np.float32(1e9)
 LEVELS = 5
 MIP = np.float32(math.sqrt(2))  # texels under a pixel's edge from which level 1 is nearer than level 0
+BAND = 7  # rows of a picture that one thread draws in one go: a world of 84 has work for a dozen
 DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # not "ninf": a ray along an axis divides by zero
 
 
-class Camera:
-    """What drawing needs and no step changes: size, field of view, textures, and the shape of the hand.
+class Camera(NamedTuple):
+    """What drawing needs and no step changes."""
 
-    Args:
-        size: (height, width) in pixels.
-        fov: vertical field of view in degrees; Minecraft's default is 70.
-    """
+    zoom: np.float32  # tangent of half the vertical field of view
+    pitch: np.float32  # radians, upwards
+    ceiling: int  # material
+    textures: NDArray[np.uint8]  # (LEVELS, M, 16, 16, 3)
+    hand: NDArray[np.int16]  # (H, W, 3): where the held block covers the picture, see :func:`hand`
 
-    def __init__(self, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = 70.0) -> None:
-        self.size = size
-        self.zoom = np.float32(math.tan(math.radians(fov) / 2))
-        self.pitch = np.float32(math.radians(spec.pitch))
+    @classmethod
+    def of(cls, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = 70.0) -> Camera:
+        """``size``: (height, width) in pixels; ``fov``: vertical field of view in degrees (Minecraft's default is 70)."""
         air = np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8)
-        self.textures = mipmaps(np.stack([air, *(texture(material) for material in spec.materials.values())]))
-        self.ceiling = spec.number(spec.ceiling)
-        self.hand = hand(size)
+        return cls(
+            zoom=np.float32(math.tan(math.radians(fov) / 2)),
+            pitch=np.float32(math.radians(spec.pitch)),
+            ceiling=spec.number(spec.ceiling),
+            textures=mipmaps(np.stack([air, *(texture(material) for material in spec.materials.values())])),
+            hand=hand(size),
+        )
 
 
 def mipmaps(textures: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -112,9 +118,13 @@ def hit_item(ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
     return near, SHADE_Z, px / size, py / size
 
 
+# One function of its size: split, it would hand a dozen numbers on for each ray.
 @njit(cache=True, fastmath=FAST, error_model="numpy")
-def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, items, pose, held, look, tint):  # type: ignore[no-untyped-def]
-    """Draw row ``i`` of one world's picture into ``out`` (W, 3) uint8."""
+def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915
+    """Draw the rows from ``first`` to before ``last`` of the picture of world ``n`` into ``out`` (H, W, 3) uint8."""
+    blocks, kind, floor, items, pose = state.blocks[n], state.kind[n], state.floor[n], state.items[n], state.pose[n]
+    texture_id, tint, held = state.texture_id[n], state.tint[n], held_item(state.inventory[n], state.hand[n])
+    zoom, pitch, ceiling, textures, hand = camera.zoom, camera.pitch, camera.ceiling, camera.textures, camera.hand
     height, width = hand.shape[0], hand.shape[1]
     top = np.float32(blocks.shape[2])
     x0, z0 = pose[0], pose[1]
@@ -123,123 +133,119 @@ def draw_row(out, i, zoom, pitch, ceiling, textures, hand, blocks, kind, floor, 
     yaw = pose[2] * (2 * math.pi / HEADINGS)
     sin_yaw, cos_yaw = np.float32(math.sin(yaw)), np.float32(math.cos(yaw))
     sin_pitch, cos_pitch = np.float32(math.sin(pitch)), np.float32(math.cos(pitch))
-    # The picture plane: ray = forward + a * right + b * up, with forward of length 1.
-    b = (1 - 2 * (i + np.float32(0.5)) / height) * zoom
-    level, dy = cos_pitch - b * sin_pitch, sin_pitch + b * cos_pitch
-    row_x, row_z = sin_yaw * level, -cos_yaw * level
-    texels = TEXTURE_SIZE * 2 * zoom / height  # that a pixel's edge covers on a block's side one block away,
-    flat = texels / np.float32(math.sqrt(abs(dy)))  # and on a floor, seen aslant (mean of its two directions)
-    for j in range(width):
-        if hand[i, j, 0] > 0 and held != AIR:
-            material, t = held, np.float32(0)
-            light, mip = hand[i, j, 0] * np.float32(0.01), 0
-            row, column = hand[i, j, 1], hand[i, j, 2]
-        else:
-            a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
-            dx, dz = row_x + a * cos_yaw, row_z + a * sin_yaw
-            far = (-EYE if dy < 0 else top - EYE) / dy  # where the ray leaves the room through floor or ceiling
-            step_x, step_z = (np.uint64(1) if dx > 0 else BACK), (np.uint64(1) if dz > 0 else BACK)
-            delta_x, delta_z = abs(1 / dx), abs(1 / dz)
-            next_x, next_z = np.float32(0.5) * delta_x, np.float32(0.5) * delta_z
-            x, z = np.uint64(x0), np.uint64(z0)
-            while True:
-                if next_x < next_z:
-                    t, across = next_x, True
-                    next_x += delta_x
-                else:
-                    t, across = next_z, False
-                    next_z += delta_z
-                if t >= far:  # floor or ceiling, still in the cell before
-                    t = far
-                    u, v = eye_x + t * dx, eye_z + t * dz
-                    if dy < 0:
-                        material, light = floor[z, x], SHADE_UP
+    for i in range(first, last):
+        # The picture plane: ray = forward + a * right + b * up, with forward of length 1.
+        b = (1 - 2 * (i + np.float32(0.5)) / height) * zoom
+        level, dy = cos_pitch - b * sin_pitch, sin_pitch + b * cos_pitch
+        row_x, row_z = sin_yaw * level, -cos_yaw * level
+        texels = TEXTURE_SIZE * 2 * zoom / height  # that a pixel's edge covers on a block's side one block away,
+        flat = texels / np.float32(math.sqrt(abs(dy)))  # and on a floor, seen aslant (mean of its two directions)
+        for j in range(width):
+            if hand[i, j, 0] > 0 and held != AIR:
+                material, t = held, np.float32(0)
+                light, mip = hand[i, j, 0] * np.float32(0.01), 0
+                row, column = hand[i, j, 1], hand[i, j, 2]
+            else:
+                a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
+                dx, dz = row_x + a * cos_yaw, row_z + a * sin_yaw
+                far = (-EYE if dy < 0 else top - EYE) / dy  # where the ray leaves the room through floor or ceiling
+                step_x, step_z = (np.uint64(1) if dx > 0 else BACK), (np.uint64(1) if dz > 0 else BACK)
+                delta_x, delta_z = abs(1 / dx), abs(1 / dz)
+                next_x, next_z = np.float32(0.5) * delta_x, np.float32(0.5) * delta_z
+                x, z = np.uint64(x0), np.uint64(z0)
+                while True:
+                    if next_x < next_z:
+                        t, across = next_x, True
+                        next_x += delta_x
                     else:
-                        material, light = ceiling, SHADE_DOWN
-                    break
-                if across:
-                    x += step_x
-                else:
-                    z += step_z
-                what = kind[z, x]
-                if what == CLEAR:
-                    continue
-                y = EYE + t * dy
-                material = blocks[z, x, min(int(y), blocks.shape[2] - 1)]
-                if material != AIR:  # the side of a block
-                    v = top - y
+                        t, across = next_z, False
+                        next_z += delta_z
+                    if t >= far:  # floor or ceiling, still in the cell before
+                        t = far
+                        u, v = eye_x + t * dx, eye_z + t * dz
+                        if dy < 0:
+                            material, light = floor[z, x], SHADE_UP
+                        else:
+                            material, light = ceiling, SHADE_DOWN
+                        break
                     if across:
-                        light, u = SHADE_X, eye_z + t * dz
+                        x += step_x
                     else:
-                        light, u = SHADE_Z, eye_x + t * dx
-                    break
-                if what != FULL:
-                    if items[z, x] != AIR:
-                        hit, light, u, v = hit_item(eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz)
-                        if hit < FAR:
-                            t, material, v = hit, items[z, x], 1 - v
-                            break
-                    # A block's top or underside, between where the ray enters this cell and where it leaves it.
-                    y_out = EYE + min(next_x, next_z, far) * dy
-                    here = int(y)
-                    if dy < 0:
-                        lowest = max(int(math.floor(y_out)), 0)  # noqa: RUF046 (Numba's floor is a float)
-                        while here > lowest and blocks[z, x, here - 1] == AIR:
-                            here -= 1
-                        if here > lowest:
-                            t, material, light = (here - EYE) / dy, blocks[z, x, here - 1], SHADE_UP
-                            u, v = eye_x + t * dx, eye_z + t * dz
-                            break
-                    else:
-                        highest = min(int(y_out), blocks.shape[2] - 1)
-                        while here < highest and blocks[z, x, here + 1] == AIR:
-                            here += 1
-                        if here < highest:
-                            t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
-                            u, v = eye_x + t * dx, eye_z + t * dz
-                            break
-            covered = t * (texels if light in (SHADE_X, SHADE_Z) else flat)
-            mip = 0 if covered < MIP else 1 if covered < 2 * MIP else 2 if covered < 4 * MIP else 3 if covered < 8 * MIP else 4
-            if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
-                edge_u, edge_v = u - math.floor(u), v - math.floor(v)
-                edge = min(min(edge_u, 1 - edge_u), min(edge_v, 1 - edge_v))
-                if edge < OUTLINE:
-                    light *= np.float32(0.35)
-            light /= 1 + FOG * t * np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
-            # u and v are never negative here, so that the part below the point needs no floor.
-            row, column = int(v * TEXTURE_SIZE) & (TEXTURE_SIZE - 1), int(u * TEXTURE_SIZE) & (TEXTURE_SIZE - 1)
-        texel, gain = textures[mip, look[material], row, column], tint[material]
-        for c in range(3):
-            out[j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
+                        z += step_z
+                    what = kind[z, x]
+                    if what == CLEAR:
+                        continue
+                    y = EYE + t * dy
+                    material = blocks[z, x, min(int(y), blocks.shape[2] - 1)]
+                    if material != AIR:  # the side of a block
+                        v = top - y
+                        if across:
+                            light, u = SHADE_X, eye_z + t * dz
+                        else:
+                            light, u = SHADE_Z, eye_x + t * dx
+                        break
+                    if what != FULL:
+                        if items[z, x] != AIR:
+                            hit, light, u, v = hit_item(eye_x - x - np.float32(0.5), EYE, eye_z - z - np.float32(0.5), dx, dy, dz)
+                            if hit < FAR:
+                                t, material, v = hit, items[z, x], 1 - v
+                                break
+                        # A block's top or underside, between where the ray enters this cell and where it leaves it.
+                        y_out = EYE + min(next_x, next_z, far) * dy
+                        here = int(y)
+                        if dy < 0:
+                            lowest = max(int(math.floor(y_out)), 0)  # noqa: RUF046 (Numba's floor is a float)
+                            while here > lowest and blocks[z, x, here - 1] == AIR:
+                                here -= 1
+                            if here > lowest:
+                                t, material, light = (here - EYE) / dy, blocks[z, x, here - 1], SHADE_UP
+                                u, v = eye_x + t * dx, eye_z + t * dz
+                                break
+                        else:
+                            highest = min(int(y_out), blocks.shape[2] - 1)
+                            while here < highest and blocks[z, x, here + 1] == AIR:
+                                here += 1
+                            if here < highest:
+                                t, material, light = (here + 1 - EYE) / dy, blocks[z, x, here + 1], SHADE_DOWN
+                                u, v = eye_x + t * dx, eye_z + t * dz
+                                break
+                covered = t * (texels if light in (SHADE_X, SHADE_Z) else flat)
+                mip = 0 if covered < MIP else 1 if covered < 2 * MIP else 2 if covered < 4 * MIP else 3 if covered < 8 * MIP else 4
+                if x == ahead_x and z == ahead_z and (dy < 0 or t < far):
+                    edge_u, edge_v = u - math.floor(u), v - math.floor(v)
+                    edge = min(min(edge_u, 1 - edge_u), min(edge_v, 1 - edge_v))
+                    if edge < OUTLINE:
+                        light *= np.float32(0.35)
+                light /= 1 + FOG * t * np.float32(math.sqrt(dx * dx + dy * dy + dz * dz))
+                # u and v are never negative here, so that the part below the point needs no floor.
+                row, column = int(v * TEXTURE_SIZE) & (TEXTURE_SIZE - 1), int(u * TEXTURE_SIZE) & (TEXTURE_SIZE - 1)
+            texel, gain = textures[mip, texture_id[material], row, column], tint[material]
+            for c in range(3):
+                out[i, j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
 
 
 @njit(cache=True, parallel=True)
-def step_and_draw(  # type: ignore[no-untyped-def]
-                  actions, pov, invalid, success, stage, steps, inventory, in_hand, blocks, kind, floor, items, marks, pose,
-                  look, tint, action_codes, solid, breakable, drops, verbs, goal_kind, goal_item, zoom, pitch, ceiling, textures,
-                  hand):  # fmt: skip
+def step_and_draw(actions, pov, invalid, success, state, rules, camera):  # type: ignore[no-untyped-def]
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
 
-    Writes pov (N, H, W, 3), invalid (N,) and success (N,), and changes the state arrays in place.
+    Args:
+        actions: (N,) numbers of the task's actions.
+        pov, invalid, success: (N, H, W, 3) uint8, (N,) bool and (N,) bool, to be written.
+        state, rules, camera: see :class:`envs.voxel.world.State`, which changes, :class:`envs.voxel.world.Rules` and
+            :class:`Camera`.
     """
     for n in range(len(actions)):
         if actions[n] >= 0:
-            steps[n] += 1
-            code = action_codes[actions[n]]
+            state.steps[n] += 1
+            code = rules.actions[actions[n]]
             if code < len(ACTIONS):
-                done = act(code, blocks[n], kind[n], items[n], pose[n], inventory[n], solid, breakable, drops, in_hand[n])
+                invalid[n] = not apply_action(code, state, n, rules)
             else:
-                hands = in_hand[n : n + 1]
-                done = perform(code - len(ACTIONS), blocks[n], kind[n], items[n], pose[n], inventory[n], hands, verbs)
-            invalid[n] = not done
-        while stage[n] < len(goal_kind) and holds(
-            goal_kind[stage[n]], goal_item[stage[n]], 1 << stage[n], blocks[n], marks[n], pose[n], inventory[n], solid
-        ):
-            stage[n] += 1
-        success[n] = stage[n] == len(goal_kind)
+                invalid[n] = not apply_verb(code - len(ACTIONS), state, n, rules)
+        success[n] = advance_goal(state, n, rules)
     height = pov.shape[1]
-    for job in prange(len(actions) * height):
-        n, i = job // height, job % height
+    bands = (height + BAND - 1) // BAND
+    for job in prange(len(actions) * bands):
+        n, first = job // bands, job % bands * BAND
         if actions[n] != SKIP:
-            draw_row(pov[n, i], i, zoom, pitch, ceiling, textures, hand, blocks[n], kind[n], floor[n], items[n], pose[n],
-                     held_item(inventory[n], in_hand[n]), look[n], tint[n])  # fmt: skip
+            draw_rows(pov[n], first, min(first + BAND, height), state, n, camera)

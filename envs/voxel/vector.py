@@ -38,13 +38,13 @@ class VoxelVectorEnv(WorldsVectorEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(num_envs, task, size, render_mode)
-        self._camera = Camera(self.spec_task, self.size, fov)
+        self._camera = Camera.of(self.spec_task, self.size, fov)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start new episodes. ``seed`` s gives world i the seed s + i; a list gives each its own; None goes on drawing."""
-        mask, seeds = self._asked(seed, options)
+        mask, seeds = self._reset_arguments(seed, options)
         for n in np.flatnonzero(mask).tolist():
             if (own := seeds[n]) is not None:
                 self._generators[n] = np.random.default_rng(own)
@@ -54,35 +54,14 @@ class VoxelVectorEnv(WorldsVectorEnv):
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
-        observation, info = self._advance(self._checked(actions))
+        observation, info = self._advance(self._valid(actions))
         success = info["success"]
         reward = self.worlds.reward(success)
         truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
         return observation, reward, success.copy(), truncated, info
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
-        worlds, rules, camera = self.worlds, self.worlds.rules, self._camera
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid, success = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
-        step_and_draw(
-            actions, self._pov, invalid, success, worlds.stage, worlds.steps, worlds.inventory, worlds.hand, worlds.blocks,
-            worlds.kind, worlds.floor, worlds.items, worlds.marks, worlds.pose, worlds.look, worlds.tint, rules.actions,
-            rules.solid, rules.breakable, rules.drops, rules.verbs, rules.goal_kind, rules.goal_item, camera.zoom, camera.pitch,
-            camera.ceiling, camera.textures, camera.hand,
-        )  # fmt: skip
-        return self._observe(), {"invalid_action": invalid, "success": success, "pose": worlds.pose - [1, 1, 0]}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how these worlds go on: their arrays and their random generators."""
-        return {
-            "worlds": self.worlds.state_dict(),
-            "generators": [generator.bit_generator.state for generator in self._generators],
-            "ready": self._ready.copy(),
-            "pov": self._pov.copy(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.worlds.load_state_dict(state["worlds"])
-        for generator, saved in zip(self._generators, state["generators"], strict=True):
-            generator.bit_generator.state = saved
-        self._ready, self._pov = state["ready"].copy(), state["pov"].copy()
+        step_and_draw(actions, self._pov, invalid, success, self.worlds.state, self.worlds.rules, self._camera)
+        return self._observe(), {"invalid_action": invalid, "success": success, "pose": self.worlds.pose - [1, 1, 0]}

@@ -1,13 +1,15 @@
-"""State and rules of N embedded worlds, as arrays and one compiled function.
+"""State and rules of N embedded worlds: arrays, and compiled functions that change them.
 
 The agent stands in the middle of a cell and looks along one of twelve headings. Everything it does concerns the *cell ahead*:
 the first cell that its level line of sight enters, which is to the north for the headings -30, 0 and 30 degrees, and so on. No
 rule needs a fraction, so another engine can play the same rules exactly.
+
+Shape letters: N worlds, D x W cells of a map with its ring, M materials (0 is air), A actions, V verbs, G subgoals, I items.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,80 +26,142 @@ MAX_COUNT = 999  # of one item that is carried
 CLEAR, FULL, MIXED = 0, 1, 2
 
 
-class Rules:
-    """The part of a task that never changes, as the arrays that compiled code reads. M materials (0 is air), G goal stages."""
+class VerbRules(NamedTuple):
+    """What each verb needs and does: :class:`envs.verbs.Verb` as arrays. Where it names no material there is 0."""
 
-    def __init__(self, spec: TaskSpec) -> None:
-        materials = list(spec.materials.values())
-        self.solid = np.array([False, *(material.solid for material in materials)])
-        self.breakable = np.array([False, *(material.breakable for material in materials)])
-        self.drops = np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8)
-        verbs, m = spec.verbs, len(spec.material_names)
-        # What each action is: a number in ACTIONS, or len(ACTIONS) + the number of a verb.
-        self.actions = np.array([*(ACTIONS.index(action) for action in spec.actions), *(len(ACTIONS) + np.arange(len(verbs)))], int)
-        takes, gives = np.zeros((len(verbs), m), np.int32), np.zeros((len(verbs), m), np.int32)
-        for row, verb in enumerate(verbs):
-            for counts, table in ((verb.takes, takes), (verb.gives, gives)):
-                for item, count in counts.items():
+    takes: NDArray[np.int32]  # (V, M)
+    gives: NDArray[np.int32]  # (V, M)
+    near: NDArray[np.uint8]  # (V,)
+    puts: NDArray[np.uint8]  # (V,)
+    holds: NDArray[np.uint8]  # (V,)
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> VerbRules:
+        def counts(part: str) -> NDArray[np.int32]:
+            table = np.zeros((len(spec.verbs), len(spec.material_names)), np.int32)
+            for row, verb in enumerate(spec.verbs):
+                for item, count in getattr(verb, part).items():
                     table[row, spec.number(item)] = count
-        near, puts, holds = (
-            np.array([spec.number(name) for name in names], np.uint8)
-            for names in ([v.near for v in verbs], [v.puts for v in verbs], [v.holds for v in verbs])
-        )
-        self.verbs = takes, gives, near, puts, holds
-        self.goal_kind = np.array([GOALS.index(stage.kind) for stage in spec.goal])
-        self.goal_item = np.array([spec.number(stage.item) for stage in spec.goal])
-        self.inventory = np.zeros(len(spec.material_names), np.int32)
+            return table
+
+        def numbers(part: str) -> NDArray[np.uint8]:
+            return np.array([spec.number(getattr(verb, part)) for verb in spec.verbs], np.uint8)
+
+        return cls(counts("takes"), counts("gives"), numbers("near"), numbers("puts"), numbers("holds"))
+
+
+class Rules(NamedTuple):
+    """The part of a task that never changes."""
+
+    solid: NDArray[np.bool_]  # (M,)
+    breakable: NDArray[np.bool_]  # (M,)
+    drops: NDArray[np.uint8]  # (M,): material of the item that a broken block leaves, 0 is none
+    actions: NDArray[np.int64]  # (A,): a number in ACTIONS, or len(ACTIONS) + the number of a verb
+    verbs: VerbRules
+    goal_kind: NDArray[np.int64]  # (G,): a number in GOALS
+    goal_item: NDArray[np.int64]  # (G,): material, 0 where the predicate has none
+    inventory: NDArray[np.int32]  # (M,): counts at the start
+    item_numbers: NDArray[np.intp]  # (I,): material of each item
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> Rules:
+        materials = list(spec.materials.values())
+        inventory = np.zeros(len(spec.material_names), np.int32)
         for item, count in spec.inventory.items():
-            self.inventory[spec.number(item)] = count
-        self.item_numbers = np.array([spec.number(item) for item in spec.items], np.intp)
+            inventory[spec.number(item)] = count
+        return cls(
+            solid=np.array([False, *(material.solid for material in materials)]),
+            breakable=np.array([False, *(material.breakable for material in materials)]),
+            drops=np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8),
+            actions=np.array([*map(ACTIONS.index, spec.actions), *(len(ACTIONS) + np.arange(len(spec.verbs)))], int),
+            verbs=VerbRules.of(spec),
+            goal_kind=np.array([GOALS.index(subgoal.kind) for subgoal in spec.goal]),
+            goal_item=np.array([spec.number(subgoal.item) for subgoal in spec.goal]),
+            inventory=inventory,
+            item_numbers=np.array([spec.number(item) for item in spec.items], np.intp),
+        )
+
+
+class State(NamedTuple):
+    """All that changes in N worlds. Cells are indexed [n, z, x]; see :class:`envs.task.Episode` for what an episode decides."""
+
+    blocks: NDArray[np.uint8]  # (N, D, W, height)
+    kind: NDArray[np.uint8]  # (N, D, W): CLEAR, FULL or MIXED
+    floor: NDArray[np.uint8]  # (N, D, W)
+    items: NDArray[np.uint8]  # (N, D, W)
+    marks: NDArray[np.uint8]  # (N, D, W)
+    success_reward: NDArray[np.float64]  # (N, D, W)
+    pose: NDArray[np.int32]  # (N, 3): x, z, heading
+    target: NDArray[np.int32]  # (N, 2): x, z
+    inventory: NDArray[np.int32]  # (N, M): how many of each item are carried
+    hand: NDArray[np.int32]  # (N,): material that a verb brought to the hand
+    subgoal: NDArray[np.int32]  # (N,): number of the first that is not complete; G: the goal is reached
+    steps: NDArray[np.int32]  # (N,): since the episode began
+    texture_id: NDArray[np.uint8]  # (N, M)
+    tint: NDArray[np.float32]  # (N, M, 3)
+
+    @classmethod
+    def empty(cls, spec: TaskSpec, n: int) -> State:
+        depth, width, height = spec.shape
+        cells, m = (n, depth, width), len(spec.material_names)
+        return cls(
+            blocks=np.zeros((*cells, height), np.uint8),
+            kind=np.zeros(cells, np.uint8),
+            floor=np.zeros(cells, np.uint8),
+            items=np.zeros(cells, np.uint8),
+            marks=np.zeros(cells, np.uint8),
+            success_reward=np.zeros(cells),
+            pose=np.zeros((n, 3), np.int32),
+            target=np.zeros((n, 2), np.int32),
+            inventory=np.zeros((n, m), np.int32),
+            hand=np.zeros(n, np.int32),
+            subgoal=np.zeros(n, np.int32),
+            steps=np.zeros(n, np.int32),
+            texture_id=np.zeros((n, m), np.uint8),
+            tint=np.ones((n, m, 3), np.float32),
+        )
+
+    def copy_of(self, n: int) -> State:
+        """World ``n`` alone, as a state of one world with arrays of its own."""
+        return State._make(array[n : n + 1].copy() for array in self)
+
+
+# Names that checkpoints of earlier versions have for arrays of a state.
+EARLIER_NAMES = {"success_reward": "prize", "subgoal": "stage", "texture_id": "look"}
 
 
 class Worlds:
-    """N worlds of one task, side by side.
-
-    Every array has the world as its first axis; ``state_dict`` is simply all of them. Cells are indexed [n, z, x].
-    """
-
-    ARRAYS = (
-        "blocks", "kind", "floor", "items", "marks", "prize", "pose", "target", "inventory", "hand", "stage", "steps", "look",
-        "tint",
-    )  # fmt: skip
+    """N worlds of one task, side by side. Its arrays are those of ``state``; they are changed in place, never replaced."""
 
     def __init__(self, spec: TaskSpec, n: int) -> None:
-        depth, width, height = spec.shape
-        m = len(spec.material_names)
-        self.spec, self.rules, self.n = spec, Rules(spec), n
-        self.blocks = np.zeros((n, depth, width, height), np.uint8)
-        self.kind = np.zeros((n, depth, width), np.uint8)
-        self.floor = np.zeros((n, depth, width), np.uint8)
-        self.items = np.zeros((n, depth, width), np.uint8)
-        self.marks = np.zeros((n, depth, width), np.uint8)
-        self.prize = np.zeros((n, depth, width))
-        self.pose = np.zeros((n, 3), np.int32)  # x, z, heading
-        self.target = np.zeros((n, 2), np.int32)
-        self.inventory = np.zeros((n, m), np.int32)
-        self.hand = np.zeros(n, np.int32)  # material that a verb brought to the hand
-        self.stage = np.zeros(n, np.int32)
-        self.steps = np.zeros(n, np.int32)
-        self.look = np.zeros((n, m), np.uint8)
-        self.tint = np.ones((n, m, 3), np.float32)
+        self.spec, self.n = spec, n
+        self.rules, self.state = Rules.of(spec), State.empty(spec, n)
+        (
+            self.blocks, self.kind, self.floor, self.items, self.marks, self.success_reward, self.pose, self.target,
+            self.inventory, self.hand, self.subgoal, self.steps, self.texture_id, self.tint,
+        ) = self.state  # fmt: skip
 
     def reset(self, n: int, rng: np.random.Generator) -> Episode:
         """Draw a new episode for world ``n``; returns it."""
         episode = self.spec.sample(rng)
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
-        self.prize[n] = episode.prize
-        self.pose[n], self.target[n], self.look[n], self.tint[n] = episode.start, episode.target, episode.look, episode.tint
+        self.success_reward[n] = episode.success_reward
+        self.pose[n], self.target[n] = episode.start, episode.target
+        self.texture_id[n], self.tint[n] = episode.texture_id, episode.tint
         self.inventory[n] = self.rules.inventory
-        self.stage[n] = self.steps[n] = self.hand[n] = 0
+        self.subgoal[n] = self.steps[n] = self.hand[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
         return episode
 
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        """(N,) whether the goal has been reached."""
+        return np.asarray(self.subgoal == len(self.spec.goal))
+
     def reward(self, success: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(N,) reward of a step that led here and completed the goal where ``success`` (N,)."""
-        prize = self.prize[np.arange(self.n), self.pose[:, 1], self.pose[:, 0]]
-        return np.where(success, prize, self.spec.reward_step)
+        reached = self.success_reward[np.arange(self.n), self.pose[:, 1], self.pose[:, 0]]
+        return np.where(success, reached, self.spec.reward_step)
 
     def compass(self) -> NDArray[np.float32]:
         """(N,) angle in degrees, -180..180, from the heading to the target, positive to the right; 0 without a target."""
@@ -107,11 +171,14 @@ class Worlds:
         return np.where((self.target[:, 0] < 0) | ((dx == 0) & (dz == 0)), 0, angle).astype(np.float32)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        return {name: getattr(self, name).copy() for name in self.ARRAYS}
+        return {name: array.copy() for name, array in self.state._asdict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        for name in self.ARRAYS:
-            getattr(self, name)[...] = state[name]
+        for name, array in self.state._asdict().items():
+            array[...] = state[name if name in state else EARLIER_NAMES[name]]
+
+
+# --- compiled rules. Each function changes world ``n`` of a state. -----------------------------------------------------
 
 
 @njit(cache=True)
@@ -151,88 +218,126 @@ def held_item(inventory, hand=AIR):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def act(action, blocks, kind, items, pose, inventory, solid, breakable, drops, hand=AIR):  # type: ignore[no-untyped-def]
-    """Carry out one action in one world; returns whether it had an effect."""
-    x, z, heading = pose
-    ahead_x, ahead_z = cell_ahead(x, z, heading)
-    column = blocks[ahead_z, ahead_x]
-    blocked = solid[column[0]] or solid[column[1]]
-    if action == FORWARD:
-        if blocked:
-            return False
-        pose[0], pose[1] = ahead_x, ahead_z
-    elif action == TURN_LEFT:
-        pose[2] = (heading - 1) % HEADINGS
-    elif action == TURN_RIGHT:
-        pose[2] = (heading + 1) % HEADINGS
-    elif action == BREAK:
-        # The block at eye level if there is one, else the one at the feet; a door breaks whole, as both are one material.
-        level = 1 if column[1] != AIR else 0
-        material = column[level]
-        if not breakable[material]:
-            return False
-        for body in range(2):
-            if column[body] == material:
-                column[body] = AIR
-        if drops[material] != AIR and items[ahead_z, ahead_x] == AIR:
-            items[ahead_z, ahead_x] = drops[material]
-        kind[ahead_z, ahead_x] = column_kind(column, items[ahead_z, ahead_x])
-    elif action == PICK_UP:
-        if items[ahead_z, ahead_x] != AIR and not blocked:
-            x, z = ahead_x, ahead_z
-        item = items[z, x]
-        if item == AIR:
-            return False
-        items[z, x] = AIR
-        inventory[item] += 1
-        kind[z, x] = column_kind(blocks[z, x], AIR)
-    else:
-        held = held_item(inventory, hand)
-        if held == AIR or column[0] != AIR or column[1] != AIR or items[ahead_z, ahead_x] != AIR:
-            return False
-        inventory[held] -= 1
-        column[0] = held
-        kind[ahead_z, ahead_x] = column_kind(column, AIR)
-    return True
-
-
-@njit(cache=True)
-def perform(verb, blocks, kind, items, pose, inventory, hand, verbs):  # type: ignore[no-untyped-def]
-    """Carry out one verb of :attr:`Rules.verbs` in one world (``hand`` (1,) may change); returns whether it had an effect."""
-    takes, gives, near, puts, holds = verbs
+def apply_action(action, state, n, rules):  # type: ignore[no-untyped-def]
+    """Carry out one of ACTIONS; returns whether it had an effect."""
+    pose = state.pose[n]
     ahead_x, ahead_z = cell_ahead(pose[0], pose[1], pose[2])
-    column, item = blocks[ahead_z, ahead_x], items[ahead_z, ahead_x]
-    if near[verb] != AIR and near[verb] != column[0] and near[verb] != column[1]:
+    column = state.blocks[n, ahead_z, ahead_x]
+    blocked = rules.solid[column[0]] or rules.solid[column[1]]
+    effect = True
+    if action == FORWARD:
+        effect = not blocked
+        if effect:
+            pose[0], pose[1] = ahead_x, ahead_z
+    elif action == TURN_LEFT:
+        pose[2] = (pose[2] - 1) % HEADINGS
+    elif action == TURN_RIGHT:
+        pose[2] = (pose[2] + 1) % HEADINGS
+    elif action == BREAK:
+        effect = _break_block(state, n, rules, ahead_x, ahead_z)
+    elif action == PICK_UP:
+        if state.items[n, ahead_z, ahead_x] != AIR and not blocked:
+            effect = _pick_up(state, n, ahead_x, ahead_z)
+        else:
+            effect = _pick_up(state, n, pose[0], pose[1])
+    else:
+        effect = _place(state, n, ahead_x, ahead_z)
+    return effect
+
+
+@njit(cache=True)
+def _break_block(state, n, rules, x, z):  # type: ignore[no-untyped-def]
+    """The block at eye level if there is one, else the one at the feet; a door breaks whole, as both are one material."""
+    column = state.blocks[n, z, x]
+    material = column[1] if column[1] != AIR else column[0]
+    if not rules.breakable[material]:
         return False
-    if puts[verb] != AIR and (column[0] != AIR or column[1] != AIR or item != AIR):
-        return False
-    if holds[verb] != AIR and (inventory[holds[verb]] == 0 or held_item(inventory, hand[0]) == holds[verb]):
-        return False
-    for material in range(len(inventory)):
-        if inventory[material] < takes[verb, material] or inventory[material] + gives[verb, material] > MAX_COUNT:
-            return False
-    for material in range(len(inventory)):
-        inventory[material] += gives[verb, material] - takes[verb, material]
-    if puts[verb] != AIR:
-        column[0] = puts[verb]
-        kind[ahead_z, ahead_x] = column_kind(column, AIR)
-    if holds[verb] != AIR:
-        hand[0] = holds[verb]
+    for level in range(2):
+        if column[level] == material:
+            column[level] = AIR
+    if rules.drops[material] != AIR and state.items[n, z, x] == AIR:
+        state.items[n, z, x] = rules.drops[material]
+    state.kind[n, z, x] = column_kind(column, state.items[n, z, x])
     return True
 
 
 @njit(cache=True)
-def holds(goal_kind, goal_item, bit, blocks, marks, pose, inventory, solid):  # type: ignore[no-untyped-def]
-    """Whether one predicate of the goal is true in one world now; its places are the cells with ``bit`` in ``marks``."""
-    if goal_kind == REACH:
-        return marks[pose[1], pose[0]] & bit != 0
-    if goal_kind == HOLD:
-        return inventory[goal_item] > 0
+def _pick_up(state, n, x, z):  # type: ignore[no-untyped-def]
+    item = state.items[n, z, x]
+    if item == AIR:
+        return False
+    state.items[n, z, x] = AIR
+    state.inventory[n, item] += 1
+    state.kind[n, z, x] = column_kind(state.blocks[n, z, x], AIR)
+    return True
+
+
+@njit(cache=True)
+def _place(state, n, x, z):  # type: ignore[no-untyped-def]
+    column, held = state.blocks[n, z, x], held_item(state.inventory[n], state.hand[n])
+    if held == AIR or column[0] != AIR or column[1] != AIR or state.items[n, z, x] != AIR:
+        return False
+    state.inventory[n, held] -= 1
+    column[0] = held
+    state.kind[n, z, x] = column_kind(column, AIR)
+    return True
+
+
+@njit(cache=True)
+def apply_verb(verb, state, n, rules):  # type: ignore[no-untyped-def]
+    """Carry out one verb by its number; returns whether it had an effect."""
+    verbs, inventory = rules.verbs, state.inventory[n]
+    ahead_x, ahead_z = cell_ahead(state.pose[n, 0], state.pose[n, 1], state.pose[n, 2])
+    column, near, puts, holds = state.blocks[n, ahead_z, ahead_x], verbs.near[verb], verbs.puts[verb], verbs.holds[verb]
+    if near != AIR and near != column[0] and near != column[1]:
+        return False
+    if puts != AIR and (column[0] != AIR or column[1] != AIR or state.items[n, ahead_z, ahead_x] != AIR):
+        return False
+    if holds != AIR and (inventory[holds] == 0 or held_item(inventory, state.hand[n]) == holds):
+        return False
+    if not _exchange(inventory, verbs.takes[verb], verbs.gives[verb]):
+        return False
+    if puts != AIR:
+        column[0] = puts
+        state.kind[n, ahead_z, ahead_x] = column_kind(column, AIR)
+    if holds != AIR:
+        state.hand[n] = holds
+    return True
+
+
+@njit(cache=True)
+def _exchange(inventory, takes, gives):  # type: ignore[no-untyped-def]
+    """Take and give so many of each material, (M,); nothing and False where there are too few, or would be too many."""
+    for material in range(len(inventory)):
+        if inventory[material] < takes[material] or inventory[material] + gives[material] > MAX_COUNT:
+            return False
+    for material in range(len(inventory)):
+        inventory[material] += gives[material] - takes[material]
+    return True
+
+
+@njit(cache=True)
+def advance_goal(state, n, rules):  # type: ignore[no-untyped-def]
+    """Count the subgoals that are complete, in their order; returns whether all are."""
+    while state.subgoal[n] < len(rules.goal_kind) and subgoal_reached(state.subgoal[n], state, n, rules):
+        state.subgoal[n] += 1
+    return state.subgoal[n] == len(rules.goal_kind)
+
+
+@njit(cache=True)
+def subgoal_reached(subgoal, state, n, rules):  # type: ignore[no-untyped-def]
+    """Whether one predicate of the goal is true now; its places are the cells with its bit in ``marks``."""
+    kind, item, bit = rules.goal_kind[subgoal], rules.goal_item[subgoal], 1 << subgoal
+    marks, blocks = state.marks[n], state.blocks[n]
+    if kind == REACH:
+        return marks[state.pose[n, 1], state.pose[n, 0]] & bit != 0
+    if kind == HOLD:
+        return state.inventory[n, item] > 0
     for z in range(marks.shape[0]):
         for x in range(marks.shape[1]):
             if marks[z, x] & bit:
-                if goal_kind == BROKEN and (solid[blocks[z, x, 0]] or solid[blocks[z, x, 1]]):
+                if kind == BROKEN and (rules.solid[blocks[z, x, 0]] or rules.solid[blocks[z, x, 1]]):
                     return False
-                if goal_kind == PLACED_AT and blocks[z, x, 0] == goal_item:
+                if kind == PLACED_AT and blocks[z, x, 0] == item:
                     return True
-    return goal_kind == BROKEN
+    return kind == BROKEN

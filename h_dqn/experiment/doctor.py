@@ -8,8 +8,8 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 
-from envs.doctor import GOOD, LACKS, NOTE, Verdict
 from envs.registry import WORLDS
+from envs.verdict import GOOD, LACKS, NOTE, Verdict
 from envs.voxel.env import has_display
 from h_dqn.experiment.worlds import VOXEL, Place
 

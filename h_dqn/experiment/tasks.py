@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def draw(task: TaskSpec, path: Path, seed: int = 1, place: Place = VOXEL) -> Non
     if path.suffix.lower() not in PICTURES:
         raise UserError(f"--picture {path}: must end in {' or '.join(PICTURES)}")
     envs = WORLDS[place.world].make(task, 8, 168, place.options)
-    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))
+    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))  # type: ignore[arg-type]
     sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
     if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
         raise UserError(f"{path}: the picture cannot be written there")
@@ -51,7 +52,7 @@ def longest_solution(file: str, episodes: int = 200, place: Place = VOXEL) -> tu
     Returns: steps of the longest solution; the task. Raises :class:`UserError` where an episode cannot be solved.
     """
     task = task_envs(file, TINY, place).task
-    envs = WORLDS["voxel"].make(task, episodes, 8)
+    envs: Any = WORLDS[VOXEL.world].make(task, episodes, 8).unwrapped
     lengths = Oracle(envs.worlds).play(envs, seed=1)
     solved = [length for length in lengths if length is not None]
     if len(solved) < episodes:

@@ -93,4 +93,6 @@ def phases(task: str, env_steps: int, shape: Shape, place: Place = VOXEL) -> Seq
     if not WORLDS[place.world].plays_sequences:
         raise TaskError(f"--world {place.world}: '{task}' is a sequence; this world plays single tasks")
     parts = load_sequence(task).phases
+    for part in parts:
+        WORLDS[place.world].check(part.task)
     return list(zip(accumulate(p.env_steps for p in parts), (TaskEnvs(p.task, shape, place) for p in parts), strict=True))

@@ -26,7 +26,7 @@ def steps_speed(place: Place, seed: int, num_envs: int = 1, size: int = 84) -> d
     """Steps per second of random play in three_rooms, resets included; median of rounds, each with its own spin loop."""
     envs = WORLDS[place.world].make(load_task("three_rooms"), num_envs, size, place.options)
     envs.reset(seed=seed)
-    actions = np.random.default_rng(seed).integers(0, envs.single_action_space.n, (STEPS // num_envs, num_envs))
+    actions = np.random.default_rng(seed).integers(0, envs.single_action_space.n, (STEPS // num_envs, num_envs))  # type: ignore[attr-defined]
     speeds, spins, steps, resets = [], [], [], []
     for _ in range(ROUNDS):
         spins.append(spin())

@@ -2,7 +2,7 @@
 -- the client mark the frame that shows the outcome.
 --   R <id> <slot> <world as JSON>   build a room in a slot and look into it
 --   A <id> <slot> <action>          one action, numbered as in the task
--- Answer: id reward terminated truncated invalid success stage steps x z heading, counts of the items, and the changed cell if there
+-- Answer: id reward terminated truncated invalid success subgoal steps x z heading, counts of the items, and the changed cell if there
 -- is one: cell item and its column from the floor upwards.
 
 local here = minetest.get_modpath("hdqn")
@@ -42,9 +42,9 @@ local function node(name, red, tile, more)
 end
 
 for _, pair in ipairs(task.nodes) do
-	local material, look = pair[1], pair[2]
+	local material, texture_id = pair[1], pair[2]
 	for red = 0, task.shades - 1 do
-		local suffix, tile = material .. "_" .. look .. "_" .. red, "hdqn_" .. look .. ".png"
+		local suffix, tile = material .. "_" .. texture_id .. "_" .. red, "hdqn_" .. texture_id .. ".png"
 		local function box(...) return {drawtype = "nodebox", node_box = {type = "fixed", fixed = {...}}} end
 		-- What can be walked through is a box, since one may stand in it and then must see the sides of the blocks that it touches;
 		-- a little less than whole, as the engine leaves out the sides between two whole ones.
@@ -105,8 +105,8 @@ end
 local function report(id, world, reward, terminated, truncated, invalid, cell)
 	local function bit(truth) return truth and 1 or 0 end
 	local words = {
-		id, string.format("%.17g", reward), bit(terminated), bit(truncated), bit(invalid), bit(world.stage == #task.goal),
-		world.stage, world.steps, world.x, world.z, world.heading,
+		id, string.format("%.17g", reward), bit(terminated), bit(truncated), bit(invalid), bit(world.subgoal == #task.goal),
+		world.subgoal, world.steps, world.x, world.z, world.heading,
 	}
 	for _, item in ipairs(task.items) do words[#words + 1] = world.inventory[item] end
 	if cell then
@@ -222,7 +222,7 @@ local play = {}
 
 function play.R(id, slot, text)
 	local world = minetest.parse_json(text)
-	for _, key in ipairs({"blocks", "floor", "items", "marks", "look", "tint"}) do world[key] = from_zero(world[key]) end
+	for _, key in ipairs({"blocks", "floor", "items", "marks", "texture_id", "tint"}) do world[key] = from_zero(world[key]) end
 	local hands = {}
 	for material, picture in pairs(world.hands) do hands[tonumber(material)] = "[png:" .. picture end
 	world.hands, worlds[slot] = hands, world

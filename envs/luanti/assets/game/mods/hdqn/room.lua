@@ -14,11 +14,12 @@ function room.corner(slot)
 	return {x = (x - ACROSS / 2) * STRIDE, y = (y - HIGH / 2) * STOREY, z = (z - ACROSS / 2) * STRIDE}
 end
 
--- The node that shows a material (as a block or as an item), and its colour. `world.look` and `world.tint` are the episode's; a
--- tint is red, green and blue from 0 to 15: red is the node's, the others are its colour.
+-- The node that shows a material (as a block or as an item), and its colour. `world.texture_id` and `world.tint` are the episode's;
+-- a tint is red, green and blue from 0 to 15: red is the node's, the others are its colour.
 local function node_of(world, material, item)
 	local red, color = math.floor(world.tint[material] / 256), world.tint[material] % 256
-	return minetest.get_content_id((item and "hdqn:item" or "hdqn:block") .. material .. "_" .. world.look[material] .. "_" .. red), color
+	local name = (item and "hdqn:item" or "hdqn:block") .. material .. "_" .. world.texture_id[material] .. "_" .. red
+	return minetest.get_content_id(name), color
 end
 
 -- What stands in a cell at y = 0..height-1 over the floor.

@@ -1,6 +1,6 @@
 -- The rules of a task, as in envs/voxel/world.py: cells and headings are whole numbers, a cell is (z * width + x), counted from 0.
 -- A world is a table: depth, width, height, blocks[cell * height + y], floor[cell], items[cell], marks[cell], x, z, heading,
--- inventory[material], stage, steps. Materials are numbers, 0 is air.
+-- inventory[material], subgoal, steps. Materials are numbers, 0 is air.
 
 local AIR, HEADINGS = 0, 12
 local rules = {}
@@ -82,43 +82,43 @@ function actions.place(_, world)
 	return true, cell
 end
 
-local function marked(mark, stage)
-	return math.floor(mark / 2 ^ stage) % 2 == 1
+local function marked(mark, subgoal)
+	return math.floor(mark / 2 ^ subgoal) % 2 == 1
 end
 
--- Each says whether a predicate of the goal, stage number `stage` from 0, is true now.
+-- Each says whether a predicate of the goal, subgoal number `subgoal` from 0, is true now.
 local goals = {}
 
-function goals.reach(_, world, stage)
-	return marked(world.marks[world.z * world.width + world.x], stage)
+function goals.reach(_, world, subgoal)
+	return marked(world.marks[world.z * world.width + world.x], subgoal)
 end
 
 function goals.hold(_, world, _, goal)
 	return world.inventory[goal.item] > 0
 end
 
-function goals.broken(task, world, stage)
+function goals.broken(task, world, subgoal)
 	for cell = 0, world.depth * world.width - 1 do
-		if marked(world.marks[cell], stage) and blocked(task, world, cell) then return false end
+		if marked(world.marks[cell], subgoal) and blocked(task, world, cell) then return false end
 	end
 	return true
 end
 
-function goals.placed_at(_, world, stage, goal)
+function goals.placed_at(_, world, subgoal, goal)
 	for cell = 0, world.depth * world.width - 1 do
-		if marked(world.marks[cell], stage) and world.blocks[cell * world.height] == goal.item then return true end
+		if marked(world.marks[cell], subgoal) and world.blocks[cell * world.height] == goal.item then return true end
 	end
 	return false
 end
 
--- Count the stages of the goal that are complete; returns whether all are.
+-- Count the subgoals that are complete; returns whether all are.
 function rules.judge(task, world)
-	while world.stage < #task.goal do
-		local goal = task.goal[world.stage + 1]
-		if not goals[goal.kind](task, world, world.stage, goal) then break end
-		world.stage = world.stage + 1
+	while world.subgoal < #task.goal do
+		local goal = task.goal[world.subgoal + 1]
+		if not goals[goal.kind](task, world, world.subgoal, goal) then break end
+		world.subgoal = world.subgoal + 1
 	end
-	return world.stage == #task.goal
+	return world.subgoal == #task.goal
 end
 
 -- One step. Returns reward, terminated, truncated, whether the action had no effect, and the cell that it changed or nil.

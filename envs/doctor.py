@@ -1,3 +1,0 @@
-"""interim"""
-GOOD, LACKS, NOTE = "ok", "LACKS", "note"
-Verdict = tuple[str, str]

@@ -1,0 +1,64 @@
+"""Private folders of the engines, and the sweep of those that killed programs left behind.
+
+A folder belongs to whoever holds the lock on its file ``lock``; the kernel lets go of it when that process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+PREFIX = "h-dqn-luanti-"
+
+
+def free_port() -> int:
+    """A UDP port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sweep() -> None:
+    """End what engines left behind whose owners were killed, and remove their folders."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR)
+        except OSError:
+            continue  # not ours to read, or just being made
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue  # its owner lives
+        else:
+            _kill_those_of(folder)
+            with contextlib.suppress(OSError):
+                remove(folder, (folder / "display").read_text())
+            remove(folder, "")
+        finally:
+            os.close(lock)
+
+
+def _kill_those_of(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (folder / "processes").read_text().split():
+            with contextlib.suppress(OSError):
+                # A number may have been given to another process since.
+                if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(int(pid), signal.SIGKILL)
+
+
+def remove(folder: Path, display: str) -> None:
+    """Remove an engine's folder, and what its killed Xvfb left in the places that all displays share."""
+    with contextlib.suppress(OSError, ValueError):
+        number = int(display)
+        lock = Path(f"/tmp/.X{number}-lock")
+        if not (lock.exists() and Path(f"/proc/{int(lock.read_text())}").exists()):  # else a new Xvfb has this number now
+            lock.unlink(missing_ok=True)
+            Path(f"/tmp/.X11-unix/X{number}").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
