@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import h_dqn.cli as cli
 from benchmarks import eliminated, gridworld, provenance, reproduce, rooms
 from benchmarks.tables import results
 from benchmarks.tables.cells import Arm, difference, middle, rate, steps_to_95
@@ -25,7 +26,6 @@ from benchmarks.tables.table import cell as shown
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
-from h_dqn import cli
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ["paper", "ablations", "costs", "distillation", "workshop", "luanti", "preset_paper"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import h_dqn.cli as cli
 from benchmarks.tables.__main__ import TABLES, render
-from h_dqn import cli
 from h_dqn.config import change
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS

@@ -43,6 +43,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
             envs = task_envs(task, agent.shape, self.place)
             outcome = evaluate_agent(agent, envs, self.episodes, self.seed)
             results[envs.task.name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": envs.task.name, "seed": self.seed}
+            results[envs.task.name]["temperature"] = agent.head.temperature
         if len(results) == 1:
             emit(next(iter(results.values())), self.json)
         elif self.json:

@@ -200,6 +200,7 @@ class Run:
         return {
             **measured(outcome, self.plan.seed),
             "mean_return": outcome.mean_return,
+            "temperature": self.plan.config.learner.temperature,
             "seconds_to_95": seconds_95,
             "env_steps_to_95": steps_95,
             "env_steps": self.trainer.env_steps,
