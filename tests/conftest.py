@@ -83,6 +83,15 @@ class Walk:
         return (steps >= self.steps).astype(float)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that one process of several has to run (--dist loadgroup): what they share is costly, or there is only one of it."""
+    for item in items:
+        if item.path.stem == "test_luanti":  # each asserts that no engine is left on this machine
+            item.add_marker(pytest.mark.xdist_group("luanti"))
+        elif "trained" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("trained"))
+
+
 @pytest.fixture
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network "tiny", for the corridor's frames."""

@@ -45,7 +45,8 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("what", PLAYED)
 def test_it_plays_as_it_did(what: str, old: Path, capsys: Capture) -> None:
     assert h_dqn(f"evaluate {what} --episodes 20 --json") == 0
-    assert last_json(capsys) == PLAYED[what]
+    found = last_json(capsys)
+    assert {key: found[key] for key in PLAYED[what]} == PLAYED[what]
 
 
 def test_every_folder_is_read() -> None:
