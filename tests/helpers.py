@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from h_dqn.config import Config, change
-from h_dqn.learners import Learner, make_learner
+from h_dqn.learners import Learner, Method, make_learner
 from h_dqn.learners.dqn import DQN
 from h_dqn.learners.q_lambda import QLambda
 from h_dqn.options import Option, primitives
@@ -37,9 +38,9 @@ def options() -> list[Option]:
     return [*primitives(["left", "right"]), Walk("right3", 1, 3)]
 
 
-def learned(config: Config, seed: int = 1) -> Trainer:
+def learned(config: Config, seed: int = 1, methods: Sequence[Method] = ()) -> Trainer:
     """A run on the corridor, at its end."""
-    trainer = Trainer(lambda n: Corridor(n), options(), config, seed)
+    trainer = Trainer(lambda n: Corridor(n), options(), config, seed, methods=methods)
     for _ in trainer.run():
         pass
     return trainer

@@ -1,11 +1,11 @@
-"""Evaluation: seeds that never meet, intervals by hand, and an outcome that does not depend on how it is run."""
+"""Evaluation: seeds that never meet, and an outcome that does not depend on how it is run."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h_dqn.evaluation import evaluate, wilson
+from h_dqn.evaluation import evaluate
 from h_dqn.options import primitives
 from h_dqn.seeds import episode_seeds
 from tests.conftest import Corridor
@@ -23,14 +23,6 @@ def test_seeds_differ_and_repeat() -> None:
     assert len(set(episode_seeds("evaluate", 1, 5000))) == 5000
     assert episode_seeds("train", 4, 10) == episode_seeds("train", 4, 20)[:10]
     assert episode_seeds("train", 4, 10) != episode_seeds("train", 5, 10)
-
-
-def test_wilson_by_hand() -> None:
-    # 95 of 100: centre (.95 + z^2/200) / (1 + z^2/100), as tables of the interval give it.
-    low, high = wilson(95, 100)
-    assert (low, high) == pytest.approx((0.8883, 0.9785), abs=2e-4)
-    assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("episodes", [1, 7, 64])
