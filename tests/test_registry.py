@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -281,7 +280,8 @@ def test_the_format_of_the_readme_is_a_task(tmp_path: Path) -> None:
 @pytest.fixture
 def top_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world of the page "Add your own world", made of its code blocks."""
-    vector, env, line = blocks("Add your own world", "python")
+    vector, env = blocks("Add your own world", "python")
+    (line,) = blocks("Add your own world", "text")
     folder = tmp_path / "topview"
     folder.mkdir()
     for name, text in (("__init__", ""), ("vector", vector), ("env", env)):
@@ -289,7 +289,7 @@ def top_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(envs, "__path__", [*envs.__path__, str(tmp_path)])
     for name in [name for name in sys.modules if name.startswith("envs.topview")]:
         monkeypatch.delitem(sys.modules, name)
-    (world,) = eval(f"({textwrap.dedent(line).strip()})", {"World": World})
+    (world,) = eval(f"({line.strip()})", {"World": World})
     world.register(["two_rooms"])
     return world  # type: ignore[no-any-return]
 
