@@ -278,7 +278,7 @@ def test_the_format_of_the_readme_is_a_task(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def top_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def top_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world of the page "Add your own world", made of its code blocks."""
     vector, env = blocks("Add your own world", "python")
     (line,) = blocks("Add your own world", "text")
@@ -290,8 +290,12 @@ def top_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name in [name for name in sys.modules if name.startswith("envs.topview")]:
         monkeypatch.delitem(sys.modules, name)
     (world,) = eval(f"({line.strip()})", {"World": World})
+    for name in [name for name in gym.registry if name.startswith("TopView/")]:
+        monkeypatch.delitem(gym.registry, name)
     world.register(["two_rooms"])
-    return world  # type: ignore[no-any-return]
+    yield world
+    for name in ("TopView/Task-v0", "TopView/TwoRooms-v0"):
+        del gym.registry[name]
 
 
 def test_a_world_is_added_as_the_readme_says(top_view: World) -> None:
