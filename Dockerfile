@@ -8,7 +8,7 @@ RUN useradd --create-home --uid 1000 app
 WORKDIR /opt/h-dqn
 # Torch first: it is the largest layer and changes least.
 RUN pip install --no-cache-dir "torch>=2.9,<=2.13.0"
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY envs envs
 COPY h_dqn h_dqn
 COPY skills_library skills_library
@@ -67,7 +67,7 @@ WORKDIR /opt/h-dqn
 RUN pip install "torch>=2.9,<=2.13.0"
 COPY envs/minerl/requirements.txt envs/minerl/requirements.txt
 RUN pip install -r envs/minerl/requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY envs envs
 COPY h_dqn h_dqn
 COPY skills_library skills_library

@@ -39,7 +39,7 @@ class SingleEnv(gym.Env[Observation, np.int64]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
-        observation, info = self.vector.reset(seed=None if seed is None else [seed])  # type: ignore[arg-type]
+        observation, info = self.vector.reset(seed=None if seed is None else [seed])
         return first_of(observation), first_of(info)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from envs.task import TaskSpec
 from envs.task_file import load_task
-from envs.voxel.world import MAX_COUNT, Worlds
+from envs.voxel.world import DRAW, MAX_COUNT, SKIP, Worlds
 
 Observation = dict[str, Any]
 
 
 class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """N worlds of one task: their rules (``worlds``), their random generators and their pictures.
+
+    Worlds are never reset by themselves: pass ``reset(options={"reset_mask": mask})`` with a bool (N,) mask of the worlds to start
+    anew. ``info`` holds arrays over the worlds: ``invalid_action`` (N,) bool, ``success`` (N,) bool, ``pose`` (N, 3) int (x, z and
+    heading in units of 30 degrees; x and z count from the map's first cell).
 
     Args:
         num_envs: number of worlds.
@@ -30,7 +34,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
 
     def __init__(
-        self, num_envs: int, task: str | Path | TaskSpec, size: int | tuple[int, int], render_mode: str | None = None
+        self,
+        num_envs: int = 1,
+        task: str | Path | TaskSpec = "navigation1",
+        size: int | tuple[int, int] = 84,
+        render_mode: str | None = None,
     ) -> None:
         self.spec_task = load_task(task)
         self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
@@ -61,6 +69,33 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {count - 1}")
         return actions
 
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start new episodes. ``seed`` s gives world i the seed s + i; a list gives each its own; None goes on drawing."""
+        mask, seeds = self._reset_arguments(seed, options)
+        for n in np.flatnonzero(mask).tolist():
+            if (own := seeds[n]) is not None:
+                self._generators[n] = np.random.default_rng(own)
+            self.worlds.reset(n, self._generators[n])
+        self._ready |= mask
+        return self._advance(np.where(mask, DRAW, SKIP))
+
+    def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
+        observation, info = self._advance(self._valid(actions))
+        success = info["success"]
+        reward = self.worlds.reward(success)
+        truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
+        return observation, reward, success.copy(), truncated, info
+
+    def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
+        """What makes a kind of world: step and draw all worlds; returns observation and info.
+
+        ``actions``: (N,) numbers of the task's actions; DRAW for a world whose episode begins, SKIP for one to be left alone.
+        """
+        raise NotImplementedError
+
     def _observe(self) -> Observation:
         counts = self.worlds.inventory[:, self.worlds.rules.item_numbers]
         observation: Observation = {
@@ -70,6 +105,10 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         if self.spec_task.compass:
             observation["compass"] = self.worlds.compass()
         return observation
+
+    def _info(self, invalid: NDArray[np.bool_]) -> dict[str, Any]:
+        """``invalid``: (N,) whether the action had no effect."""
+        return {"invalid_action": invalid, "success": self.worlds.success, "pose": self.worlds.pose - [1, 1, 0]}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how these worlds go on: their arrays and their random generators."""

@@ -23,8 +23,8 @@ import numpy as np
 from envs.minerl.drawing import block_of, item_types
 from envs.task import TaskSpec
 from envs.task_file import load_task
-from envs.voxel.render import DRAW, Camera, step_and_draw
-from envs.voxel.world import Worlds, sort_columns
+from envs.voxel.render import Camera, step_and_draw
+from envs.voxel.world import DRAW, Worlds, sort_columns
 
 NS = "{http://ProjectMalmo.microsoft.com}"
 FLOOR, EYE, WIDTH, REACH = 3, 1.62, 0.3, 4.5
@@ -245,9 +245,8 @@ class Picture:
                 worlds.inventory[0, self.number[kind]] += count
         sort_columns(worlds.blocks[0], worlds.items[0], worlds.kind[0])
         worlds.pose[0] = math.floor(room.x), math.floor(room.z), round((room.yaw - 180) / 30) % 12
-        ignored = np.zeros(1, bool)
         worlds.subgoal[0] = len(room.task.goal)  # rules are the adapter's business
-        step_and_draw(np.array([DRAW]), self.pov, ignored, ignored, worlds.state, worlds.rules, self.camera)
+        step_and_draw(np.array([DRAW]), self.pov, np.zeros(1, bool), worlds.state, worlds.rules, self.camera)
         picture: np.ndarray[Any, Any] = self.pov[0]
         return picture
 

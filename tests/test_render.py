@@ -12,7 +12,7 @@ from envs.task import AIR
 from envs.task_file import parse_task
 from envs.voxel.render import EYE, FOG, ITEM, OUTLINE, SHADE_DOWN, SHADE_UP, SHADE_X, SHADE_Z
 from envs.voxel.vector import VoxelVectorEnv
-from envs.voxel.world import cell_ahead
+from envs.voxel.world import DRAW, cell_ahead
 
 SCENE = """
 #########
@@ -135,8 +135,6 @@ def test_pictures_equal_the_slow_twin(pitch: float) -> None:
         z, x = free[rng.integers(len(free))]
         envs.worlds.pose[n] = x, z, rng.integers(12)
     pov = envs.reset(options={"reset_mask": np.zeros(6, bool)})[0]["pov"]
-    from envs.voxel.render import DRAW
-
     pov = envs._advance(np.full(6, DRAW))[0]["pov"]
     for n in range(6):
         wrong = np.abs(pov[n] - twin(envs, n)).max(-1) > 2
@@ -144,8 +142,6 @@ def test_pictures_equal_the_slow_twin(pitch: float) -> None:
 
 
 def look(envs: VoxelVectorEnv, x: int, z: int, heading: int) -> np.ndarray:
-    from envs.voxel.render import DRAW
-
     envs.worlds.pose[0] = x + 1, z + 1, heading
     return np.asarray(envs._advance(np.array([DRAW]))[0]["pov"][0]).astype(int)
 

@@ -120,6 +120,14 @@ def test_the_hotbar_shows_what_is_carried() -> None:
     assert (obs[1, 0, -2:, 2 * plank] == 0).all()
 
 
+def test_a_frame_of_odd_width_has_a_hotbar_too() -> None:
+    toy = Toy()
+    obs, _ = GreyStack(VoxelVectorEnv(1, toy.spec, size=17), stack=1, hotbar=True).reset(seed=1)
+    log = toy.spec.items.index("log")
+    assert (obs[0, 0, -2:, 2 * log : 2 * log + 2] == 2 * (255 // SHADES)).all()
+    assert not obs[0, 0, -2:, 16].any()
+
+
 def test_within_reach() -> None:
     verbs = [
         Verb("a", {"x": 1}, {"y": 1}),

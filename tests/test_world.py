@@ -195,6 +195,12 @@ def test_the_compass_points_to_the_target() -> None:
         assert envs.worlds.compass()[0] == pytest.approx(angle)
 
 
+def test_a_compass_without_a_target_in_this_episode_is_still() -> None:
+    envs = room(legend={"#": "stone", "D": "door", "c": {"item": "crate"}, "p": {"choose": 0}}, compass="p", goal={"hold": "crate"})
+    assert envs.worlds.target[0].tolist() == [-1, -1]
+    assert envs.worlds.compass()[0] == 0
+
+
 def test_actions_of_the_file_are_renumbered() -> None:
     envs = room(actions=["turn_right", "forward"], goal={"reach": "p"})
     stand(envs, 1, 1, 2)

@@ -29,7 +29,9 @@ def package() -> Path:
     """The folder of Minecraft in the installed ``minerl``, found without importing it. Raises :class:`LaunchError`."""
     spec = importlib.util.find_spec("minerl")
     if spec is None or not spec.submodule_search_locations:
-        raise LaunchError("minerl is not installed here; use the Docker target minerl, or see README.md for its Python part")
+        raise LaunchError(
+            "minerl is not installed here; use the Docker target minerl, or see envs/minerl/README.md for its Python part"
+        )
     return Path(next(iter(spec.submodule_search_locations))) / "Malmo" / "Minecraft"
 
 

@@ -97,7 +97,7 @@ class MineRLVectorEnv(WorldsVectorEnv):
                 self._pov[n] = reply.pov
                 self._see_pose(n, reply)
                 advance_goal(self.worlds.state, n, self.worlds.rules)
-        return self._observe(), self._info(env_failed, np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int64))
+        return self._observe(), self._full_info(env_failed, np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int64))
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action a world. A step limit truncates; reaching the goal terminates, also on the last step."""
@@ -120,7 +120,7 @@ class MineRLVectorEnv(WorldsVectorEnv):
         reward = np.where(env_failed, 0.0, self.worlds.reward(success))
         truncated = env_failed | ((self.worlds.steps >= self.spec_task.step_limit) & ~success)
         self._begun &= ~(success | truncated)
-        return self._observe(), reward, success, truncated, self._info(env_failed, invalid, ticks)
+        return self._observe(), reward, success, truncated, self._full_info(env_failed, invalid, ticks)
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._own_pool is not None:
@@ -211,17 +211,11 @@ class MineRLVectorEnv(WorldsVectorEnv):
 
     # --- what is handed out ---
 
-    def _info(self, env_failed: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
+    def _full_info(self, env_failed: NDArray[np.bool_], invalid: NDArray[np.bool_], ticks: NDArray[np.int64]) -> dict[str, Any]:
         reasons = [self._reason(self.instances[n]) if env_failed[n] else "" for n in range(self.num_envs)]
         reason = {"reason": np.array(reasons, object)} if env_failed.any() else {}
-        return {
-            "invalid_action": invalid,
-            "success": self.worlds.success & ~env_failed,
-            "pose": self.worlds.pose - [1, 1, 0],
-            "lost": env_failed,
-            "ticks": ticks,
-            **reason,
-        }
+        success = self.worlds.success & ~env_failed
+        return {**self._info(invalid), "success": success, "lost": env_failed, "ticks": ticks, **reason}
 
     @staticmethod
     def _reason(instance: Instance) -> str:

@@ -15,8 +15,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from envs.materials import TEXTURE_SIZE, texture
-from envs.task import ACTIONS, AIR, HEADINGS, TaskSpec
-from envs.voxel.world import CLEAR, FULL, advance_goal, apply_action, apply_verb, cell_ahead, held_item
+from envs.task import AIR, HEADINGS, TaskSpec
+from envs.voxel.world import CLEAR, FULL, SKIP, advance_goal, cell_ahead, held_item, take_step
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
 ITEM = np.float32(0.25)  # half the edge of an item on the floor
@@ -28,7 +28,6 @@ FAR = np.float32(1e9)
 LEVELS = 5
 MIP = np.float32(math.sqrt(2))  # texels under a pixel's edge from which level 1 is nearer than level 0
 BAND = 7  # rows of a picture that one thread draws in one go: a world of 84 has work for a dozen
-DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # not "ninf": a ray along an axis divides by zero
 
 
@@ -225,24 +224,19 @@ def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, parallel=True)
-def step_and_draw(actions, pov, invalid, success, state, rules, camera):  # type: ignore[no-untyped-def]
+def step_and_draw(actions, pov, invalid, state, rules, camera):  # type: ignore[no-untyped-def]
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
 
     Args:
         actions: (N,) numbers of the task's actions.
-        pov, invalid, success: (N, H, W, 3) uint8, (N,) bool and (N,) bool, to be written.
+        pov, invalid: (N, H, W, 3) uint8 and (N,) bool, to be written.
         state, rules, camera: see :class:`envs.voxel.world.State`, which changes, :class:`envs.voxel.world.Rules` and
             :class:`Camera`.
     """
     for n in range(len(actions)):
         if actions[n] >= 0:
-            state.steps[n] += 1
-            code = rules.actions[actions[n]]
-            if code < len(ACTIONS):
-                invalid[n] = not apply_action(code, state, n, rules)
-            else:
-                invalid[n] = not apply_verb(code - len(ACTIONS), state, n, rules)
-        success[n] = advance_goal(state, n, rules)
+            invalid[n] = not take_step(actions[n], state, n, rules)
+        advance_goal(state, n, rules)
     height = pov.shape[1]
     bands = (height + BAND - 1) // BAND
     for job in prange(len(actions) * bands):

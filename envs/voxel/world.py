@@ -22,6 +22,8 @@ REACH, HOLD, BROKEN, PLACED_AT = range(len(GOALS))
 
 MAX_COUNT = 999  # of one item that is carried
 
+DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
+
 # What a column means to a ray that crosses its cell.
 CLEAR, FULL, MIXED = 0, 1, 2
 
@@ -218,6 +220,16 @@ def held_item(inventory, hand=AIR):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def take_step(action, state, n, rules):  # type: ignore[no-untyped-def]
+    """One step of the episode: an action or a verb, numbered as in the task; returns whether it had an effect."""
+    state.steps[n] += 1
+    code = rules.actions[action]
+    if code < len(ACTIONS):
+        return apply_action(code, state, n, rules)
+    return apply_verb(code - len(ACTIONS), state, n, rules)
+
+
+@njit(cache=True)
 def apply_action(action, state, n, rules):  # type: ignore[no-untyped-def]
     """Carry out one of ACTIONS; returns whether it had an effect."""
     pose = state.pose[n]
@@ -318,10 +330,9 @@ def _exchange(inventory, takes, gives):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def advance_goal(state, n, rules):  # type: ignore[no-untyped-def]
-    """Count the subgoals that are complete, in their order; returns whether all are."""
+    """Count the subgoals that are complete, in their order."""
     while state.subgoal[n] < len(rules.goal_kind) and subgoal_reached(state.subgoal[n], state, n, rules):
         state.subgoal[n] += 1
-    return state.subgoal[n] == len(rules.goal_kind)
 
 
 @njit(cache=True)

@@ -21,9 +21,13 @@ def examine(place: Place = VOXEL) -> Iterator[Verdict]:
     yield from _safely(place.world, lambda: WORLDS[place.world].doctor(place.options, start=True))
     for check in (_python, _processor, _torch, _opencv, _display, _video, _disk, _peer):
         yield from _safely(check.__name__.strip("_"), lambda check=check: iter([check()]))  # type: ignore[misc]
-    for name, world in WORLDS.items():
-        if name != place.world:
-            yield from _safely(name, world.doctor)
+    told = set[Verdict]()
+    for name in (name for name in WORLDS if name != place.world):
+        verdicts = list(_safely(name, WORLDS[name].doctor))
+        if any(verdict == LACKS for verdict, _ in verdicts):
+            verdicts = [(NOTE, f"this machine cannot play in the world {name}; h-dqn doctor --world {name} says what it lacks")]
+        yield from (verdict for verdict in verdicts if verdict not in told)
+        told |= set(verdicts)
 
 
 def _safely(name: str, check: Callable[[], Iterator[Verdict]]) -> Iterator[Verdict]:
