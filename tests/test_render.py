@@ -78,6 +78,7 @@ def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
     top = worlds.blocks.shape[3]
     ahead = cell_ahead(x0, z0, heading)
     boxes = surfaces(envs, n)
+    lows, highs = (np.array([corners[end] for corners, _, _ in boxes], float) for end in (0, 1))
     out = np.zeros((height, width, 3))
     for i in range(height):
         for j in range(width):
@@ -94,24 +95,23 @@ def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
                 else camera.ceiling
             )
             light, u, v, kind = float(SHADE_UP if plane == 1 else SHADE_DOWN), point[0], point[2], "plane"
-            for (low, high), stuff, what in boxes:
-                near = (np.array(low) - eye) / ray
-                far = (np.array(high) - eye) / ray
-                enter = np.minimum(near, far)
-                axis = int(enter.argmax())
-                t = enter[axis]
-                if t > np.maximum(near, far).min() or t <= 0 or t >= best:
-                    continue
-                best, material, kind = t, stuff, what
-                point = eye + t * ray
+            near, far = (lows - eye) / ray, (highs - eye) / ray
+            enter = np.minimum(near, far)
+            t = enter.max(1)
+            hit = (t <= np.maximum(near, far).min(1)) & (t > 0) & (t < best)
+            if hit.any():
+                first = int(np.where(hit, t, np.inf).argmin())
+                (low, high), material, kind = boxes[first]
+                best, axis = t[first], int(enter[first].argmax())
+                point = eye + best * ray
                 cell = (math.floor((low[0] + high[0]) / 2), math.floor((low[2] + high[2]) / 2))
-                local = (point - low) / (np.array(high) - low) if what == "item" else point
+                local = (point - low) / (np.array(high) - low) if kind == "item" else point
                 if axis == 0:
                     light, u, v = float(SHADE_X), local[2], -local[1]
                 elif axis == 2:
                     light, u, v = float(SHADE_Z), local[0], -local[1]
                 else:
-                    light, u, v = float(SHADE_UP if ray[1] < 0 else SHADE_DOWN), local[0], -local[2] if what == "item" else local[2]
+                    light, u, v = float(SHADE_UP if ray[1] < 0 else SHADE_DOWN), local[0], -local[2] if kind == "item" else local[2]
             u, v = u % 1, v % 1
             texels = 16 * 2 * float(camera.zoom) / height * best
             if light in (float(SHADE_UP), float(SHADE_DOWN)):
