@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SEED ?= 1
 SEEDS ?= 1
+WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: setup demo test test-slow test-minerl smoke-minerl lint bench reproduce ablate results clean
@@ -19,8 +20,9 @@ setup: .venv/.done
 demo: setup
 	$(BIN)/h-dqn demo --seed $(SEED)
 
+# Two processes, each with one thread (tests/__init__.py); tests that share something costly or single stay in one (tests/conftest.py).
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from math import inf, isfinite
+from math import inf
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -47,7 +47,7 @@ def check(settings: Any) -> None:
         if get_origin(kind) is Literal:
             if value not in get_args(kind):
                 raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {value}")
-        elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not isfinite(value)):
+        elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not -inf < value < inf):
             raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {value}")
         elif kind in (bool, str) and not isinstance(value, kind):
             raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {value}")

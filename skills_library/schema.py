@@ -85,9 +85,10 @@ def _require(entry: Any, kinds: Kinds, where: str) -> None:
 
 def _require_card(entry: Entry) -> None:
     for part, kinds in _CARD.items():
+        if not isinstance(said := entry.get(part, {}), dict):
+            raise SchemaError(f": '{part}' is of the wrong kind")
         for key, kind in kinds.items():
-            value = entry.get(part, {}).get(key)
-            if value is not None and not isinstance(value, kind):
+            if key in said and not isinstance(said[key], kind):
                 raise SchemaError(f": '{part}.{key}' is of the wrong kind")
     interval = entry.get("measured", {}).get("ci95")
     if interval is not None and not (len(interval) == 2 and all(isinstance(end, NUMBER) for end in interval)):

@@ -1,4 +1,4 @@
-"""Toy worlds with known optima, and small helpers that several test modules use."""
+"""Toy worlds with known optima, and the fixtures that several test modules use. What is no fixture is in ``helpers.py``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from h_dqn.networks import ARCHITECTURES, Architecture
 from h_dqn.options import Acts
 
-torch.set_num_threads(1)  # toy networks; more threads only wait for each other
+torch.set_num_threads(1)  # see __init__.py
 
 
 class Corridor(VectorEnv[Any, Any, Any]):
@@ -80,6 +81,21 @@ class Walk:
 
     def terminate(self, obs: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float64]:
         return (steps >= self.steps).astype(float)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that one process of several has to run (--dist loadgroup): what they share is costly, or there is only one of it."""
+    for item in items:
+        if item.path.stem == "test_luanti":  # each asserts that no engine is left on this machine
+            item.add_marker(pytest.mark.xdist_group("luanti"))
+        elif "trained" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("trained"))
+
+
+@pytest.fixture
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network "tiny", for the corridor's frames."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from h_dqn.targets import smdp_target
 
 Weights = dict[str, Tensor]
 QFunction = Callable[[Weights, Any], Tensor]
+BETAS, EPS = (0.9, 0.999), 1e-8  # of Adam
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,6 @@ def adam(
     moments: tuple[Weights, Weights],
     step: int,
     rate: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
     through_scale: bool = False,
 ) -> tuple[Weights, tuple[Weights, Weights]]:
     """One step of Adam, the ``step``-th from 1 on; returns the weights and the moments after it.
@@ -80,26 +79,16 @@ def adam(
     first, second, after = {}, {}, {}
     for name, g in gradient.items():
         scale = g if through_scale else g.detach()
-        first[name] = betas[0] * moments[0][name] + (1 - betas[0]) * g
-        second[name] = betas[1] * moments[1][name] + (1 - betas[1]) * scale**2
-        mean, square = first[name] / (1 - betas[0] ** step), second[name] / (1 - betas[1] ** step)
-        after[name] = weights[name] - rate * mean / (square.sqrt() + eps)
+        first[name] = BETAS[0] * moments[0][name] + (1 - BETAS[0]) * g
+        second[name] = BETAS[1] * moments[1][name] + (1 - BETAS[1]) * scale**2
+        mean, square = first[name] / (1 - BETAS[0] ** step), second[name] / (1 - BETAS[1] ** step)
+        after[name] = weights[name] - rate * mean / (square.sqrt() + EPS)
     return after, (first, second)
 
 
 def prediction_loss(q: QFunction, weights: Weights, segment: Segment, discount: float) -> Tensor:
     """1/2 mean (target - Q)^2 of held-out decisions under the reference discount: how well Q foretells."""
     return 0.5 * (segment.target(discount).detach() - q(weights, segment.inputs)).square().mean()
-
-
-def preference_loss(values_BO: Tensor, option_B: Tensor, return_B: Tensor, temperature: float) -> Tensor:
-    """-mean G log softmax(Q / temperature)[o] of held-out decisions: how well Q prefers what turned out well.
-
-    The policy gradient's loss (Xu et al. 2018, equation 8, its first term): argmax has no derivative, so a softmax stands for it.
-    ``return_B`` is the return under the reference discount, less any baseline, and constant.
-    """
-    log_chance_B = (values_BO / temperature).log_softmax(1).gather(1, option_B[:, None]).squeeze(1)
-    return -(return_B.detach() * log_chance_B).mean()
 
 
 def meta_gradient(

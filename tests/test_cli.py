@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,20 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from h_dqn.cli import run
-from tests.test_task import GOOD
-
-Capture = pytest.CaptureFixture[str]
-
-
-def h_dqn(line: str) -> int:
-    return run(line.split())
-
-
-def last_json(capsys: Capture) -> dict[str, Any]:
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert isinstance(result, dict)
-    return result
+from tests.helpers import ROOM, Capture, h_dqn, last_json, refused, toml_of
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +38,6 @@ def there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trained
 
 
-def refused(capsys: Capture, line: str, *parts: str) -> None:
-    """The line ends with exit code 2 and one line on standard error that holds all parts."""
-    capsys.readouterr()
-    before = sorted(Path.cwd().rglob("*"))
-    assert h_dqn(line) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("h-dqn: error: ")
-    assert captured.err.count("\n") == 1, captured.err
-    assert captured.out == ""
-    for part in parts:
-        assert part in captured.err
-    assert sorted(Path.cwd().rglob("*")) == before
-
-
 def test_training_leaves_a_run_and_a_skill(there: Path) -> None:
     folder = there / "runs" / "skill-navigation1-s1"
     found = {path.name for path in folder.iterdir()}
@@ -71,7 +45,7 @@ def test_training_leaves_a_run_and_a_skill(there: Path) -> None:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["env_steps"] == rows[-1]["decisions"] == 512
     assert {"loss", "epsilon", "train_success", "validation_success", "decisions/forward", "frames/forward"} <= rows[-1].keys()
-    assert {path.name for path in (there / "skills" / "navigation1").iterdir()} == {"CARD.md", "model.safetensors", "skill.json"}
+    assert {path.name for path in (there / "skills" / "navigation1").iterdir()} == {"CARD.md", "model.safetensors", "policy.json"}
     controller = [json.loads(line) for line in (there / "runs" / "ctl" / "metrics.jsonl").read_text().splitlines()]
     assert controller[-1]["decisions"] < controller[-1]["env_steps"] == 512
     assert sum(
@@ -142,20 +116,10 @@ def test_skills_and_tasks_can_be_looked_at(there: Path, capsys: Capture, tmp_pat
 
 def test_a_task_file_serves_wherever_a_name_does(there: Path, capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "room.toml"
-    path.write_text(toml_of(GOOD))
+    path.write_text(toml_of(ROOM))
     assert h_dqn(f"tasks check {path} --episodes 20") == 0
     assert h_dqn(f"evaluate navigation1 --task {path} --episodes 4 --json") == 0
     assert last_json(capsys)["task"] == "room"
-
-
-def toml_of(doc: dict[str, Any]) -> str:
-    legend = "\n".join(f'"{key}" = {toml_value(value)}' for key, value in doc["legend"].items())
-    goal = "\n".join(f'{key} = "{value}"' for key, value in doc["goal"].items())
-    return f'step_limit = {doc["step_limit"]}\nmap = """\n{doc["map"]}\n"""\n[legend]\n{legend}\n[goal]\n{goal}\n'
-
-
-def toml_value(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, str) else "{ " + ", ".join(f'{k} = "{v}"' for k, v in value.items()) + " }"
 
 
 BAD = {
@@ -172,8 +136,13 @@ BAD = {
     "endless seed": (f"evaluate navigation1 --seed {2**70}", ["--seed must be from 0 to"]),
     "endless rate": ("train skill navigation1 --learning-rate inf", ["--learning-rate must be a number, not inf"]),
     "negative temperature": ("train skill navigation1 --temperature -1", ["--temperature must be at least 0"]),
+    "unknown learner": ("train skill navigation1 --learner sarsa", ["unknown learner 'sarsa' (known: q_lambda, dqn)"]),
+    "unknown head": ("train skill navigation1 --head hydra", ["unknown head 'hydra'"]),
     "no Minecraft": ("train skill navigation1 --world minerl --minerl-instances 0", ["--minerl-instances must be from 1"]),
-    "too many worlds": ("train skill navigation1 --preset smoke --worlds 1000000000000", ["not enough memory", "fewer --worlds"]),
+    "too many environments": (
+        "train skill navigation1 --preset smoke --num-envs 1000000000000",
+        ["not enough memory", "fewer --num-envs"],
+    ),
     "too large a replay": ("train skill navigation1 --preset smoke --capacity 100000000000000", ["not enough memory"]),
     "runs in no folder": ("train flat navigation1 --preset smoke --runs skills/navigation1/CARD.md", ["CARD.md", "Not a dir"]),
     "no checkpoint": ("resume runs/ctl", ["no checkpoint here"]),
@@ -181,7 +150,7 @@ BAD = {
     "no such file": ("tasks check nowhere.toml", ["nowhere.toml: cannot be read"]),
     "action the task lacks": ("evaluate runs/pick --task navigation1", ["pick_up"]),
     "unsolvable limit": ("tasks check short.toml", ["short.toml: step_limit: the oracle cannot solve"]),
-    "bad setting": ("train skill navigation1 --worlds 0", ["--worlds"]),
+    "bad setting": ("train skill navigation1 --num-envs 0", ["--num-envs must be above 0, not 0"]),
     "no picture": ("tasks show navigation1 --picture map.xyz", ["must end in .png or .jpg"]),
     "tiny frames": ("train skill navigation1 --size 8", ["too small"]),
     "unknown network": ("train skill navigation1 --network huge", ["huge"]),
@@ -193,14 +162,12 @@ def test_bad_input_is_one_line(name: str, there: Path, capsys: Capture) -> None:
     if name == "action the task lacks" and not (there / "runs" / "pick").exists():
         assert h_dqn("train flat pickup --preset smoke --episodes 1 --name pick") == 0
     if name == "unsolvable limit":
-        (there / "short.toml").write_text(toml_of({**GOOD, "step_limit": 1}))
+        (there / "short.toml").write_text(toml_of({**ROOM, "step_limit": 1}))
     line, parts = BAD[name]
     refused(capsys, line, *parts)
 
 
 def test_a_damaged_skill_is_refused(there: Path, capsys: Capture, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(there / "skills", tmp_path / "skills")
     model = tmp_path / "skills" / "navigation1" / "model.safetensors"
     model.write_bytes(model.read_bytes()[:100])
@@ -219,7 +186,7 @@ def test_a_full_disk_loses_nothing(in_tmp: Path, capsys: Capture, monkeypatch: p
     rescue = in_tmp.parent / "rescue"
     rescue.mkdir(exist_ok=True)
     monkeypatch.setattr("tempfile.tempdir", str(rescue))
-    monkeypatch.setattr("skills_library.library.save_file", full)
+    monkeypatch.setattr("skills_library.policy.save_file", full)
     assert h_dqn("train skill navigation1 --preset smoke --episodes 4") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "No space left on device" in error
@@ -240,29 +207,34 @@ def test_a_name_is_counted_on(in_tmp: Path) -> None:
 
 def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
     """A run that is interrupted and resumed ends with the very weights of one that was not."""
-    command = [sys.executable, "-c", "import sys; from h_dqn.cli import run; sys.exit(run(sys.argv[1:]))"]
-    settings = ["train", "flat", "navigation1", "--preset", "smoke", "--env-steps", "20000", "--episodes", "4"]
+    settings = "train flat navigation1 --preset smoke --env-steps 4000 --episodes 4"
+    code = "import sys; from h_dqn.cli import run; sys.exit(run(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    process = subprocess.Popen([*command, *settings, "--name", "cut"], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *settings.split(), "--name", "cut"], stderr=subprocess.PIPE, text=True, env=environment
+    )
     while not Path("runs/cut/metrics.jsonl").exists() or Path("runs/cut/metrics.jsonl").stat().st_size < 2000:
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "h-dqn resume runs/cut" in error
     assert Path("runs/cut/agent/model.safetensors").is_file()
     written = Path("runs/cut/checkpoint/state.json").read_text()
-    Path("runs/cut/checkpoint/state.json").write_text(written.replace('"tally"', '"score"'))
-    refused(capsys, "resume runs/cut", "another version of h-dqn wrote it ('tally'); train it anew")
+    Path("runs/cut/checkpoint/state.json").write_text(written.replace('"statistics"', '"score"'))
+    refused(capsys, "resume runs/cut", "another version of h-dqn wrote it ('statistics'); train it anew")
     Path("runs/cut/checkpoint/state.json").write_text(written)
     plan = Path("runs/cut/run.json").read_text()
-    for damaged in (plan[:40], plan.replace('"plan"', '"design"'), plan.replace('"discount"', '"account"')):
-        Path("runs/cut/run.json").write_text(damaged)
+    swaps = [("{", "["), ('"plan"', '"design"'), ('"discount"', '"account"'), ('"q_lambda"', '"sarsa"'), (": 8,", ": {},")]
+    for part, damaged in swaps:
+        assert part in plan
+        Path("runs/cut/run.json").write_text(plan.replace(part, damaged))
         refused(capsys, "resume runs/cut", "runs/cut/run.json: not what this version of h-dqn writes")
     capacity = next(line.strip(" ,") for line in plan.splitlines() if '"capacity"' in line)
     for setting, odd, says in (
-        ('"worlds": 8', '"worlds": "8"', "another version of h-dqn wrote it"),
+        ('"num_envs": 8', '"num_envs": "8"', "--num-envs must be a whole number, not 8"),
+        ('"num_envs": 8', '"num_envs": 4', "another version of h-dqn wrote it"),
         ('"skills": []', '"skills": ["fly"]', "unknown skill 'fly'"),
         (capacity, '"capacity": 100000000000000', "not enough memory"),
     ):
@@ -270,8 +242,8 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
         Path("runs/cut/run.json").write_text(plan.replace(setting, odd))
         refused(capsys, "resume runs/cut", says)
     Path("runs/cut/run.json").write_text(plan)
-    subprocess.run([*command, "resume", "runs/cut"], check=True, env=environment, capture_output=True)
-    subprocess.run([*command, *settings, "--name", "whole"], check=True, env=environment, capture_output=True)
+    assert h_dqn("resume runs/cut") == 0
+    assert h_dqn(f"{settings} --name whole") == 0
     assert not Path("runs/cut/checkpoint").exists()
     cut, whole = (Path("runs") / name / "agent/model.safetensors" for name in ("cut", "whole"))
     assert cut.read_bytes() == whole.read_bytes()
@@ -279,7 +251,7 @@ def test_ctrl_c_saves_and_resume_goes_on(in_tmp: Path, capsys: Capture) -> None:
 
 def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
     assert h_dqn("train skill break --preset smoke --episodes 4 --json") == 0
-    tiny = "--env-steps 512 --worlds 8 --memory 500 --updates 2 --episodes 4"
+    tiny = "--env-steps 512 --num-envs 8 --memory 500 --updates 2 --episodes 4"
     assert h_dqn(f"distill --skills navigation1 break --name multi {tiny} --json") == 0
     result = last_json(capsys)
     assert set(result["heads"]) == {"navigation1", "break"}
@@ -295,14 +267,14 @@ def test_distil_from_end_to_end(there: Path, capsys: Capture) -> None:
     refused(capsys, "distill --skills navigation1 --name navigation1", "--name navigation1")
     refused(capsys, "distill --skills navigation1 --name ../multi", "is no name for a skill")
     refused(capsys, "distill --skills navigation1 fly", "unknown skill 'fly'")
-    refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be a number above 0")
+    refused(capsys, "distill --skills navigation1 --tau 0", "--tau must be above 0, not 0")
 
 
 def test_bench_skills_counts_the_weights_that_training_makes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many networks as skills, or one with a head each: of four skills a quarter of the weights, and of more hardly more."""
-    monkeypatch.setattr("h_dqn.cli.bench_skills.WORLDS", 4)
-    monkeypatch.setattr("h_dqn.cli.bench_skills.REPEATS", 1)
-    monkeypatch.setattr("h_dqn.cli.bench_skills.ROUNDS", 1)
+    monkeypatch.setattr("h_dqn.experiment.bench.skills.NUM_ENVS", 4)
+    monkeypatch.setattr("h_dqn.experiment.bench.skills.REPEATS", 1)
+    monkeypatch.setattr("h_dqn.experiment.bench.skills.ROUNDS", 1)
     assert h_dqn("bench skills --json") == 0
     rows = last_json(capsys)["rows"]
     weights = {(row["kind"], row["skills"]): row["weights"] for row in rows}
@@ -347,16 +319,16 @@ change = { step_limit = 13 }
 
 
 def test_a_sequence_is_trained_on(in_tmp: Path, capsys: Capture) -> None:
-    """With settings that tune themselves; a sequence says its own steps, and its log has the settings."""
+    """With meta-parameters that tune themselves; a sequence says its own steps, and its log has them."""
     (in_tmp / "two.toml").write_text(SEQUENCE)
-    assert h_dqn("train flat two.toml --preset smoke --env-steps 99 --tune-discount --tune-trace --episodes 8 --json") == 0
+    assert h_dqn("train flat two.toml --preset smoke --env-steps 99 --tune-discount --tune-lambda --episodes 8 --json") == 0
     result = last_json(capsys)
     assert result["env_steps"] == 512
     assert result["run"] == "runs/flat-two-s1"
     row = json.loads((in_tmp / "runs" / "flat-two-s1" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert {"discount", "discount_slope", "discount_snr", "horizon", "trace", "trace_slope"} <= set(row)
+    assert {"discount", "discount_slope", "discount_snr", "horizon", "td_lambda", "td_lambda_slope"} <= set(row)
     refused(capsys, "train skill two.toml", "two.toml is a sequence")
-    refused(capsys, "train flat two.toml --world minerl", "Minecraft plays single tasks")
+    refused(capsys, "train flat two.toml --world minerl", "this world plays single tasks")
     refused(capsys, "train flat two.toml --tune-discount --discount 0.999", "--tune-discount: --discount must begin")
     (in_tmp / "two.toml").write_text(SEQUENCE + "when = 3\n")
     refused(capsys, "train flat two.toml", "two.toml: phase 2: when: unknown key")

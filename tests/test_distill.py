@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from h_dqn.networks import QNetwork, inherit
+from h_dqn.device import pick_device
+from h_dqn.networks import NetworkSpec, QNetwork, Torso
 from h_dqn.options import OptionRunner, primitives
 from h_dqn.targets import DISTILLATION_LOSSES
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library
-from skills_library.skill import DeepSkill, SkillError
+from skills_library.policy import PolicyHead, SavedPolicy, SkillError, Termination
+from skills_library.skill import Skill, SkillOption
 from tests.conftest import Corridor
 
 Q_T, Q_S = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+ACTIONS, DEVICE = ("left", "right"), pick_device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ class Scripted(QNetwork):
     """A teacher that sees the cell it is in (the bright column) and has a fixed preference in each."""
 
     def __init__(self, prefer: list[int]) -> None:
-        super().__init__("compact", (1, 32, 32), 2)
+        super().__init__(NetworkSpec("compact", (1, 32, 32), 2))
         self.prefer = torch.tensor(prefer)
 
     def forward(self, frames_BSHW: torch.Tensor) -> torch.Tensor:
@@ -49,22 +52,38 @@ class Scripted(QNetwork):
         return torch.nn.functional.one_hot(self.prefer[cell], 2).float()
 
 
-def teacher(name: str, prefer: list[int], last_above: float = np.inf) -> DeepSkill:
-    return DeepSkill(name, Scripted(prefer), ("left", "right"), 5, last_above, card={"task": {"name": "corridor"}})
+def skill_of(name: str, network: QNetwork, last_above: float = np.inf) -> Skill:
+    head = PolicyHead(name, ACTIONS, termination=Termination(5, last_above), card={"task": {"name": "corridor"}})
+    return Skill(SavedPolicy(name, network, (head,)), head)
 
 
-SMALL = DistillConfig(env_steps=4096, worlds=16, memory=2000, updates=12, batch_size=32, network="compact")
+def teacher(name: str, prefer: list[int], last_above: float = np.inf) -> Skill:
+    return skill_of(name, Scripted(prefer), last_above)
 
 
-def wide(worlds: int) -> Any:
-    return Corridor(worlds, length=6, limit=12, size=32)
+SMALL = DistillConfig(
+    env_steps=4096, num_envs=16, memory=2000, updates=12, batch_size=32, network="compact", device="cpu"
+)  # fmt: skip
 
 
-def distiller(config: DistillConfig = SMALL) -> Distiller:
+def wide(num_envs: int) -> Any:
+    return Corridor(num_envs, length=6, limit=12, size=32)
+
+
+def distiller(config: DistillConfig = SMALL, pair: list[Skill] | None = None) -> Distiller:
     torch.manual_seed(0)  # the student begins with a teacher's layers
     # They disagree in every cell, so that a head which learned from the wrong teacher would show.
-    teachers = [teacher("to", [1, 1, 1, 1, 1, 1]), teacher("fro", [0, 0, 0, 0, 0, 0])]
-    return Distiller(teachers, [wide, wide], [primitives(["left", "right"])] * 2, config, seed=1)
+    pair = pair or [teacher("to", [1, 1, 1, 1, 1, 1]), teacher("fro", [0, 0, 0, 0, 0, 0])]
+    return Distiller(pair, [wide, wide], [primitives(ACTIONS)] * 2, config, seed=1)
+
+
+def heads_of(student: Distiller) -> list[Skill]:
+    policy = student.student("both")
+    return [Skill(policy, head) for head in policy.heads]
+
+
+def bound(student: Distiller) -> list[SkillOption]:
+    return [head.on(ACTIONS, head.shape, DEVICE) for head in heads_of(student)]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -72,9 +91,8 @@ def test_each_head_does_as_its_teacher(share: float) -> None:
     student = distiller(replace(SMALL, student_share=share))
     losses = list(student.run())
     assert losses[-1]["loss/to"] < losses[0]["loss/to"] / 2
-    envs = wide(16)
-    obs, _ = envs.reset(seed=list(range(16)))
-    to, fro = (head.on(("left", "right"), head.shape) for head in student.skills("both").heads)
+    obs, _ = wide(16).reset(seed=list(range(16)))
+    to, fro = bound(student)
     assert to.name == "skill:both/to"
     np.testing.assert_array_equal(to.act(obs)[0], np.ones(16))
     np.testing.assert_array_equal(fro.act(obs)[0], np.zeros(16))
@@ -82,27 +100,27 @@ def test_each_head_does_as_its_teacher(share: float) -> None:
 
 def test_a_head_learns_where_its_teacher_is_done() -> None:
     """The best value of 'to' is always 1: above 0.5 everywhere, above 2 nowhere."""
-    pair = [teacher("to", [1] * 6, 0.5), teacher("on", [1] * 6, 2.0)]
-    student = Distiller(pair, [wide, wide], [primitives(["left", "right"])] * 2, SMALL, seed=1)
+    student = distiller(pair=[teacher("to", [1] * 6, 0.5), teacher("on", [1] * 6, 2.0)])
     for _ in student.run():
         pass
     obs, _ = wide(16).reset(seed=list(range(16)))
-    to, on = (head.on(("left", "right"), head.shape) for head in student.skills("both").heads)
+    to, on = bound(student)
     assert to.act(obs)[1].all()
     assert not on.act(obs)[1].any()
-    assert not to.on(("left", "right"), to.shape, stop_at_goal=False).act(obs)[1].any()
+    stubborn = heads_of(student)[0].on(ACTIONS, (1, 32, 32), DEVICE, stop_at_goal=False)
+    assert not stubborn.act(obs)[1].any()
 
 
 def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
     student = distiller()
     next(student.run())
     library = Library(tmp_path, shipped=tmp_path / "none")
-    library.add(student.skills("both"))
-    skills = [skill.on(("left", "right"), skill.shape) for skill in library.skills(["both/fro", "both/to"])]
+    library.add(student.student("both"))
+    skills = [skill.on(ACTIONS, skill.shape, DEVICE) for skill in library.skills(["both/fro", "both/to"])]
     assert skills[0].network is skills[1].network
     calls = []
     skills[0].network.register_forward_hook(lambda *_: calls.append(1))
-    options = [*primitives(["left", "right"]), *skills]
+    options = [*primitives(ACTIONS), *skills]
     runner = OptionRunner(options, 8, np.random.default_rng(1))
     obs = np.random.default_rng(2).integers(0, 255, (8, 1, 32, 32)).astype(np.uint8)
     chosen = np.array([0, 1, 2, 3, 2, 3, 3, 2])
@@ -115,22 +133,23 @@ def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
 def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
     student = distiller()
     library = Library(tmp_path, shipped=tmp_path / "none")
-    library.add(student.skills("both"))
-    whole = library.load("both")
+    library.add(student.student("both"))
     assert [head.name for head in library.skills(["both"])] == ["both/to", "both/fro"]
-    assert library.load("both/fro").first == 3  # two actions, and "this is the last"
+    fro = library.skill("both/fro")
+    assert fro.head.first == 3  # two actions, and "this is the last"
+    assert fro.card["task"] == {"name": "corridor"}
     obs = np.random.default_rng(2).integers(0, 255, (3, 1, 32, 32)).astype(np.uint8)
-    torch.testing.assert_close(library.load("both/fro").values(obs), student.skills("both").heads[1].values(obs))
+    torch.testing.assert_close(fro.values(obs), heads_of(student)[1].values(obs))
     with pytest.raises(SkillError, match="holds several skills; name one: both/to, both/fro"):
-        whole.on(("left", "right"), whole.shape)
+        library.skill("both")
     with pytest.raises(SkillError, match="unknown skill 'both/up' \\(known: both/to, both/fro\\)"):
-        library.load("both/up")
+        library.skill("both/up")
 
 
 def test_teachers_must_see_the_same() -> None:
-    other = DeepSkill("other", QNetwork("compact", (2, 32, 32), 2), ("left", "right"))
+    other = skill_of("other", QNetwork(NetworkSpec("compact", (2, 32, 32), 2)))
     with pytest.raises(SkillError, match="see different frames"):
-        Distiller([teacher("to", [1]), other], [wide, wide], [primitives(["left", "right"])] * 2, SMALL, seed=1)
+        distiller(pair=[teacher("to", [1]), other])
 
 
 def test_the_same_seed_gives_the_same_student() -> None:
@@ -142,11 +161,14 @@ def test_the_same_seed_gives_the_same_student() -> None:
 
 
 def test_a_student_begins_with_the_layers_of_its_first_teacher() -> None:
-    source, student, other = (QNetwork(name, (1, 64, 64), 3) for name in ("compact", "slim", "scout"))
+    source, student, other = (Torso(name, (1, 64, 64)) for name in ("compact", "slim", "scout"))
     before = [weights.clone() for weights in (*other.parameters(), *source.parameters())]
-    inherit(student, source)  # 240 of 256 hidden units
-    for own, known in zip(student.trunk.parameters(), source.trunk.parameters(), strict=True):
-        assert torch.equal(own, known[: len(own)])
-    inherit(other, source)
-    inherit(source, student)
+    student.cut_from(source)  # 240 of 256 hidden units
+    for own, known in zip(student.parameters(), source.parameters(), strict=True):
+        assert torch.equal(own, known[tuple(slice(units) for units in own.shape)])
+    other.cut_from(source)
+    source.cut_from(student)
     assert all(map(torch.equal, (*other.parameters(), *source.parameters()), before))
+    whole = distiller()
+    for own, known in zip(whole.network.torso.parameters(), whole.lessons[0].teacher.network.torso.parameters(), strict=True):
+        assert torch.equal(own, known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,25 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from h_dqn.agent import Agent
-from h_dqn.config import Config
-from h_dqn.elimination import LinearBandits, most_tries
-from h_dqn.networks import ARCHITECTURES, ELIMINATED, Architecture, values
+from h_dqn.config import Config, change
+from h_dqn.elimination import ELIMINATED, LinearBandits, most_tries
+from h_dqn.learners import Progress
+from h_dqn.learners.dqn import DQN
+from h_dqn.learners.q_lambda import QLambda
+from h_dqn.networks import ARCHITECTURES, Architecture, QNetwork
 from h_dqn.options import primitives
+from h_dqn.policies import greedy
 from h_dqn.train import Trainer
-from skills_library.library import load_skill, save_skill
-from skills_library.skill import DeepSkill
+from skills_library.policy import PolicyHead, SavedPolicy, load_policy, save_policy
 from tests.conftest import Corridor
-from tests.test_agent import TINY, batch_of
+from tests.helpers import DQN_CONFIG, Q_LAMBDA, SHAPE, batch_of, learner_with, targets_of
 
-SHAPE = (1, 8, 8)
-CONFIG = replace(TINY, eliminate=True)
+pytestmark = pytest.mark.usefixtures("tiny_network")
+CONFIG, CONFIG_DQN = change(Q_LAMBDA, eliminate=True), change(DQN_CONFIG, eliminate=True)
 
 
 @pytest.fixture(autouse=True)
-def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
+def _tiny_elimination_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARCHITECTURES, "scout", Architecture(((8, 8, 8),), hidden=8, norm=True))
 
 
@@ -142,32 +142,35 @@ class Knows(torch.nn.Module):
         return available_BO & torch.tensor([True, True, False]).to(available_BO)
 
 
-def sure(config: Config) -> Agent:
-    """An agent that takes option 2 for the best by far, were it not eliminated."""
-    agent = Agent(config, SHAPE, 3, seed=1)
-    assert agent.network.elimination is not None
-    agent.network.elimination.bandits = Knows()  # type: ignore[assignment]
-    for network in {agent.network, agent.target}:
-        with torch.no_grad():
-            network.head.bias[:] = torch.tensor([1.0, 2.0, 9.0])
-    return agent
+def sure(config: Config) -> QLambda | DQN:
+    """A learner that takes option 2 for the best by far, were it not eliminated."""
+    learner = learner_with([1.0, 2.0, 9.0], config)
+    learner.target.head.load_state_dict(learner.network.head.state_dict())
+    assert learner.network.elimination is not None
+    learner.network.elimination.bandits = Knows()  # type: ignore[assignment]
+    return learner
 
 
 OBS, EVERY = np.zeros((64, *SHAPE), np.uint8), np.ones((64, 3), bool)
 
 
-def test_what_is_eliminated_is_not_tried() -> None:
-    agent = sure(replace(CONFIG, worlds=64, epsilon_ladder=0.0, epsilon_start=1.0))
-    chosen = agent.explore(OBS, EVERY, np.arange(64))
-    assert set(chosen.tolist()) == {0, 1}
+def explored(learner: QLambda | DQN) -> set[int]:
+    return set(learner.act(OBS, EVERY, np.arange(64), Progress(0.0, 0.0)).option.tolist())
 
 
-def test_what_is_eliminated_is_not_chosen() -> None:
-    agent = sure(replace(CONFIG, worlds=64, epsilon_ladder=0.0, epsilon_start=0.0))
+@pytest.mark.parametrize("config", [CONFIG, CONFIG_DQN], ids=["q_lambda", "dqn"])
+def test_what_is_eliminated_is_not_tried(config: Config) -> None:
+    assert explored(sure(change(config, num_envs=64, epsilon_ladder=0.0, epsilon_start=1.0))) == {0, 1}
+
+
+@pytest.mark.parametrize("config", [CONFIG, CONFIG_DQN], ids=["q_lambda", "dqn"])
+def test_what_is_eliminated_is_not_chosen(config: Config) -> None:
+    learner = sure(change(config, num_envs=64, epsilon_ladder=0.0, epsilon_start=0.0))
+    assert explored(learner) == {1}
     for chosen in (
-        agent.choose(OBS, EVERY),
-        agent.explore(OBS, EVERY, np.arange(64)),
-        agent.player(seed=1)(OBS, EVERY, np.arange(64)),
+        greedy(learner.network.values(OBS, EVERY), EVERY),
+        learner.policy(seed=1)(OBS, EVERY, np.arange(64)),
+        learner.interrupt(OBS, EVERY, np.arange(64)),
     ):
         assert set(chosen.tolist()) == {1}
 
@@ -176,17 +179,18 @@ def test_what_is_eliminated_is_not_chosen() -> None:
 @pytest.mark.parametrize("double", [True, False])
 def test_what_is_eliminated_is_not_bootstrapped_from(target_period: int, double: bool) -> None:
     """One decision of option 0 for a reward of 1: the target is 1 + 0.9 * Q(option 1), not 1 + 0.9 * Q(option 2)."""
-    agent = sure(replace(CONFIG, target_period=target_period, double=double, trace=0.0))
-    batch = batch_of(rewards=np.ones((1, 1), np.float32), option=np.array([0]))
-    for target in (agent.lambda_targets(batch), agent.n_step_targets(batch)):
-        assert target.tolist() == pytest.approx([1 + 0.9 * 2])
+    batch = batch_of(rewards=torch.ones(1, 1), option=torch.tensor([0]))
+    for config in (change(CONFIG, td_lambda=0.0), CONFIG_DQN):
+        learner = sure(change(config, target_period=target_period, double=double))
+        assert (learner.target is learner.network) == (not target_period)
+        assert targets_of(learner, batch).tolist() == pytest.approx([1 + 0.9 * 2])
 
 
 def test_an_old_try_of_what_is_eliminated_now_has_a_sane_target() -> None:
     """A success that is remembered may hold one; neither the action gap nor going on with it may spoil its value."""
-    agent = sure(replace(CONFIG, gap=0.5, trace=0.0))
-    batch = batch_of(rewards=np.ones((1, 1), np.float32), option=np.array([2]), persists=np.array([0.5], np.float32))
-    assert agent.lambda_targets(batch).tolist() == pytest.approx([1 + 0.9 * 2])
+    learner = sure(change(CONFIG, advantage_learning_alpha=0.5, td_lambda=0.0))
+    batch = batch_of(rewards=torch.ones(1, 1), option=torch.tensor([2]), continuation=torch.tensor([0.5]))
+    assert targets_of(learner, batch).tolist() == pytest.approx([1 + 0.9 * 2])
 
 
 class Cluttered(Corridor):
@@ -205,42 +209,43 @@ class Cluttered(Corridor):
         return self._obs(), np.where(reached, 0.0, -1.0), reached, truncated, {**info, "invalid_action": nothing}
 
 
-def cluttered(config: Config) -> Trainer:
+def cluttered(config: Config) -> tuple[Trainer, QNetwork]:
     trainer = Trainer(lambda n: Cluttered(n), primitives([str(n) for n in range(30)]), config, 1)
     for _ in trainer.run():
         pass
-    return trainer
+    assert isinstance(trainer.learner.network, QNetwork)
+    return trainer, trainer.learner.network
 
 
-def left(network: Any) -> NDArray[np.bool_]:
+def left(network: QNetwork) -> NDArray[np.bool_]:
     """(cells, actions): what is not eliminated in the corridor."""
     envs = Cluttered(5)
     envs.cell = np.arange(5)
-    return np.asarray(values(network, envs._obs()).numpy() > ELIMINATED)
+    return np.asarray(network.values(envs._obs()).numpy() > ELIMINATED)
 
 
-def test_a_cluttered_corridor_is_cleared() -> None:
-    """Explored at random to the end: what is of use stays everywhere, the rest goes, and what is seen is worth more."""
-    explores = replace(CONFIG, env_steps=30_000, epsilon_end=1.0, epsilon_ladder=0.0)
-    with_it, without = (cluttered(replace(explores, eliminate=eliminate)) for eliminate in (True, False))
-    admitted = left(with_it.agent.network)
+EXPLORES = change(CONFIG, env_steps=12_000, epsilon_end=1.0, epsilon_ladder=0.0)
+
+
+def test_a_cluttered_corridor_is_cleared(tmp_path: Path) -> None:
+    """Explored at random to the end: what is of use stays everywhere, the rest goes, and what is seen is worth more.
+
+    A skill made of it remembers what it eliminates.
+    """
+    trainer, network = cluttered(EXPLORES)
+    without, _ = cluttered(change(EXPLORES, eliminate=False, env_steps=3_000))
+    admitted = left(network)
     assert admitted[:, :2].all()
     assert admitted[:, 2:].mean() < 0.05
-    assert with_it.tally.row()["invalid_share"] < 0.5 < 0.9 < without.tally.row()["invalid_share"]
-    assert with_it.evaluate(200, seed=1).success_rate == 1.0
+    assert trainer.statistics.row()["invalid_share"] < 0.5 < 0.9 < without.statistics.row()["invalid_share"]
+    assert trainer.evaluate(200, seed=1).success_rate == 1.0
+    names = tuple(str(n) for n in range(30))
+    save_policy(SavedPolicy("clear", network, (PolicyHead("clear", names),)), tmp_path / "clear")
+    np.testing.assert_array_equal(left(load_policy(tmp_path / "clear").network), admitted)
 
 
 def test_what_was_eliminated_stays_so_when_its_tries_have_left_the_replay() -> None:
-    explores = replace(CONFIG, env_steps=30_000, epsilon_end=1.0, epsilon_ladder=0.0, capacity=2_000)
-    admitted = left(cluttered(replace(explores, eliminate=True)).agent.network)
+    _, network = cluttered(change(EXPLORES, capacity=2_000))
+    admitted = left(network)
     assert admitted[:, :2].all()
     assert admitted[:, 2:].mean() < 0.05
-
-
-def test_a_skill_remembers_what_it_eliminates(tmp_path: Path) -> None:
-    network = cluttered(replace(CONFIG, env_steps=30_000)).agent.network
-    skill = DeepSkill("clear", network, tuple(str(n) for n in range(30)))
-    save_skill(skill, tmp_path / "clear")
-    again = load_skill(tmp_path / "clear").network
-    assert (left(again) == left(network)).all()
-    assert not left(again).all()

@@ -1,11 +1,11 @@
-"""Evaluation: seeds that never meet, intervals by hand, and an outcome that does not depend on how it is run."""
+"""Evaluation: seeds that never meet, and an outcome that does not depend on how it is run."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h_dqn.evaluate import evaluate, wilson
+from h_dqn.evaluation import evaluate
 from h_dqn.options import primitives
 from h_dqn.seeds import episode_seeds
 from tests.conftest import Corridor
@@ -25,24 +25,16 @@ def test_seeds_differ_and_repeat() -> None:
     assert episode_seeds("train", 4, 10) != episode_seeds("train", 5, 10)
 
 
-def test_wilson_by_hand() -> None:
-    # 95 of 100: centre (.95 + z^2/200) / (1 + z^2/100), as tables of the interval give it.
-    low, high = wilson(95, 100)
-    assert (low, high) == pytest.approx((0.8883, 0.9785), abs=2e-4)
-    assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == pytest.approx(1.0)
-
-
 @pytest.mark.parametrize("episodes", [1, 7, 64])
-def test_the_outcome_does_not_depend_on_the_number_of_worlds(episodes: int) -> None:
+def test_the_outcome_does_not_depend_on_the_number_of_environments(episodes: int) -> None:
     """A policy that walks right from cells 0 and 1 only: exactly the episodes that start there (or step in) succeed."""
 
-    def choose(obs: np.ndarray, available: np.ndarray, worlds: np.ndarray) -> np.ndarray:
+    def choose(obs: np.ndarray, available: np.ndarray, env_ids: np.ndarray) -> np.ndarray:
         return np.asarray(obs[:, 0, 0].argmax(1) != 3, np.int64)
 
     outcomes = {
-        worlds: evaluate(Corridor(worlds, limit=12), primitives(["left", "right"]), choose, episodes, seed=5)
-        for worlds in (1, 3, 16)
+        num_envs: evaluate(Corridor(num_envs, limit=12), primitives(["left", "right"]), choose, episodes, seed=5)
+        for num_envs in (1, 3, 16)
     }
     assert len(set(outcomes.values())) == 1
     # By hand: from cells 0..3 the policy bounces between 2 and 3 for ever; from 4 it reaches 5 in one step.

@@ -22,7 +22,7 @@ from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.task import HEADINGS, TaskError
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
-from tests.test_cli import h_dqn, last_json, refused
+from tests.helpers import h_dqn, last_json, refused
 
 try:
     engine.programs()
@@ -199,7 +199,7 @@ def test_an_engine_that_nobody_holds_is_gone() -> None:
 def test_training_and_evaluation_in_luanti(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert h_dqn("train skill navigation1 --world luanti --preset smoke --env-steps 64 --episodes 4 --json") == 0
     assert last_json(capsys)["env_steps"] == 64
-    assert json.loads(Path("skills/navigation1/skill.json").read_text())["task"]["world"] == "luanti"
+    assert json.loads(Path("skills/navigation1/policy.json").read_text())["heads"][0]["task"]["world"] == "luanti"
     assert h_dqn("evaluate navigation1 --world luanti --episodes 4 --json --video episode.mp4") == 0
     assert last_json(capsys)["episodes"] == 4
     assert Path("episode.mp4").stat().st_size > 1000

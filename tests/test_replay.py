@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h_dqn.replay import SMDPReplay, Tries
-from h_dqn.sum_tree import SumTree
+from h_dqn.replay import Decisions, End, ReplayNeeds, Reservoir, SMDPReplay
+from h_dqn.replay.sum_tree import SumTree
 
 SHAPE, OPTIONS = (3, 2, 2), 3
 
@@ -18,23 +19,24 @@ SHAPE, OPTIONS = (3, 2, 2), 3
 class NaiveReplay:
     """Whole observations and reward lists, one dict a decision, never forgets."""
 
-    def __init__(self, worlds: int) -> None:
+    def __init__(self, num_envs: int) -> None:
         self.decisions: list[dict[str, Any]] = []
-        self.running: list[dict[str, Any]] = [{} for _ in range(worlds)]
-        self.previous: list[int] = [-1] * worlds
+        self.running: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+        self.previous: list[int] = [-1] * num_envs
 
 
 class Film:
     """Plays random episodes with random option lengths into both replays."""
 
-    def __init__(self, worlds: int, capacity: int, seed: int, priority: float = 0.0, successes: int = 0) -> None:
+    def __init__(self, num_envs: int, capacity: int, seed: int, priority: float = 0.0, successes: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
-        self.replay = SMDPReplay(worlds, capacity, SHAPE, OPTIONS, priority, np.random.default_rng(seed), successes=successes)
-        self.naive = NaiveReplay(worlds)
-        self.worlds = worlds
-        self.obs = np.zeros((worlds, *SHAPE), np.uint8)
-        self.left = np.zeros(worlds, int)
-        self._begin(np.ones(worlds, bool))
+        needs = ReplayNeeds(priority=priority, successes=successes, record_size=2)
+        self.replay = SMDPReplay(num_envs, capacity, SHAPE, OPTIONS, np.random.default_rng(seed), needs)
+        self.naive = NaiveReplay(num_envs)
+        self.num_envs = num_envs
+        self.obs = np.zeros((num_envs, *SHAPE), np.uint8)
+        self.left = np.zeros(num_envs, int)
+        self._begin(np.ones(num_envs, bool))
 
     def _frame(self, mask: np.ndarray) -> np.ndarray:
         return self.rng.integers(1, 255, (int(mask.sum()), *SHAPE[1:])).astype(np.uint8)
@@ -49,43 +51,45 @@ class Film:
 
     def step(self) -> None:
         due = self.left == 0
-        options = self.rng.integers(0, OPTIONS, self.worlds)
-        allowed = self.rng.random((self.worlds, OPTIONS)) < 0.8
+        options = self.rng.integers(0, OPTIONS, self.num_envs)
+        available = self.rng.random((self.num_envs, OPTIONS)) < 0.8
+        record = self.rng.random((self.num_envs, 2)).astype(np.float32)
         self.left[due] = self.rng.integers(1, 6, int(due.sum()))
-        self.replay.decide(due, options, allowed)
+        self.replay.begin_decision(due, options, available, record)
         for n in np.flatnonzero(due):
-            self.naive.running[n] = {"obs": self.obs[n], "option": options[n], "allowed": allowed[n], "rewards": [], "next": -1}
-            self.naive.running[n]["futile"] = True
-        everyone = np.ones(self.worlds, bool)
-        reward = self.rng.normal(size=self.worlds).astype(np.float32)
+            begun = {"obs": self.obs[n], "option": options[n], "available": available[n], "record": record[n]}
+            self.naive.running[n] = {**begun, "rewards": [], "next": -1, "futile": True}
+        everyone = np.ones(self.num_envs, bool)
+        reward = self.rng.normal(size=self.num_envs).astype(np.float32)
         self.obs = np.concatenate([self.obs[:, 1:], self._frame(everyone)[:, None]], 1)
-        invalid = self.rng.random(self.worlds) < 0.7
+        invalid = self.rng.random(self.num_envs) < 0.7
         self.replay.step(reward, self.obs, invalid=invalid)
         self.left -= 1
-        terminated = self.rng.random(self.worlds) < 0.05
-        ended = terminated | (self.rng.random(self.worlds) < 0.05)
-        over = ended | (self.left == 0)
-        self.left[over] = 0
-        available = self.rng.random((self.worlds, OPTIONS)) < 0.8
-        self.replay.complete(over, terminated, ended, available)
-        for n in np.arange(self.worlds):
+        terminated = self.rng.random(self.num_envs) < 0.05
+        done = terminated | (self.rng.random(self.num_envs) < 0.05)
+        option_done = done | (self.left == 0)
+        self.left[option_done] = 0
+        next_available = self.rng.random((self.num_envs, OPTIONS)) < 0.8
+        self.replay.end_decision(option_done, End(terminated, done, available, next_available))
+        for n in np.arange(self.num_envs):
             self.naive.running[n]["rewards"].append(reward[n])
             self.naive.running[n]["futile"] &= bool(invalid[n])
-        for n in np.flatnonzero(over):
+        for n in np.flatnonzero(option_done):
             decision = self.naive.running[n]
-            decision |= {"end_obs": self.obs[n], "terminated": terminated[n], "available": available[n]}
-            decision |= {"world": n, "ended": ended[n]}
+            decision |= {"end_obs": self.obs[n], "terminated": terminated[n], "next_available": next_available[n]}
+            decision |= {"env": n, "done": done[n]}
             number = len(self.naive.decisions)
             self.naive.decisions.append(decision)
             if self.naive.previous[n] >= 0:
                 self.naive.decisions[self.naive.previous[n]]["next"] = number
-            self.naive.previous[n] = -1 if ended[n] else number
-        if ended.any():
-            self._begin(ended)
+            self.naive.previous[n] = -1 if done[n] else number
+        if done.any():
+            self._begin(done)
 
 
-def check(film: Film, batch: Any, n_step: int = 1) -> None:
-    for i, number in enumerate(batch.id):
+def check(film: Film, batch: Decisions, n_step: int = 1) -> None:
+    assert all(value.device.type == "cpu" for value in vars(batch).values())
+    for i, number in enumerate(batch.id.tolist()):
         first = last = film.naive.decisions[number]
         rewards = list(first["rewards"])
         for _ in range(n_step - 1):
@@ -97,64 +101,68 @@ def check(film: Film, batch: Any, n_step: int = 1) -> None:
         np.testing.assert_array_equal(batch.rewards[i, : len(rewards)], rewards)
         assert not batch.rewards[i, len(rewards) :].any()
         assert batch.option[i] == first["option"]
-        assert batch.terminated[i] == last["terminated"]
+        assert (batch.terminated[i], batch.done[i]) == (last["terminated"], last["done"])
+        assert batch.continuation[i] == 0, "each was carried out to its end"
         np.testing.assert_array_equal(batch.frames[batch.start[i]], first["obs"])
         np.testing.assert_array_equal(batch.frames[batch.end[i]], last["end_obs"])
-        np.testing.assert_array_equal(batch.allowed[i], first["allowed"])
-        np.testing.assert_array_equal(batch.available[i], last["available"])
+        np.testing.assert_array_equal(batch.available[i], first["available"])
+        np.testing.assert_array_equal(batch.next_available[i], last["next_available"])
+        np.testing.assert_array_equal(batch.record[batch.start[i]], first["record"])
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("priority", [0.0, 0.6])
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_samples_are_what_was_written(seed: int, priority: float, n_step: int) -> None:
-    film = Film(worlds=1 + seed, capacity=40 * (1 + seed), seed=seed, priority=priority)
+    film = Film(num_envs=1 + seed, capacity=40 * (1 + seed), seed=seed, priority=priority)
     for turn in range(160):
         film.step()
         if turn > 20 and turn % 7 == 0:
             batch = film.replay.sample(16, n_step)
             check(film, batch, n_step)
             if priority:
-                film.replay.set_priority(batch.id, film.rng.normal(size=16))
+                film.replay.set_priority(batch.id, torch.from_numpy(film.rng.normal(size=16)))
 
 
-@given(seed=st.integers(0, 2**32), worlds=st.integers(1, 5), rows=st.integers(24, 40), every=st.integers(1, 4))
+@given(seed=st.integers(0, 2**32), num_envs=st.integers(1, 5), rows=st.integers(24, 40), every=st.integers(1, 4))
 @settings(max_examples=30, deadline=None)
-def test_fresh_gives_each_decision_once_in_order(seed: int, worlds: int, rows: int, every: int) -> None:
-    film = Film(worlds, worlds * rows, seed)
+def test_fresh_gives_each_decision_once_in_order(seed: int, num_envs: int, rows: int, every: int) -> None:
+    film = Film(num_envs, num_envs * rows, seed)
     seen: list[int] = []
     for turn in range(60):
         film.step()
         if turn % every == 0:
             batch = film.replay.fresh()
             check(film, batch)
-            for i, following in enumerate(batch.following):
-                number = film.naive.decisions[batch.id[i]]["next"]
-                assert (batch.id[following] if following >= 0 else -1) == (number if number in batch.id else -1)
-            seen += batch.id.tolist()
+            told = batch.id.tolist()
+            for number, following in zip(told, batch.following.tolist(), strict=True):
+                after = film.naive.decisions[number]["next"]
+                assert (told[following] if following >= 0 else -1) == (after if after in told else -1)
+            assert batch.fresh.all()
+            seen += told
     seen += film.replay.fresh().id.tolist()
     assert seen == list(range(len(film.naive.decisions)))
 
 
 @pytest.mark.parametrize("most", [5, 1000])
 def test_tries_are_some_of_each_option(most: int) -> None:
-    """Fetched now and then, from a replay that forgets in between: those with the largest lots that there ever were, each once."""
-    film = Film(worlds=3, capacity=3 * 60, seed=5)
+    """Fetched now and then, from a replay that forgets in between: those with the largest draws that there ever were, each once."""
+    film = Film(num_envs=3, capacity=3 * 60, seed=5)
     tries = film.replay.tries(most)
     for turn in range(100):
         film.step()
         if turn % 20 == 19:
             tries = (film.replay.tries(most) | tries).largest(most)
     assert film.replay.oldest > 0
-    lots = np.random.default_rng(0).random(film.replay.made)
+    drawn = np.random.default_rng(0).random(film.replay.made)
     for option in range(OPTIONS):
         naive = [(d["obs"].tobytes(), d["futile"]) for d in film.naive.decisions if d["option"] == option]
         mine = tries[np.flatnonzero(tries.option == option)]
-        same = [(frame.tobytes(), futile) for frame, futile in zip(mine.frames, mine.futile, strict=True)]
+        same = [(frame.tobytes(), signal) for frame, signal in zip(mine.frames, mine.signal, strict=True)]
         assert len(set(same)) == len(same) == min(most, len(naive))
         assert set(same) <= set(naive)
         made = [number for number, d in enumerate(film.naive.decisions) if d["option"] == option]
-        assert set(mine.number) == set(sorted(made, key=lambda number: -lots[number])[:most])
+        assert set(mine.number) == set(sorted(made, key=lambda number: -drawn[number])[:most])
 
 
 def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
@@ -162,7 +170,7 @@ def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
     for _ in range(400):
         tries = None
         for part in np.split(np.arange(60), 6):
-            new = Tries(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, part, rng.random(10))
+            new = Reservoir(part.astype(np.uint8)[:, None, None, None], part % 2, part < 0, part, rng.random(10))
             tries = (tries | new).largest(5) if tries else new
         assert tries is not None
         assert len(tries.option) == 10
@@ -172,7 +180,7 @@ def test_what_is_kept_of_tries_is_a_uniform_sample() -> None:
 
 def test_successful_episodes_come_back_whole_and_newest() -> None:
     """A fifth of each fresh batch is of episodes that terminated; of those, only the newest 30 decisions are kept apart."""
-    film = Film(worlds=3, capacity=3 * 400, seed=4, successes=30)
+    film = Film(num_envs=3, capacity=3 * 400, seed=4, successes=30)
     wins: list[list[int]] = []
     running: list[list[int]] = [[] for _ in range(3)]
     told = 0
@@ -180,10 +188,10 @@ def test_successful_episodes_come_back_whole_and_newest() -> None:
         film.step()
         for number in range(told, len(film.naive.decisions)):
             decision = film.naive.decisions[number]
-            running[decision["world"]].append(number)
-            if decision["ended"]:
-                wins += [running[decision["world"]]] if decision["terminated"] else []
-                running[decision["world"]] = []
+            running[decision["env"]].append(number)
+            if decision["done"]:
+                wins += [running[decision["env"]]] if decision["terminated"] else []
+                running[decision["env"]] = []
         new = set(range(told, len(film.naive.decisions)))
         told = len(film.naive.decisions)
         kept = list(wins)
@@ -198,23 +206,23 @@ def test_successful_episodes_come_back_whole_and_newest() -> None:
         assert len(again) <= round(len(new) * 0.25)
         if kept and len(new) >= 4 and not new & {number for episode in kept for number in episode}:
             assert again
-    drawn = film.replay.sample(200, success=0.5).id
+    drawn = film.replay.sample(200, success=0.5).id.numpy()
     assert np.isin(drawn[:100], [number for episode in kept for number in episode]).sum() >= 1
 
 
 def test_a_decision_is_drawn_as_often_whatever_its_length() -> None:
-    film = Film(worlds=4, capacity=4 * 300, seed=1)
+    film = Film(num_envs=4, capacity=4 * 300, seed=1)
     for _ in range(250):
         film.step()
     lengths = np.array([len(decision["rewards"]) for decision in film.naive.decisions])
     batch = film.replay.sample(40_000)
     for length in range(1, 6):
-        share, drawn = (lengths == length).mean(), (batch.length == length).mean()
+        share, drawn = (lengths == length).mean(), (batch.length.numpy() == length).mean()
         assert drawn == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 40_000))
 
 
 def test_old_decisions_are_forgotten_and_recent_ones_kept() -> None:
-    film = Film(worlds=3, capacity=3 * 30, seed=2)
+    film = Film(num_envs=3, capacity=3 * 30, seed=2)
     for _ in range(500):
         film.step()
     drawn = film.replay.sample(2000).id
@@ -224,11 +232,11 @@ def test_old_decisions_are_forgotten_and_recent_ones_kept() -> None:
 
 
 def test_new_decisions_get_the_largest_priority_and_weights_stay_below_one() -> None:
-    film = Film(worlds=2, capacity=200, seed=3, priority=1.0)
+    film = Film(num_envs=2, capacity=200, seed=3, priority=1.0)
     for _ in range(40):
         film.step()
     old = film.replay.sample(64)
-    film.replay.set_priority(old.id, np.full(64, 5.0))
+    film.replay.set_priority(old.id, torch.full((64,), 5.0))
     made = film.replay.made
     while film.replay.made == made:
         film.step()

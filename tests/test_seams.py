@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,38 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from h_dqn.checkpoint import load_state, save_state
 from h_dqn.config import Config, change
 from h_dqn.learners import LEARNERS, Choice, Kind, Learner, Method, Metrics, Progress
-from h_dqn.networks import ARCHITECTURES, HEADS, Architecture, Head, Torso
-from h_dqn.options import Bools, Ints, Option, primitives
+from h_dqn.networks import HEADS, Head, Torso
+from h_dqn.options import Bools, Ints
 from h_dqn.replay import ReplayNeeds, SMDPReplay
 from h_dqn.rollout import Policy
 from h_dqn.settings import Positive, Share
 from h_dqn.targets import q_lambda, skill_reward
 from h_dqn.train import Trainer
-from tests.conftest import Corridor, Walk
+from tests.conftest import Corridor
+from tests.helpers import Q_LAMBDA, learned, options
 
-TINY: Config = change(
-    Config(), env_steps=8192, num_envs=16, size=8, stack=1, network="tiny", round_steps=8, batch_size=32, discount=0.9,
-    reward_scale=1.0, initial_value=0.0, learning_rate=3e-3, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9,
-    validation_episodes=32, advantage_learning_alpha=0.0,
-)  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
-
-
-def options() -> list[Option]:
-    return [*primitives(["left", "right"]), Walk("right3", 1, 3)]
-
-
-def learned(config: Config, methods: Sequence[Method] = ()) -> Trainer:
-    trainer = Trainer(lambda n: Corridor(n), options(), config, seed=1, methods=methods)
-    for _ in trainer.run():
-        pass
-    return trainer
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def solves(trainer: Trainer) -> bool:
@@ -134,7 +117,7 @@ class ActorCritic(Learner):
 
 def test_a_learner_is_added_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LEARNERS, "actor_critic", Kind(ActorCriticConfig, ActorCritic))
-    config = change(replace(TINY, learner=ActorCriticConfig()), env_steps=30_000, intra_option="no", num_envs=32)
+    config = change(replace(Q_LAMBDA, learner=ActorCriticConfig()), env_steps=30_000, intra_option="no", num_envs=32)
     trainer = learned(config)
     assert solves(trainer)
     assert isinstance(trainer.learner, ActorCritic)
@@ -172,7 +155,7 @@ class DuelingHead(Head):
 def test_a_head_is_added_by_its_name(learner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HEADS, "dueling", DuelingHead)
     changes = {"learn_start": 200, "updates_per_decision": 0.25, "target_period": 200, "capacity": 2000} if learner == "dqn" else {}
-    trainer = learned(change(TINY, learner=learner, head="dueling", **changes))
+    trainer = learned(change(Q_LAMBDA, learner=learner, head="dueling", **changes))
     assert isinstance(trainer.learner.network.head, DuelingHead)
     assert solves(trainer)
 
@@ -210,7 +193,7 @@ def moved(trainer: Trainer, start: Sequence[Tensor]) -> float:
 
 def test_a_method_changes_how_a_learner_learns() -> None:
     weak, strong = L2ToStart(1e-4), L2ToStart(100.0)
-    gentle, held = learned(TINY, [weak]), learned(TINY, [strong])
+    gentle, held = learned(Q_LAMBDA, methods=[weak]), learned(Q_LAMBDA, methods=[strong])
     assert solves(gentle)
     assert moved(held, strong.start) < 0.01 * moved(gentle, weak.start)
     assert weak.calls == ["begin 0", "end 0"]
@@ -231,7 +214,7 @@ def test_a_method_may_edit_gradients_and_follow_each_step() -> None:
             self.steps += 1
 
     method = Freeze()
-    trainer = Trainer(lambda n: Corridor(n), options(), change(TINY, env_steps=1024), seed=1, methods=[method])
+    trainer = Trainer(lambda n: Corridor(n), options(), change(Q_LAMBDA, env_steps=1024), seed=1, methods=[method])
     before = [weights.clone() for weights in trainer.learner.network.parameters()]
     for _ in trainer.run():
         pass
@@ -244,6 +227,21 @@ def test_a_method_may_edit_gradients_and_follow_each_step() -> None:
 def test_a_method_sees_the_phases_of_a_run() -> None:
     method = L2ToStart(0.0)
     later = [(512, lambda n: Corridor(n, length=4))]
-    for _ in Trainer(lambda n: Corridor(n), options(), change(TINY, env_steps=1024), 1, later, [method]).run():
+    for _ in Trainer(lambda n: Corridor(n), options(), change(Q_LAMBDA, env_steps=1024), 1, later, [method]).run():
         pass
     assert method.calls == ["begin 0", "end 0", "begin 1", "end 1"]
+
+
+def test_a_method_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """Stopped in the second phase, towards whose beginning it pulls."""
+    later = [(512, lambda n: Corridor(n, length=4))]
+    config = change(Q_LAMBDA, env_steps=1024)
+    whole, part, other = (Trainer(lambda n: Corridor(n), options(), config, 1, later, [L2ToStart(0.1)]) for _ in range(3))
+    rows, running = list(whole.run()), part.run()
+    for _ in range(6):
+        next(running)
+    save_state(tmp_path / "checkpoint", part.state_dict())
+    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    assert [{**row, "seconds": 0} for row in rows[6:]] == [{**row, "seconds": 0} for row in other.run()]
+    for a, b in zip(whole.learner.network.parameters(), other.learner.network.parameters(), strict=True):
+        assert torch.equal(a, b)

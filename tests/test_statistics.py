@@ -22,6 +22,8 @@ from h_dqn.statistics import (
 
 def test_wilson_by_hand() -> None:
     # 8 of 10, z = 1.96: (0.8 + 0.19208) / 1.38416 = 0.7167, half 1.96 / 1.38416 * sqrt(0.016 + 0.009604) = 0.2266.
+    # 95 of 100: centre (.95 + z^2/200) / (1 + z^2/100), as tables of the interval give it.
+    assert wilson(95, 100) == pytest.approx((0.8883, 0.9785), abs=2e-4)
     assert wilson(8, 10, z=1.96) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(0, 10)[0] == 0
     assert wilson(10, 10)[1] == 1

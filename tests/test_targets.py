@@ -87,24 +87,24 @@ def test_q_lambda_by_hand() -> None:
     assert g.tolist() == pytest.approx([-1 + 0.5 * (0.4 * -10 + 0.6 * -2), -2.0])
 
 
-@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
-def test_q_lambda_is_the_mixture_of_n_step_returns(trace: float) -> None:
+@pytest.mark.parametrize("td_lambda", [0.0, 0.6, 1.0])
+def test_q_lambda_is_the_mixture_of_n_step_returns(td_lambda: float) -> None:
     """Twin: (1 - lambda) sum_n lambda^(n-1) G^(n), the last with all the weight that is left."""
     rng = np.random.default_rng(3)
-    n, worlds = 7, 3
-    reward, bootstrap = rng.normal(size=(worlds, n)), rng.normal(size=(worlds, n))
-    discount = 0.9 ** rng.integers(1, 6, (worlds, n))
-    ends = rng.random((worlds, n)) < 0.3  # episode ends here
-    terminated = ends & (rng.random((worlds, n)) < 0.5)
-    following = np.full((worlds, n), -1)
-    index = np.arange(worlds * n).reshape(n, worlds).T  # worlds interleaved, as they end
+    n, num_envs = 7, 3
+    reward, bootstrap = rng.normal(size=(num_envs, n)), rng.normal(size=(num_envs, n))
+    discount = 0.9 ** rng.integers(1, 6, (num_envs, n))
+    ends = rng.random((num_envs, n)) < 0.3  # episode ends here
+    terminated = ends & (rng.random((num_envs, n)) < 0.5)
+    following = np.full((num_envs, n), -1)
+    index = np.arange(num_envs * n).reshape(n, num_envs).T  # environments interleaved, as they end
     following[:, :-1] = np.where(ends[:, :-1], -1, index[:, 1:])
 
     def flat(x: np.ndarray) -> torch.Tensor:
         return torch.tensor(x.T.reshape(-1))
 
-    got = q_lambda(flat(reward), flat(discount), flat(bootstrap), flat(terminated), flat(following), trace)
-    for w in range(worlds):
+    got = q_lambda(flat(reward), flat(discount), flat(bootstrap), flat(terminated), flat(following), td_lambda)
+    for w in range(num_envs):
         for i in range(n):
             returns, so_far, factor, j = [], 0.0, 1.0, i
             while True:
@@ -114,7 +114,7 @@ def test_q_lambda_is_the_mixture_of_n_step_returns(trace: float) -> None:
                 if ends[w, j] or j == n - 1:
                     break
                 j += 1
-            weights = [(1 - trace) * trace**m for m in range(len(returns) - 1)] + [trace ** (len(returns) - 1)]
+            weights = [(1 - td_lambda) * td_lambda**m for m in range(len(returns) - 1)] + [td_lambda ** (len(returns) - 1)]
             assert got[index[w, i]].item() == pytest.approx(np.dot(weights, returns))
 
 

@@ -73,9 +73,9 @@ class Plan:
         place, known = entry["place"], {one.name for one in fields(cls)}
         if set(entry) != known:
             raise KeyError(min(set(entry) ^ known))
-        options = place["options"] and WORLDS[place["world"]].options(**_tuples(place["options"]))
-        given = {**_tuples(entry), "config": from_json(entry["config"]), "place": Place(place["world"], options)}
-        return cls(**given)
+        given = place["options"]
+        options = None if given is None else WORLDS[place["world"]].options(**_tuples(given))
+        return cls(**{**_tuples(entry), "config": from_json(entry["config"]), "place": Place(place["world"], options)})
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:

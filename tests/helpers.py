@@ -1,0 +1,132 @@
+"""What several test modules need of learners and of the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from h_dqn.config import Config, change
+from h_dqn.learners import Learner, Method, make_learner
+from h_dqn.learners.dqn import DQN
+from h_dqn.learners.q_lambda import QLambda
+from h_dqn.options import Option, primitives
+from h_dqn.replay import Decisions
+from h_dqn.train import Trainer
+from tests.conftest import Corridor, Walk
+
+Capture = pytest.CaptureFixture[str]
+
+# --- learners on the corridor; they need the fixture ``tiny_network`` ---
+
+SHAPE = (1, 8, 8)
+Q_LAMBDA: Config = change(
+    Config(), env_steps=4096, learning_rate=3e-3, num_envs=16, size=8, stack=1, network="tiny", round_steps=8, batch_size=32,
+    discount=0.9, reward_scale=1.0, initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9,
+    validation_episodes=32, advantage_learning_alpha=0.0,
+)  # fmt: skip
+DQN_CONFIG: Config = change(Q_LAMBDA, learner="dqn", capacity=2000, learn_start=200, updates_per_decision=0.25, target_period=200)
+
+
+def options() -> list[Option]:
+    """What can be chosen in the corridor: a step to either side, and three to the right."""
+    return [*primitives(["left", "right"]), Walk("right3", 1, 3)]
+
+
+def learned(config: Config, seed: int = 1, methods: Sequence[Method] = ()) -> Trainer:
+    """A run on the corridor, at its end."""
+    trainer = Trainer(lambda n: Corridor(n), options(), config, seed, methods=methods)
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+def value_learner(config: Config, outputs: int, seed: int = 1) -> QLambda | DQN:
+    learner = make_learner(config, SHAPE, outputs, seed)
+    assert isinstance(learner, QLambda | DQN)
+    return learner
+
+
+def learner_with(q: list[float], config: Config = Q_LAMBDA) -> QLambda | DQN:
+    """A learner whose Q-values are these everywhere, those of its target network aside."""
+    learner = value_learner(config, len(q))
+    learner.network.head.load_state_dict({"weight": torch.zeros(len(q), 32), "bias": torch.tensor(q)})
+    return learner
+
+
+def batch_of(**changes: Any) -> Decisions:
+    """One decision of three options, which took one step for a reward of -1; with ``changes``."""
+    every = torch.ones(1, 3, dtype=torch.bool)
+    plain: dict[str, Any] = {
+        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "record": torch.full((1, 3), torch.nan),
+        "start": torch.tensor([0]), "end": torch.tensor([0]), "option": torch.tensor([1]), "rewards": torch.tensor([[-1.0]]),
+        "length": torch.tensor([1]), "available": every, "next_available": every, "terminated": torch.tensor([False]),
+        "done": torch.tensor([False]), "continuation": torch.zeros(1), "following": torch.tensor([-1]), "weight": torch.ones(1),
+        "fresh": torch.tensor([True]), "id": torch.tensor([0]),
+    }  # fmt: skip
+    return Decisions(**{**plain, **changes})
+
+
+def targets_of(learner: Learner, batch: Decisions, success: float = 0.0) -> Tensor:
+    """What the learner would learn these decisions towards, (B,)."""
+    if isinstance(learner, QLambda):
+        return learner.targets(batch, success, learner.batch_values(batch))
+    assert isinstance(learner, DQN)
+    return learner.targets(batch, success)
+
+
+# --- the command line ---
+
+
+def h_dqn(line: str) -> int:
+    """The exit code of ``h-dqn LINE``, run in this process."""
+    from h_dqn.cli import run
+
+    return run(line.split())
+
+
+def last_json(capsys: Capture) -> dict[str, Any]:
+    """The object on the last line of standard output."""
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(result, dict)
+    return result
+
+
+def refused(capsys: Capture, line: str, *parts: str) -> None:
+    """The line ends with exit code 2 and one line on standard error that holds all parts."""
+    capsys.readouterr()
+    before = sorted(Path.cwd().rglob("*"))
+    assert h_dqn(line) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("h-dqn: error: ")
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.out == ""
+    for part in parts:
+        assert part in captured.err
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+# --- a task as a file has it ---
+
+ROOM: dict[str, Any] = {
+    "step_limit": 20,
+    "map": "#####\n#..e#\n#...#\n#####",
+    "legend": {"#": "stone", "e": {"floor": "pad"}},
+    "goal": {"reach": "e"},
+}
+
+
+def toml_of(doc: dict[str, Any]) -> str:
+    """A task file with this step limit, map, legend and goal."""
+    legend = "\n".join(f'"{key}" = {_toml_value(value)}' for key, value in doc["legend"].items())
+    goal = "\n".join(f'{key} = "{value}"' for key, value in doc["goal"].items())
+    return f'step_limit = {doc["step_limit"]}\nmap = """\n{doc["map"]}\n"""\n[legend]\n{legend}\n[goal]\n{goal}\n'
+
+
+def _toml_value(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else "{ " + ", ".join(f'{k} = "{v}"' for k, v in value.items()) + " }"
