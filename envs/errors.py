@@ -1,8 +1,8 @@
-"""What all errors for people share."""
+"""Base classes of errors that are shown to users."""
 
 
 class OneLineError(Exception):
-    """Its message is one line, whatever the names and texts in it look like."""
+    """An error whose message is always one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

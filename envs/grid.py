@@ -1,4 +1,4 @@
-"""Functions of maps as arrays, indexed [z, x] (row and column)."""
+"""Functions on maps as arrays, indexed [z, x] (row and column)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The worlds by name. The only place that knows them all; how each is had is its own business, see :class:`envs.world.World`.
+"""The worlds by name. This is the only place that lists them; each decides itself how its environments are made, see
+:class:`envs.world.World`.
 
 Importing this is quick: what draws, learns or talks to an engine is imported when it is first used.
 """

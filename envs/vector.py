@@ -1,4 +1,4 @@
-"""What all kinds of N worlds share as a ``gymnasium.vector.VectorEnv``: spaces, what a call may ask for, and what is observed."""
+"""What all vector environments of worlds share: spaces, checks of arguments, observations and infos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world as the table of worlds (``registry.py``) has it: what it is called, and how environments of it are had."""
+"""What an entry of the table of worlds (``registry.py``) is: names, limits, and how to make environments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class World:
-    """A kind of world that plays tasks. A world that differs from what is written here overrides it, in its own package."""
+    """A kind of world that plays tasks. A world that needs more than the defaults here is a subclass in its own package."""
 
     name: str
     """what people call it, as in ``--world luanti``"""

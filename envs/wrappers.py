@@ -17,11 +17,11 @@ from envs.task import ACTIONS, HEADINGS
 
 Frames = NDArray[np.uint8]
 
-ROWS, MARK = 4, 4  # of the strip of past actions: rows, and pixels from one action to the next
-DIAL, FADE = 4, 0.8  # of the dial below it: rows, and how much of a mark is left a step later
+ROWS, MARK = 4, 4  # strip of past actions: rows, and pixels for each action
+DIAL, FADE = 4, 0.8  # dial below it: rows, and how much of a mark is left after a step
 MEMORY = ROWS + DIAL
 TURNS = {"turn_left": -1, "turn_right": 1}
-SLOT, SHADES = 2, 4  # of the hotbar: pixels of an item's square, and the count from which it is white
+SLOT, SHADES = 2, 4  # hotbar: side of an item's square in pixels, and the count from which it is white
 
 
 def grey(pov: Frames) -> Frames:
@@ -44,12 +44,12 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
     The whole observation of the last step or reset stays in ``info["observation"]``.
 
     Args:
-        actions: what each action is called. With names there is a memory above the frame, MEMORY pixels more in height. First a
-            strip of the episode's last W / MARK actions, newest at the right: moving and turning have a row each, all that hands
-            do shares the last. Then a dial: which directions were faced, straight ahead in the middle, behind at the edges,
-            the darker the longer ago. Who sees both knows which way it was turning, and where it has not looked yet.
-        hotbar: whether the lower edge of the frame shows what is carried: a square for each item there can be, always in the same
-            place, brighter the more of it there is.
+        actions: names of the actions, by number. If given, MEMORY rows of pixels above the frame show the past of the episode. The
+            upper ROWS are a strip of the last W / MARK actions, the newest on the right: one row each for walking, turning left
+            and turning right; all other actions share the last row. The lower DIAL rows show which directions the agent has
+            faced: straight ahead in the middle, behind at both edges; a mark fades by the factor FADE each step.
+        hotbar: whether the lower edge of the frame shows what is carried: one square of SLOT x SLOT pixels for each item of the
+            task, always in the same place, brighter for larger counts (white from SHADES on).
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], stack: int = 4, actions: Sequence[str] = (), hotbar: bool = False) -> None:
@@ -94,7 +94,7 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
 
     def _picture(self, obs: dict[str, Any], worlds: Any = slice(None)) -> Frames:
-        """What these of the N worlds show now, (B, H, W)."""
+        """The grey frames of these worlds now, with the hotbar, (B, H, W)."""
         picture = grey(obs["pov"][worlds])
         if self._hotbar:
             counts = np.stack(list(obs["inventory"].values()), 1)[worlds]

@@ -1,4 +1,4 @@
-"""The ray-caster against a slow twin that tries every ray against every surface of the scene."""
+"""The ray-caster against a slow reference that tries every ray against every surface of the scene."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def surfaces(envs: VoxelVectorEnv, n: int) -> list[tuple[Any, int, str]]:
     return found
 
 
-def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
+def reference(envs: VoxelVectorEnv, n: int) -> np.ndarray:
     worlds, camera = envs.worlds, envs._camera
     height, width = envs.size
     x0, z0, heading = worlds.pose[n]
@@ -127,7 +127,7 @@ def twin(envs: VoxelVectorEnv, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pitch", [-35.0, -20.0, 0.0, 25.0])
-def test_pictures_equal_the_slow_twin(pitch: float) -> None:
+def test_pictures_equal_the_slow_reference(pitch: float) -> None:
     envs = scene(pitch, n=6)
     rng = np.random.default_rng(int(pitch) + 90)
     free = np.argwhere((envs.worlds.blocks[0, :, :, 0] == 0) & (envs.worlds.items[0] == 0))
@@ -137,7 +137,7 @@ def test_pictures_equal_the_slow_twin(pitch: float) -> None:
     pov = envs.reset(options={"reset_mask": np.zeros(6, bool)})[0]["pov"]
     pov = envs._advance(np.full(6, DRAW))[0]["pov"]
     for n in range(6):
-        wrong = np.abs(pov[n] - twin(envs, n)).max(-1) > 2
+        wrong = np.abs(pov[n] - reference(envs, n)).max(-1) > 2
         assert wrong.mean() < 0.015, f"{wrong.sum()} of {wrong.size} pixels differ, pose {envs.worlds.pose[n]}"
 
 

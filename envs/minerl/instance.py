@@ -38,7 +38,7 @@ DOWN, STARTING, IDLE, RESETTING, PLAYING, ACTING, GIVEN_UP = (
 )  # fmt: skip
 UNREACHABLE = ("ConnectionRefusedError", "gaierror", "OSError")
 MOST_REFUSALS = 5  # failures after which an address that never answered is given up
-MOST_DELAY = 15.0  # seconds between two tries
+MOST_DELAY = 15.0  # seconds between two attempts to start it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How Minecrafts are had and watched over, and where they are."""
+"""Where Minecrafts are, how they are started, and when they count as failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADDRESSES = "H_DQN_MINERL_ADDRESS"  # in the environment: the default of Setting
 
 
 class MineRLError(WorldError):
-    """Minecraft cannot be had, or not any more; one line says why and what to do."""
+    """No Minecraft can be used, or none any more; one line says why and what to do."""
 
 
 def read_addresses(addresses: Iterable[str]) -> tuple[tuple[str, int], ...]:
@@ -32,7 +32,7 @@ def default_addresses() -> tuple[tuple[str, int], ...]:
 
 @dataclass(frozen=True)
 class Settings:
-    """How Minecrafts are had and watched over.
+    """How Minecrafts are found or started, and how they are supervised.
 
     Args:
         addresses: host and port of each Minecraft that runs already (default: those of ``ADDRESSES``); empty: they are started

@@ -43,7 +43,7 @@ class MineRLVectorEnv(WorldsVectorEnv):
         task: a task's name, the path of a task file, or a :class:`TaskSpec`.
         size: pixels of a picture, (height, width) or one number for a square.
         address: ``host:port`` of the Minecraft that runs already, or of several.
-        settings: how Minecrafts are had and watched over.
+        settings: how Minecrafts are found or started, and supervised.
         pool: Minecrafts shared with other environments, instead of ``settings``. One that begins another's episode ends ours.
     """
 
