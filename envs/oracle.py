@@ -16,19 +16,8 @@ from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, HEADINGS
 from envs.verbs import Verb
-from envs.voxel.world import (
-    BREAK,
-    BROKEN,
-    FORWARD,
-    HOLD,
-    PICK_UP,
-    PLACE,
-    REACH,
-    TURN_LEFT,
-    TURN_RIGHT,
-    Worlds,
-    cell_ahead,
-)  # fmt: skip
+from envs.voxel.rules import BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, REACH, TURN_LEFT, TURN_RIGHT, cell_ahead
+from envs.voxel.world import Worlds
 
 UNREACHABLE = 1 << 20
 

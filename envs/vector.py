@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from envs.task import TaskSpec
 from envs.task_file import load_task
-from envs.voxel.world import DRAW, MAX_COUNT, SKIP, Worlds
+from envs.voxel.rules import DRAW, MAX_COUNT, SKIP
+from envs.voxel.world import Worlds
 
 Observation = dict[str, Any]
 

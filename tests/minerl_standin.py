@@ -24,7 +24,8 @@ from envs.minerl.drawing import block_of, item_types
 from envs.task import TaskSpec
 from envs.task_file import load_task
 from envs.voxel.render import Camera, step_and_draw
-from envs.voxel.world import DRAW, Worlds, sort_columns
+from envs.voxel.rules import DRAW, sort_columns
+from envs.voxel.world import Worlds
 
 NS = "{http://ProjectMalmo.microsoft.com}"
 FLOOR, EYE, WIDTH, REACH = 3, 1.62, 0.3, 4.5

@@ -11,8 +11,8 @@ import pytest
 from envs.task import AIR
 from envs.task_file import parse_task
 from envs.voxel.render import EYE, FOG, ITEM, OUTLINE, SHADE_DOWN, SHADE_UP, SHADE_X, SHADE_Z
+from envs.voxel.rules import DRAW, cell_ahead
 from envs.voxel.vector import VoxelVectorEnv
-from envs.voxel.world import DRAW, cell_ahead
 
 SCENE = """
 #########

@@ -9,8 +9,8 @@ import pytest
 
 from envs.task import ACTIONS
 from envs.task_file import parse_task
+from envs.voxel.rules import cell_ahead
 from envs.voxel.vector import VoxelVectorEnv
-from envs.voxel.world import cell_ahead
 
 ROOM = """
 #######

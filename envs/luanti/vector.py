@@ -14,8 +14,8 @@ from envs.luanti.compile import SLOTS, Compiler
 from envs.luanti.engine import ATTEMPTS, Engine, EngineDied, LuantiError
 from envs.task import TaskSpec
 from envs.vector import Observation
+from envs.voxel.rules import DRAW, SKIP
 from envs.voxel.vector import VoxelVectorEnv
-from envs.voxel.world import DRAW, SKIP
 
 CORES = 2  # that one engine keeps busy, all but half of one
 

@@ -1,6 +1,6 @@
 """N Minecrafts as one ``gymnasium.vector.VectorEnv`` with the observations, rewards and infos of the embedded worlds.
 
-The rules are those of ``envs.voxel.world``, kept beside Minecraft: they know what was drawn and what has been taken since. An
+The rules are those of ``envs.voxel.rules``, kept beside Minecraft: they know what was drawn and what has been taken since. An
 action changes them only as far as Minecraft's observations confirm it, and the pose is always the one that Minecraft reports.
 """
 
@@ -19,7 +19,7 @@ from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, wait
 from envs.minerl.settings import Settings, read_addresses
 from envs.task import HEADINGS, TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
-from envs.voxel.world import BREAK, FORWARD, PICK_UP, PLACE, advance_goal, apply_action, cell_ahead, held_item
+from envs.voxel.rules import BREAK, FORWARD, PICK_UP, PLACE, advance_goal, apply_action, cell_ahead, held_item
 
 
 class MineRLVectorEnv(WorldsVectorEnv):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.materials import TEXTURE_SIZE, texture
 from envs.task import AIR, HEADINGS, TaskSpec
-from envs.voxel.world import CLEAR, FULL, SKIP, advance_goal, cell_ahead, held_item, take_step
+from envs.voxel.rules import CLEAR, FULL, SKIP, advance_goal, cell_ahead, held_item, take_step
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
 ITEM = np.float32(0.25)  # half the edge of an item on the floor

@@ -1,4 +1,4 @@
--- The rules of a task, as in envs/voxel/world.py: cells and headings are whole numbers, a cell is (z * width + x), counted from 0.
+-- The rules of a task, as in envs/voxel/rules.py: cells and headings are whole numbers, a cell is (z * width + x), counted from 0.
 -- A world is a table: depth, width, height, blocks[cell * height + y], floor[cell], items[cell], marks[cell], x, z, heading,
 -- inventory[material], subgoal, steps. Materials are numbers, 0 is air.
 
