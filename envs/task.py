@@ -79,6 +79,9 @@ class TaskSpec:
     start: str
     materials: Mapping[str, Material]
     hash: str
+    """of all that the file says but its title"""
+    text: str = field(default="", repr=False)
+    """the file itself, where it was read unchanged"""
     floor: str = "oak_floor"
     ceiling: str = "plaster"
     height: int = 3

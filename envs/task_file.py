@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,41 @@ def load_task(task: str | Path | TaskSpec, change: Mapping[str, Any] | None = No
         if not path.is_file():
             raise TaskError(f"unknown task '{task}' (known: {', '.join(task_names())}; or give a path to a .toml file)")
     try:
-        return parse_task(_merged(read_toml(path), change or {}), path.stem)
+        text = read_text(path)
+        if change:
+            return parse_task(_merged(parse_toml(text), change), path.stem)
+        return read_task(text, path.stem)
     except (TaskError, MaterialError) as error:
         raise TaskError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
 
 
+def read_task(text: str, name: str) -> TaskSpec:
+    """A task from the text of its file. Raises :class:`TaskError`, in one line, for anything that is wrong with it."""
+    return replace(parse_task(parse_toml(text), name), text=text)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
-    """The document; raises :class:`TaskError` in one line."""
+    """The document of a file; raises :class:`TaskError` in one line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_text(path))
+    except TaskError as error:
+        raise TaskError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """A file's text; a byte order mark, as some editors write, is no part of it. Raises :class:`TaskError` in one line."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The document of a text; raises :class:`TaskError` in one line."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise TaskError(f"{path}: {error}") from error
+        raise TaskError(str(error)) from error
 
 
 def _merged(doc: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class EpisodeStatistics:
     def __init__(self, num_envs: int, options: list[str]) -> None:
         self.names = options
         self.episodes = 0
+        self.successes = 0
         self.env_failed = 0
         self._running = np.zeros(num_envs)  # return so far of the episode that runs
         self._success: deque[float] = deque(maxlen=WINDOW)
@@ -69,12 +70,18 @@ class EpisodeStatistics:
         self._success.extend(step.terminated[whole].astype(float))
         self._return.extend(self._running[whole])
         self.episodes += int(whole.sum())
+        self.successes += int(step.terminated[whole].sum())
         self.env_failed += int(step.env_failed.sum())
         self._running[step.done] = 0
         self._decisions += np.bincount(step.option[step.due & stepped], minlength=len(self.names))
         self._frames += np.bincount(step.option[stepped], minlength=len(self.names))
         self._invalid += int(step.info["invalid_action"][stepped].sum()) if "invalid_action" in step.info else 0
         self._steps += int(stepped.sum())
+
+    @property
+    def settled(self) -> bool:
+        """Whether 300 episodes have ended: those that end first are the short ones, and most of them successes."""
+        return len(self._success) == WINDOW
 
     @property
     def success(self) -> float:
@@ -106,10 +113,10 @@ class EpisodeStatistics:
         return {
             "newest": [list(self._success), list(self._return)],
             "sums": [self._running.copy(), self._decisions.copy(), self._frames.copy()],
-            "counters": [self.episodes, self.env_failed, self._invalid, self._steps],
+            "counters": [self.episodes, self.successes, self.env_failed, self._invalid, self._steps],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._success, self._return = (deque(values, maxlen=WINDOW) for values in state["newest"])
         self._running, self._decisions, self._frames = (np.array(values) for values in state["sums"])
-        self.episodes, self.env_failed, self._invalid, self._steps = state["counters"]
+        self.episodes, self.successes, self.env_failed, self._invalid, self._steps = state["counters"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ from h_dqn.seeds import Split, episode_seeds
 
 MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
 WORTH_VALIDATING = 0.5  # share of the newest episodes that reached the goal, explorers among them
+
+
+class Diverged(RuntimeError):
+    """What is learned is no number any more; the message says when, and what to try."""
 
 
 class Trainer:
@@ -121,6 +126,9 @@ class Trainer:
             for _ in range(c.round_steps):
                 self._step()
             metrics = self.learner.update(self.replay, self.progress)
+            if not isfinite(metrics.get("loss", 0.0)):
+                raise Diverged(f"learning went wrong after {self.env_steps:,} steps: the loss is {metrics['loss']}; "
+                               "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
             every = c.validation.evaluate_every
             due = self.env_steps // every > before // every
             if self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING):

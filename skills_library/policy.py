@@ -116,10 +116,13 @@ class SavedPolicy:
 
 
 def save_policy(policy: SavedPolicy, folder: Path) -> None:
-    """Write a policy's folder; it appears whole or not at all."""
+    """Write a policy's folder; it appears whole or not at all. Raises :class:`SkillError` for weights that are no numbers."""
+    if not all(bool(value.isfinite().all()) for value in policy.network.state_dict().values()):
+        raise SkillError(f"'{policy.name}' is not kept: some of its weights are no finite numbers")
 
     def write(temporary: Path) -> None:
         save_file({name: value.contiguous() for name, value in policy.network.state_dict().items()}, temporary / MODEL)
+        (temporary / MODEL).chmod(0o644)  # as the other files are, so that a library can be shared
         manifest = {
             "schema": schema.NEWEST,
             "name": policy.name,

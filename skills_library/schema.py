@@ -38,7 +38,7 @@ _HEAD: Kinds = {
 _TERMINATION: Kinds = {"steps": int, "last_above": (*NUMBER, type(None)), "last_output": (int, type(None))}
 # What is read of the parts that say where a policy comes from; it may be missing.
 _CARD: dict[str, Kinds] = {
-    "task": {"name": str},
+    "task": {"name": str, "text": str},
     "measured": {"success_rate": NUMBER, "ci95": list, "episodes": int, "seed": int},
     "training": {"env_steps": int, "config": dict},
 }

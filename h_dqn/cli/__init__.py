@@ -7,9 +7,14 @@ import signal
 import sys
 from typing import Any
 
+import h_dqn
+
 
 def main() -> None:
-    """Entry point of ``h-dqn``. Exit code 0: done; 2: the user can mend it (one line says what); 130: interrupted."""
+    """Entry point of ``h-dqn`` and of ``python -m h_dqn``.
+
+    Exit code 0: done; 2: the user can mend it (one line says what); 130: interrupted.
+    """
     sys.exit(run(sys.argv[1:]))
 
 
@@ -19,6 +24,9 @@ def parse(arguments: list[str]) -> Any:
 
     from h_dqn.cli.commands import ABOUT, all_commands
 
+    if arguments == ["--version"]:
+        print(f"h-dqn {h_dqn.__version__}")
+        raise SystemExit(0)
     return tyro.cli(all_commands(arguments), prog="h-dqn", description=ABOUT, args=arguments)
 
 
@@ -37,9 +45,11 @@ def run(arguments: list[str]) -> int:
     """Run a command; returns its exit code."""
     from envs.registry import close_all
     from h_dqn.cli.memory import keep_freed_memory
+    from h_dqn.cli.terminal import print_anywhere
     from h_dqn.experiment.errors import FOR_PEOPLE, out_of_memory
 
     keep_freed_memory()
+    print_anywhere()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command = parse(arguments)

@@ -39,11 +39,12 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
     def run(self) -> None:
         agent = load_agent(self.what, Library(self.library))
         results = {}
-        for task in self.task or (agent.trained_on,):
-            envs = task_envs(task, agent.shape, self.place)
+        for task in self.task or (None,):
+            envs = task_envs(agent.task(task), agent.shape, self.place)
             outcome = evaluate_agent(agent, envs, self.episodes, self.seed)
-            results[envs.task.name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": envs.task.name, "seed": self.seed}
-            results[envs.task.name]["temperature"] = agent.head.temperature
+            name = envs.task.name if envs.task.name not in results else str(task)  # of two files of one name
+            results[name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": envs.task.name, "seed": self.seed}
+            results[name]["temperature"] = agent.head.temperature
         if len(results) == 1:
             emit(next(iter(results.values())), self.json)
         elif self.json:

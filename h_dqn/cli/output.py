@@ -49,7 +49,7 @@ class ProgressBar(Watcher):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[speed]:,.0f}/s  success {task.fields[success]:.0%}  left"),
+            TextColumn("steps  {task.fields[speed]:,.0f}/s  success {task.fields[success]}  left"),
             TimeRemainingColumn(),
             console=err,
             disable=not err.is_terminal,
@@ -60,17 +60,18 @@ class ProgressBar(Watcher):
     def progress(self, moment: Moment) -> None:
         shown = min(moment.total, moment.env_steps)
         if moment.what not in self._lines:
-            fields = {"speed": 0.0, "success": 0.0}
+            fields = {"speed": 0.0, "success": "-"}
             self._lines[moment.what] = self._bar.add_task(moment.what, total=moment.total, completed=shown, **fields)  # type: ignore[arg-type]
         line, now = self._lines[moment.what], time.perf_counter()
-        self._bar.update(line, completed=shown, speed=moment.steps_per_second, success=moment.success)
+        success = "-" if moment.success is None else f"{moment.success:.0%}"
+        self._bar.update(line, completed=shown, speed=moment.steps_per_second, success=success)
         if not err.is_terminal and now - self._told > EVERY_S:
             self._told = now
             print(f"{moment.what}: {moment.env_steps:,} of {moment.total:,} steps, {moment.steps_per_second:,.0f}/s, success "
-                  f"{moment.success:.0%}", file=sys.stderr, flush=True)  # fmt: skip
+                  f"{success}", file=sys.stderr, flush=True)  # fmt: skip
 
     def say(self, text: str) -> None:
-        err.print(text)
+        err.print(text, markup=False, soft_wrap=True)
 
     @classmethod
     @contextmanager

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from envs.task import TaskSpec
+from envs.task_file import load_task, read_task, task_names
 from h_dqn.device import pick_device
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import TaskEnvs
@@ -40,6 +42,16 @@ class Agent:
     def trained_on(self) -> str:
         """Name of the task; empty where it is not known."""
         return str(self.head.card.get("task", {}).get("name", ""))
+
+    def task(self, name: str | None = None) -> TaskSpec:
+        """The task of this name or path; by default the one that it was trained on, which it has kept.
+
+        Raises :class:`envs.task.TaskError` for one that is unknown or wrong.
+        """
+        own = self.head.card.get("task", {})
+        if own.get("text") and (name is None or (name == self.trained_on and name not in task_names())):
+            return read_task(own["text"], self.trained_on)
+        return load_task(self.trained_on if name is None else name)
 
     @property
     def interrupt(self) -> bool:

@@ -48,7 +48,7 @@ def distil(
         raise UserError(f"--name {name} is one of the skills to distil; give another")
     teachers = library.skills(names)
     agents = [agent_of(teacher) for teacher in teachers]
-    envs = [task_envs(agent.trained_on, agent.shape) for agent in agents]
+    envs = [task_envs(agent.task(), agent.shape) for agent in agents]
     options = [agent.options(make) for agent, make in zip(agents, envs, strict=True)]
     distiller = Distiller(teachers, envs, options, config, seed)
     began = time.perf_counter()

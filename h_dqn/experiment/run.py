@@ -174,6 +174,8 @@ class Run:
         self.trainer.use_best()
         watcher.say(f"evaluating on {self.plan.episodes} unseen episodes ...")
         outcome = self.trainer.evaluate(self.plan.episodes, self.plan.seed)
+        if not outcome.success_rate:
+            watcher.say(f"it reached the goal in none of {outcome.episodes} episodes{self._advice()}")
         self._keep(self.policy(outcome))
         result = self._result(outcome)
         write_text(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -181,13 +183,22 @@ class Run:
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
         return result
 
+    def _advice(self) -> str:
+        if self.trainer.statistics.successes:
+            return ", though in some while it learned; more --env-steps may help"
+        return (
+            f", nor in any of {self.trainer.statistics.episodes:,} while it learned: by chance the goal is not found. Try a task "
+            "that is nearer to it, --from a skill, or train controller with --skills that get closer"
+        )
+
     def _learn(self, log: MetricsLog, stop: threading.Event, watcher: Watcher) -> None:
         trainer, total = self.trainer, self.plan.config.env_steps
         began, first, pending = time.perf_counter(), trainer.env_steps, 0
         what = f"{self.plan.kind} {self.envs.task.name}"
         for row in trainer.run():
             speed = (trainer.env_steps - first) / (time.perf_counter() - began)
-            watcher.progress(Moment(what, trainer.env_steps, total, speed, trainer.statistics.success))
+            success = trainer.statistics.success if trainer.statistics.settled else None
+            watcher.progress(Moment(what, trainer.env_steps, total, speed, success))
             pending += 1
             if pending >= LOG_EVERY or "validation_success" in row:  # as the last one has
                 log.write({**row, **trainer.statistics.row()})
@@ -224,7 +235,7 @@ class Run:
             "config": to_json(config),
         }
         card = {
-            "task": {"name": task.name, "hash": task.hash, "world": plan.place.world},
+            "task": {"name": task.name, "hash": task.hash, "world": plan.place.world, "text": task.text},
             "measured": measured(outcome, plan.seed) if outcome is not None else {},
         }
         above = np.inf

@@ -16,7 +16,7 @@ class Moment(NamedTuple):
     env_steps: int
     total: int
     steps_per_second: float
-    success: float  # share of the newest episodes that reached the goal, exploration included
+    success: float | None  # share of the newest episodes that reached the goal, exploration included; None before there are enough
 
 
 class Watcher:

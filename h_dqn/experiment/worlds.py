@@ -73,8 +73,8 @@ def shape_of(config: Config) -> Shape:
     return config.env.stack, config.env.size + MEMORY * config.env.memory, config.env.size
 
 
-def task_envs(task: str, shape: Shape, place: Place = VOXEL) -> TaskEnvs:
-    """Environments of a task, by its name or the path of its file.
+def task_envs(task: str | TaskSpec, shape: Shape, place: Place = VOXEL) -> TaskEnvs:
+    """Environments of a task, by its name, the path of its file, or as it was read.
 
     Raises :class:`envs.task.TaskError` for a task that is unknown or wrong, or that this world cannot play.
     """
