@@ -17,11 +17,15 @@ __all__ = ["WORLDS", "World", "close_all"]
 
 _TABLE = (
     World("voxel", "the embedded world, drawn by a compiled ray-caster", "envs.voxel", "Voxel"),
-    LuantiWorld("luanti", "Luanti, a real engine, drawn as the embedded world is", "envs.luanti", "Luanti"),
-    LuantiWorld("luanti-plain", "Luanti with its own drawing of the same textures", "envs.luanti", "LuantiPlain"),
+    LuantiWorld(
+        "luanti", "Luanti, a real engine, drawn as the embedded world is", "envs.luanti", "Luanti", plays_all_tasks=False
+    ),
+    LuantiWorld(
+        "luanti-plain", "Luanti with its own drawing of the same textures", "envs.luanti", "LuantiPlain", plays_all_tasks=False
+    ),
     MineRLWorld(
-        "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL",
-        options=MineRLOptions, plays_sequences=False, can_play_twice=False,
+        "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL", options=MineRLOptions,
+        plays_sequences=False, plays_all_tasks=False, can_play_twice=False,
     ),
 )  # fmt: skip
 

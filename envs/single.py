@@ -38,13 +38,14 @@ class SingleEnv(gym.Env[Observation, np.int64]):
         self.render_mode = render_mode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))
         observation, info = self.vector.reset(seed=None if seed is None else [seed])
         return first_of(observation), first_of(info)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.vector.step(np.array([action]))
-        return first_of(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), first_of(info)
+        single = {**first_of(info), "is_success": bool(terminated[0])}  # as Stable-Baselines3 counts successes
+        return first_of(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), single
 
     def render(self) -> NDArray[np.uint8] | None:
         """The picture as last drawn, (H, W, 3) uint8."""

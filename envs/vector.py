@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from envs.voxel.rules import DRAW, MAX_COUNT, SKIP
 from envs.voxel.world import Worlds
 
 Observation = dict[str, Any]
+MAX_SIZE = 4096  # pixels
 
 
 class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
@@ -42,8 +44,10 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         render_mode: str | None = None,
     ) -> None:
         self.spec_task = load_task(task)
-        self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
-        self.num_envs = num_envs
+        self.size = checked_size(size)
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ValueError(f"num_envs must be a whole number above 0, not {num_envs!r}")
+        self.num_envs = int(num_envs)
         self.render_mode = render_mode
         self.single_observation_space, self.single_action_space = _spaces(self.spec_task, self.size)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -54,21 +58,30 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self._pov = np.zeros((num_envs, *self.size, 3), np.uint8)
 
     def _reset_arguments(
-        self, seed: int | list[int | None] | None, options: dict[str, Any] | None
+        self, seed: int | Sequence[int | None] | None, options: dict[str, Any] | None
     ) -> tuple[NDArray[np.bool_], list[int | None]]:
         """Which worlds a reset is for, (N,), and the seed of each: of s world i gets s + i; None goes on drawing."""
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},)")
-        return mask, [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        if seed is None:
+            seeds: list[int | None] = [None] * self.num_envs
+        elif isinstance(seed, int | np.integer):
+            seeds = [int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = [None if one is None else int(one) for one in seed]
+        if len(seeds) != self.num_envs or any(one is not None and one < 0 for one in seeds):
+            raise ValueError(f"seed must be a whole number from 0 on, {self.num_envs} of them, or None; not {seed!r}")
+        return mask, seeds
 
     def _valid(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         actions, count = np.asarray(actions), len(self.spec_task.all_actions)
         if not self._ready.all():
             raise gym.error.ResetNeeded("call reset() before step()")
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= count:
+        whole = actions.shape == (self.num_envs,) and np.issubdtype(actions.dtype, np.integer)
+        if not whole or actions.min() < 0 or actions.max() >= count:
             raise ValueError(f"actions must be ({self.num_envs},) whole numbers from 0 to {count - 1}")
-        return actions
+        return actions.astype(np.int64, copy=False)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -98,7 +111,7 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         raise NotImplementedError
 
     def _observe(self) -> Observation:
-        counts = self.worlds.inventory[:, self.worlds.rules.item_numbers]
+        counts = np.minimum(self.worlds.inventory[:, self.worlds.rules.item_numbers], MAX_COUNT)
         observation: Observation = {
             "pov": self._pov,
             "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
@@ -134,6 +147,14 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """The pictures of all worlds as last seen."""
         return tuple(self._pov) if self.render_mode else None
+
+
+def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a picture; raises ValueError for what is none."""
+    pair = (size, size) if isinstance(size, int | np.integer) else tuple(size) if isinstance(size, Sequence) else ()
+    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and 1 <= side <= MAX_SIZE for side in pair):
+        raise ValueError(f"size must be one or two whole numbers from 1 to {MAX_SIZE}, not {size!r}")
+    return int(pair[0]), int(pair[1])
 
 
 def _spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.spaces.Discrete]:

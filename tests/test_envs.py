@@ -242,3 +242,67 @@ def test_grey_stack_is_the_same_for_one_and_many() -> None:
     assert obs[1, 3].any()
     assert single.observation_space.contains(own)
     assert many.observation_space.contains(obs)
+
+
+@pytest.mark.parametrize(
+    "id", sorted(name for name in gym.registry if name.partition("/")[0] in {"Luanti", "LuantiPlain", "MineRL"})
+)
+def test_only_what_can_be_made_is_registered(id: str) -> None:
+    task = gym.registry[id].kwargs.get("task")
+    if task is not None:
+        assert load_task(task).everywhere
+
+
+def test_seeds_are_whole_numbers_of_any_kind() -> None:
+    env = gym.make("envs:Voxel/TwoRooms-v0", size=20).unwrapped
+    both = vector("two_rooms", 2, size=20).unwrapped
+    for seed in (0, np.int64(0), np.uint8(0)):
+        same(env.reset(seed=int(seed))[0], env.reset(seed=seed)[0])  # type: ignore[arg-type]
+        same(both.reset(seed=0)[0], both.reset(seed=seed)[0])
+    same(both.reset(seed=0)[0], both.reset(seed=np.arange(2))[0])
+    for odd in (-1, [1], [1, 2, 3], [1, -1]):
+        with pytest.raises(ValueError, match="seed must be"):
+            both.reset(seed=odd)
+
+
+@pytest.mark.parametrize("actions", [np.zeros(2), np.zeros(2, bool), np.array(["a", "b"]), np.zeros(3, int), np.full(2, -1), None])
+def test_odd_actions_do_not_reach_compiled_code(actions: Any) -> None:
+    made = vector("navigation1", 2, size=8)
+    made.reset(seed=1)
+    with pytest.raises(ValueError, match="actions must be"):
+        made.step(actions)
+
+
+@pytest.mark.parametrize("fov", [float("nan"), 0.0, -5.0, 180.0, float("inf")])
+def test_an_odd_field_of_view_is_refused(fov: float) -> None:
+    with pytest.raises(ValueError, match="fov must be"):
+        vector("navigation1", 1, size=8, fov=fov)
+
+
+@pytest.mark.parametrize("size", [0, -1, 8.5, (8,), (8, 0), (8, 8, 8), 10**9, "84"])
+def test_an_odd_size_is_refused(size: Any) -> None:
+    with pytest.raises(ValueError, match="size must be"):
+        vector("navigation1", 1, size=size)
+
+
+def test_counts_stay_in_their_space() -> None:
+    env: Any = gym.make("envs:Voxel/Pickup-v0", size=8).unwrapped
+    env.reset(seed=1)
+    env.vector.worlds.inventory[:] = 1500
+    obs = env.step(np.int64(0))[0]
+    assert env.observation_space.contains(obs)
+
+
+def test_the_end_of_an_episode_says_whether_it_succeeded() -> None:
+    env: Any = gym.make("envs:Voxel/Navigation1-v0", size=8).unwrapped
+    oracle, seen = Oracle(env.vector.worlds), set()
+    for seed in range(4):
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            action = oracle.act()[0] if seed % 2 else np.int64(1)
+            _, _, terminated, truncated, info = env.step(action)
+            over = terminated or truncated
+        assert info["is_success"] == terminated
+        seen.add(info["is_success"])
+    assert seen == {True, False}

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from envs.minerl.drawing import Mission
 from envs.minerl.folders import Folder, end_group, memory, sweep
 from envs.minerl.link import Link
-from envs.minerl.settings import MineRLError, Settings, read_addresses
+from envs.minerl.settings import MineRLError, Settings
 
-__all__ = ["Instance", "MineRLError", "Pool", "Reply", "Settings", "close_pools", "read_addresses", "shared_pool", "wait"]
+__all__ = ["Instance", "MineRLError", "Pool", "Reply", "Settings", "close_pools", "shared_pool", "wait"]
 
 ROOT = Path(__file__).parents[2]
 DOWN, STARTING, IDLE, RESETTING, PLAYING, ACTING, GIVEN_UP = (

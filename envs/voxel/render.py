@@ -42,7 +42,12 @@ class Camera(NamedTuple):
 
     @classmethod
     def of(cls, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = 70.0) -> Camera:
-        """``size``: (height, width) in pixels; ``fov``: vertical field of view in degrees (Minecraft's default is 70)."""
+        """``size``: (height, width) in pixels; ``fov``: vertical field of view in degrees (Minecraft's default is 70).
+
+        Raises ValueError for a field of view that cannot be.
+        """
+        if not 1 <= fov <= 179:
+            raise ValueError(f"fov must be from 1 to 179 degrees, not {fov}")
         air = np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8)
         return cls(
             zoom=np.float32(math.tan(math.radians(fov) / 2)),
