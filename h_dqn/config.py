@@ -16,7 +16,7 @@ from h_dqn.learners.q_lambda import QLambdaConfig
 from h_dqn.networks import NetworkConfig
 from h_dqn.options import OptionConfig
 from h_dqn.replay import ReplayConfig
-from h_dqn.settings import ConfigError, Count, Share, check, named_settings
+from h_dqn.settings import ConfigError, Count, Share, check
 
 __all__ = ["Config", "ConfigError", "EnvConfig", "ValidationConfig", "change", "from_json", "to_json"]
 
@@ -118,8 +118,3 @@ def _read(default: Any, entry: Any, where: str) -> Any:
     parts = {name: getattr(default, name) for name in names}
     read = {name: _read(part, entry[name], name) if is_dataclass(part) else entry[name] for name, part in parts.items()}
     return replace(default, **read)
-
-
-def flat(config: Config) -> dict[str, Any]:
-    """All settings by name."""
-    return {name: value for name, _, value in named_settings(config)}

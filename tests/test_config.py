@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h_dqn.config import Config, ConfigError, change, flat, from_json, to_json
+from h_dqn.config import Config, ConfigError, change, from_json, to_json
 from h_dqn.learners import LEARNERS, learner_name, learner_settings
 from h_dqn.presets import PRESETS
 from h_dqn.settings import Range, check, named_settings
@@ -24,6 +24,11 @@ EVERYTHING: dict[str, Any] = {**CONFIGS, "distil": DistillConfig()}
 
 
 ANY_NUMBER = {"initial_value"}  # settings without a range
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """All settings by name."""
+    return {name: value for name, _, value in named_settings(config)}
 
 
 def parts(hint: Any) -> tuple[Any, Range | None]:

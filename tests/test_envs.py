@@ -12,7 +12,9 @@ from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401
 from envs.oracle import Oracle, distances
+from envs.registry import WORLDS
 from envs.task_file import load_task, task_names
+from envs.world import World, camel
 from envs.wrappers import GreyStack, grey, grey_stack
 
 IDS = sorted(name for name in gym.registry if name.startswith("Voxel/"))
@@ -251,6 +253,14 @@ def test_only_what_can_be_made_is_registered(id: str) -> None:
     task = gym.registry[id].kwargs.get("task")
     if task is not None:
         assert load_task(task).everywhere
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
+def test_every_task_that_a_world_plays_has_an_id(world: World) -> None:
+    """The same rule as :attr:`envs.task.TaskSpec.everywhere`, which is too slow to ask where ids are registered."""
+    ids = {name for name in gym.registry if name.startswith(f"{world.namespace}/")}
+    played = task_names(everywhere=not world.plays_all_tasks)
+    assert ids == {f"{world.namespace}/{camel(name)}-v0" for name in ("task", *played)}
 
 
 def test_seeds_are_whole_numbers_of_any_kind() -> None:

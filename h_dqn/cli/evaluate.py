@@ -12,7 +12,6 @@ from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
 from h_dqn.cli.output import emit, hint, out
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.evaluate import evaluate_agent, film
-from h_dqn.experiment.worlds import task_envs
 from skills_library.library import Library
 
 
@@ -40,7 +39,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         agent = load_agent(self.what, Library(self.library))
         results = {}
         for task in self.task or (None,):
-            envs = task_envs(agent.task(task), agent.shape, self.place)
+            envs = agent.envs(task, self.place)
             outcome = evaluate_agent(agent, envs, self.episodes, self.seed)
             name = envs.task.name if envs.task.name not in results else str(task)  # of two files of one name
             results[name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": envs.task.name, "seed": self.seed}

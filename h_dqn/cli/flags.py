@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -40,10 +40,3 @@ class LibraryFlags:
 class JsonFlags:
     json: bool = False
     """print the result as one JSON object"""
-
-
-class Command:
-    """What every command does."""
-
-    def run(self) -> Any:
-        raise NotImplementedError

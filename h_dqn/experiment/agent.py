@@ -15,7 +15,7 @@ from envs.task import TaskSpec
 from envs.task_file import load_task, read_task, task_names
 from h_dqn.device import pick_device
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.worlds import TaskEnvs
+from h_dqn.experiment.worlds import VOXEL, Place, TaskEnvs, task_envs
 from h_dqn.options import Option, Primitive
 from h_dqn.rollout import Policy
 from skills_library.library import Library
@@ -52,6 +52,10 @@ class Agent:
         if own.get("text") and (name is None or (name == self.trained_on and name not in task_names())):
             return read_task(own["text"], self.trained_on)
         return load_task(self.trained_on if name is None else name)
+
+    def envs(self, task: str | Path | None = None, place: Place = VOXEL) -> TaskEnvs:
+        """Environments of :meth:`task`, seen as this agent sees."""
+        return task_envs(self.task(None if task is None else str(task)), self.shape, place)
 
     @property
     def interrupt(self) -> bool:

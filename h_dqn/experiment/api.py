@@ -66,7 +66,7 @@ def evaluate(
         place: which world plays.
     """
     agent = agent if isinstance(agent, Agent) else load_agent(agent)
-    return evaluate_agent(agent, task_envs(agent.task(None if task is None else str(task)), agent.shape, place), episodes, seed)
+    return evaluate_agent(agent, agent.envs(task, place), episodes, seed)
 
 
 def film(
@@ -74,4 +74,4 @@ def film(
 ) -> None:
     """Write one episode as an mp4 to ``path``; the other arguments are those of :func:`evaluate`."""
     agent = agent if isinstance(agent, Agent) else load_agent(agent)
-    film_episode(agent, task_envs(agent.task(None if task is None else str(task)), agent.shape, place), Path(path), seed)
+    film_episode(agent, agent.envs(task, place), Path(path), seed)

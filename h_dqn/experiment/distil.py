@@ -10,7 +10,6 @@ from typing import Any
 from h_dqn.experiment.agent import Agent, agent_of, measured
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import evaluate_agent
-from h_dqn.experiment.worlds import task_envs
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library, check_name
 from skills_library.skill import count_weights
@@ -48,7 +47,7 @@ def distil(
         raise UserError(f"--name {name} is one of the skills to distil; give another")
     teachers = library.skills(names)
     agents = [agent_of(teacher) for teacher in teachers]
-    envs = [task_envs(agent.task(), agent.shape) for agent in agents]
+    envs = [agent.envs() for agent in agents]
     options = [agent.options(make) for agent, make in zip(agents, envs, strict=True)]
     distiller = Distiller(teachers, envs, options, config, seed)
     began = time.perf_counter()

@@ -110,15 +110,11 @@ class Run:
         self.envs: TaskEnvs = envs[-1]  # of the last phase
         config = change(plan.config, env_steps=ends[-1], num_envs=self.envs.limit(plan.config.env.num_envs))
         self.plan, self.folder = replace(plan, config=config), folder
-        self.policies = [library.policy(name) for name in dict.fromkeys(name.partition("/")[0] for name in plan.skills)]
+        skills = library.skills(plan.skills)
+        self.policies = {skill.policy.name: skill.policy for skill in skills}.values()  # heads of one network share it
         how, device = config.options, pick_device(config.device)
-        self.options: list[Option] = [
-            *self.envs.primitives(),
-            *(
-                skill.on(self.envs.actions, shape, device, how.option_steps, how.stop_at_goal)
-                for skill in library.skills(plan.skills)
-            ),
-        ]
+        bound = [skill.on(self.envs.actions, shape, device, how.option_steps, how.stop_at_goal) for skill in skills]
+        self.options: list[Option] = [*self.envs.primitives(), *bound]
         later = list(zip(ends, envs[1:], strict=False))
         self.trainer = Trainer(envs[0], self.options, config, plan.seed, later)
         if plan.start is not None:

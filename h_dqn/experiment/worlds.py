@@ -51,7 +51,7 @@ class TaskEnvs:
 
     def __call__(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         stack, height, width = self.shape
-        envs = WORLDS[self.place.world].make(self.task, self.limit(num_envs), width, self.place.options)
+        envs = WORLDS[self.place.world].make(self.task, num_envs, width, self.place.options)
         return GreyStack(envs, stack, self.actions if height > width else (), hotbar=bool(self.task.verbs))
 
     def limit(self, num_envs: int) -> int:
@@ -93,6 +93,5 @@ def phases(task: str, env_steps: int, shape: Shape, place: Place = VOXEL) -> Seq
     if not WORLDS[place.world].plays_sequences:
         raise TaskError(f"--world {place.world}: '{task}' is a sequence; this world plays single tasks")
     parts = load_sequence(task).phases
-    for part in parts:
-        WORLDS[place.world].check(part.task)
-    return list(zip(accumulate(p.env_steps for p in parts), (TaskEnvs(p.task, shape, place) for p in parts), strict=True))
+    ends = accumulate(part.env_steps for part in parts)
+    return [(end, task_envs(part.task, shape, place)) for end, part in zip(ends, parts, strict=True)]
