@@ -99,7 +99,7 @@ def test_what_is_in_range_can_be_and_nothing_else(data: st.DataObject, name: str
         assert from_json(json.loads(json.dumps(to_json(good)))) == good
     with pytest.raises(ConfigError, match=f"^--{setting.replace('_', '-')} must be ") as error:
         bad.check()
-    assert "\n" not in str(error.value) or "\n" in repr(flat(bad)[setting])
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
