@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
 class ConfigError(ValueError):
-    """A setting cannot be; the message names it."""
+    """A setting cannot be; the message names it, in one line, whatever text was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,11 @@ def check(settings: Any) -> None:
         kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         if get_origin(kind) is Literal:
             if value not in get_args(kind):
-                raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
+                raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {value}")
         elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not -inf < value < inf):
-            raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {value!r}")
+            raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {value}")
         elif kind in (bool, str) and not isinstance(value, kind):
-            raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {value!r}")
+            raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {value}")
         for extra in extras:
             if isinstance(extra, Range) and value not in extra:
                 raise ConfigError(f"{flag} must be {extra}, not {value}")
