@@ -16,10 +16,10 @@ import numpy as np
 
 from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import cells, processes
-from h_dqn.checkpoint import write_text
 from h_dqn.cli import parse
 from h_dqn.elimination import ELIMINATED
 from h_dqn.experiment.worlds import shape_of, task_envs
+from h_dqn.files import write_text
 from h_dqn.networks import QNetwork
 from h_dqn.train import Trainer
 

@@ -20,8 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks.provenance import ROOT, measured
-from h_dqn.checkpoint import write_text
 from h_dqn.elimination import LinearBandits, most_tries
+from h_dqn.files import write_text
 from h_dqn.statistics import iqm
 
 SIDE, ROOM = 11, 4  # cells; every ROOM-th row and column is a wall with a door in the middle of each room's side

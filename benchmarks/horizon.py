@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import numpy as np
 
 from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import processes
-from h_dqn.checkpoint import write_text
+from envs.sequence import load_sequence
 from h_dqn.config import Config, change
-from h_dqn.experiment.worlds import phases, shape_of
+from h_dqn.experiment.worlds import TaskEnvs, shape_of
+from h_dqn.files import write_text
 from h_dqn.learners import Learner, Method
 from h_dqn.learners.q_lambda import QLambda
 from h_dqn.metrics import Row
@@ -60,7 +62,8 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     config: Config = change(PRESETS["small"], evaluate_every=10**9, **ARMS[arm])
     if arm == "learned mean, held":
         config = change(config, discount=float(np.mean(run("tuned", seed)["discounts"])))
-    ends, envs = zip(*phases(SEQUENCE, 0, shape_of(config)), strict=True)
+    parts = load_sequence(SEQUENCE).phases
+    ends, envs = list(accumulate(part.env_steps for part in parts)), [TaskEnvs(part.task, shape_of(config)) for part in parts]
     config = change(config, env_steps=ends[-1])
     later = list(zip(ends, envs[1:], strict=False))
     methods = [Schedule()] if arm == "by hand" else []

@@ -38,9 +38,9 @@ from envs.oracle import Oracle
 from envs.task import ACTIONS, TaskError, TaskSpec
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
-from h_dqn.checkpoint import write_text
 from h_dqn.experiment.bench.steps import steps_speed
 from h_dqn.experiment.worlds import Place
+from h_dqn.files import write_text
 
 RESULT = Path(__file__).parent / "results" / "luanti.json"
 UNLIKE = 2  # of 255: a pixel differs from the embedded world's if a channel does by more

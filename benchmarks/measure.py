@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.provenance import measured
-from h_dqn.checkpoint import write_text
+from h_dqn.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 COMMANDS = {

@@ -31,7 +31,7 @@ from envs.minerl.vector import MineRLVectorEnv
 from envs.oracle import Oracle
 from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
-from h_dqn.checkpoint import write_text
+from h_dqn.files import write_text
 from tests.minerl_standin import FAULTS, StandIn
 
 RESULT = Path(__file__).parent / "results" / "minerl.json"

@@ -16,33 +16,21 @@ Figures from before this file existed have three more entries, found from the gi
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from h_dqn.experiment.versions import revision
+
 ROOT = Path(__file__).parents[1]
 Measured = dict[str, Any]
-NOT_CODE = (":(exclude)*.md", ":(exclude)benchmarks/results", ":(exclude)benchmarks/pictures")
 
 
 def measured(command: str, seed: int | list[int] | None, **more: Any) -> Measured:
     """What to write beside a figure that was measured just now."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"revision": revision(), "date": now, "seed": seed, "command": command, **more}
-
-
-def revision() -> str:
-    """The code that runs now: a short commit, and "-dirty" if tracked files of the code differ from it."""
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-
-    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
-    if not commit:
-        return "unknown"
-    return commit + "-dirty" * bool(git("diff", "--quiet", "HEAD", "--", ".", *NOT_CODE).returncode)
 
 
 def find(part: Any) -> Iterator[Measured]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.provenance import ROOT, measured
-from h_dqn.checkpoint import write_text
+from h_dqn.files import write_text
 from h_dqn.statistics import mean_interval
 
 RUNS = ROOT / "runs" / "reproduce"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,9 @@ class TaskSpec:
     hash: str
     """of all that the file says but its title"""
     text: str = field(default="", repr=False)
-    """the file itself, where it was read unchanged"""
+    """the file itself"""
+    change: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """what took the place of the file's entries"""
     floor: str = "oak_floor"
     ceiling: str = "plaster"
     height: int = 3
@@ -203,10 +206,12 @@ class _Tables:
         self.column = np.zeros((len(chars) + 1, spec.height), np.uint8)
         for code, cell in enumerate(cells):
             self.column[code, : len(cell.column)] = [spec.number(block) for block in cell.column]
-        # The ring around the map is a full column of the map's first corner, or of stone where that corner is open.
-        corner = self.column[self.grid[0, 0], 0]
+        solid = np.array([False, *(material.solid for material in spec.materials.values())])
+        breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
+        # The ring around the map is a full column of the map's first corner, or of stone where that could be passed.
+        walls, corner = solid & ~breakable, self.column[self.grid[0, 0], 0]
         self.border = len(chars)
-        self.column[self.border] = corner if corner else spec.number("stone")
+        self.column[self.border] = next(m for m in (corner, spec.number("stone"), int(walls.argmax())) if walls[m])
         self.floor = np.array([spec.number(cell.floor or spec.floor) for cell in cells] + [spec.number(spec.floor)], np.uint8)
         self.item = np.array([spec.number(cell.item) for cell in cells] + [AIR], np.uint8)
         self.marks = np.array(
@@ -214,8 +219,6 @@ class _Tables:
         )
         rewards = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
         self.success_reward = np.array([*rewards, spec.reward_success])
-        solid = np.array([False, *(material.solid for material in spec.materials.values())])
-        breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
         body = self.column[:, :2]
         self.closed: NDArray[np.bool_] = np.asarray(solid[body].any(1))
         # A cell can be made free when every solid block at the level of feet and head can be broken.

@@ -53,17 +53,15 @@ def load_task(task: str | Path | TaskSpec, change: Mapping[str, Any] | None = No
         if not path.is_file():
             raise TaskError(f"unknown task '{task}' (known: {', '.join(task_names())}; or give a path to a .toml file)")
     try:
-        text = read_text(path)
-        if change:
-            return parse_task(_merged(parse_toml(text), change), path.stem)
-        return read_task(text, path.stem)
+        return read_task(read_text(path), path.stem, change)
     except (TaskError, MaterialError) as error:
         raise TaskError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
 
 
-def read_task(text: str, name: str) -> TaskSpec:
-    """A task from the text of its file. Raises :class:`TaskError`, in one line, for anything that is wrong with it."""
-    return replace(parse_task(parse_toml(text), name), text=text)
+def read_task(text: str, name: str, change: Mapping[str, Any] | None = None) -> TaskSpec:
+    """A task from the text of its file, changed as :func:`load_task` says. Raises :class:`TaskError`, in one line."""
+    change = change or {}
+    return replace(parse_task(_merged(parse_toml(text), change), name), text=text, change=change)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -134,10 +134,14 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError or TypeError for a state that cannot be of these worlds."""
+        ready, pov = np.asarray(state["ready"]), np.asarray(state["pov"])
+        if (ready.shape, pov.shape) != (self._ready.shape, self._pov.shape) or ready.dtype != bool or pov.dtype != np.uint8:
+            raise ValueError("'pov' or 'ready' cannot be of these worlds")
         self.worlds.load_state_dict(state["worlds"])
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
-        self._ready, self._pov = state["ready"].copy(), state["pov"].copy()
+        self._ready, self._pov = ready.copy(), pov.copy()
 
     @property
     def pictures(self) -> NDArray[np.uint8]:

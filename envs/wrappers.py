@@ -111,5 +111,9 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         return {"frames": self._frames.copy(), "env": self.env.state_dict()}  # type: ignore[attr-defined]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._frames = state["frames"].copy()
+        """Raises ValueError, KeyError or TypeError for a state that cannot be of these environments."""
+        frames = np.asarray(state["frames"])
+        if frames.shape != self._frames.shape or frames.dtype != np.uint8:
+            raise ValueError("'frames' cannot be of these environments")
+        self._frames = frames.copy()
         self.env.load_state_dict(state["env"])  # type: ignore[attr-defined]

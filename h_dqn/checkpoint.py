@@ -1,97 +1,191 @@
-"""A nested state (dicts, lists, tensors, arrays, numbers, text) as two open files: state.json and state.safetensors."""
+"""States of a run on disk. A nested state (dicts, lists, tensors, arrays, numbers, text) is one safetensors file, its tree in the
+metadata as JSON; the file's name holds its checksum."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from h_dqn.files import sweep, write_file
+
+SHARE = 0.02  # most of the time that goes into saving
+SUFFIX = ".safetensors"
 
 
 class CheckpointError(ValueError):
-    """A saved state cannot be read; the message names the file and the reason."""
+    """A saved state cannot be read, or does not fit; the message names the file and the reason."""
 
 
-def save_state(folder: Path, state: Any) -> None:
-    """Write ``state`` into ``folder``, which appears whole or not at all."""
+class Checkpoints:
+    """The newest states of a run, in a folder of its own. Each appears whole or not at all; two are kept.
+
+    Args:
+        folder: where they are.
+        every_s: seconds between two of them. Where saving takes long it is less often, so that it never takes more than
+            :data:`SHARE` of the time.
+        clock: seconds.
+    """
+
+    def __init__(self, folder: Path, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.every_s, self._clock = folder, every_s, clock
+        self._next = clock() + every_s
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next."""
+        return self._clock() >= self._next
+
+    def save(self, state: Any, env_steps: int) -> None:
+        """Keep the state after so many steps. Raises OSError where it cannot be written; what was kept before stays."""
+        began = self._clock()
+        try:
+            self.folder.mkdir(exist_ok=True)
+            save_state(self.folder, f"{env_steps:012d}", state)
+            for old in self._files()[2:]:
+                old.unlink()
+            sweep(self.folder)
+        finally:
+            now = self._clock()
+            self._next = now + max(self.every_s, (now - began) / SHARE)
+
+    def load(self) -> Any:
+        """The newest state that is undamaged, or None where nothing was ever saved. Raises :class:`CheckpointError`."""
+        wrong = None
+        for file in self._files():
+            try:
+                return load_state(file)
+            except CheckpointError as error:
+                wrong = wrong or error
+        if wrong:
+            raise wrong
+        return None
+
+    def _files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob(f"[!.]*{SUFFIX}"), reverse=True)
+
+
+def save_state(folder: Path, name: str, state: Any) -> Path:
+    """Write ``state`` to ``NAME-CHECKSUM.safetensors``. Tensors and arrays are written from where they are, without a copy."""
     tensors: dict[str, torch.Tensor] = {}
+    known: dict[tuple[int, torch.Size, torch.dtype], str] = {}  # what stands in the state twice is written once
 
     def plain(value: Any) -> Any:
         if isinstance(value, (torch.Tensor, np.ndarray)):
-            name = f"t{len(tensors)}"
-            kind = "torch" if isinstance(value, torch.Tensor) else "numpy"
-            tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-            tensors[name] = tensor.detach().cpu().contiguous().clone()
-            return {"$": kind, "name": name}
+            if array := isinstance(value, np.ndarray):
+                tensor = torch.from_numpy(np.require(value, requirements=["C", "W"]))
+            else:
+                tensor = value.detach().cpu().contiguous()
+            key = (tensor.data_ptr(), tensor.shape, tensor.dtype)
+            if not tensor.numel() or key not in known:
+                known[key] = f"t{len(tensors)}"
+                tensors[known[key]] = tensor
+            return {"$": "numpy" if array else "torch", "name": known[key]}
         if isinstance(value, dict):
             return {"$": "dict", "items": [[key, plain(item)] for key, item in value.items()]}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
         return value.item() if isinstance(value, np.generic) else value
 
-    def write(temporary: Path) -> None:
-        text = json.dumps(plain(state))
-        save_file(tensors, temporary / "state.safetensors")
-        (temporary / "state.json").write_text(text)
+    tree = json.dumps(plain(state), allow_nan=False)
 
-    write_folder(folder, write)
+    def write(temporary: Path) -> Path:
+        save_file(tensors, temporary, {"state": tree})
+        return folder / f"{name}-{_checksum(temporary)}{SUFFIX}"
+
+    return write_file(folder, write)
 
 
-def load_state(folder: Path) -> Any:
+def load_state(file: Path) -> Any:
     """What :func:`save_state` wrote. Raises :class:`CheckpointError`."""
     try:
-        tensors = load_file(folder / "state.safetensors")
-        tree = json.loads((folder / "state.json").read_text())
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: cannot be read: {error}") from error
-
-    def rich(value: Any) -> Any:
-        if isinstance(value, list):
-            return [rich(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if value["$"] == "dict":
-            return {key: rich(item) for key, item in value["items"]}
-        tensor = tensors[value["name"]]
-        return tensor if value["$"] == "torch" else tensor.numpy()
-
-    try:
-        return rich(tree)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: state.json and state.safetensors do not belong together") from error
+        if not file.is_file() or _checksum(file) != file.stem.rpartition("-")[2]:
+            raise CheckpointError(f"{file}: is damaged (its checksum is not the one in its name)")
+        with safe_open(file, "pt") as opened:
+            tree = json.loads((opened.metadata() or {})["state"])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return _rich(tree, tensors)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, SafetensorError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{file}: cannot be read: {error}") from error
 
 
-def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary folder, then put it in place of ``folder`` by renaming; what was there stays until then."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write(temporary)
-        temporary.chmod(0o755)
-        old = None
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.rename(folder, old / "was")
-        os.rename(temporary, folder)
-        if old:
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _rich(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_rich(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value["$"] == "dict":
+        return {key: _rich(item, tensors) for key, item in value["items"]}
+    tensor = tensors[value["name"]]
+    return tensor if value["$"] == "torch" else tensor.numpy()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _checksum(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:32]
+
+
+def restore(array: NDArray[Any], saved: Any, what: str, least: float | None = None, most: float | None = None) -> None:
+    """Fill ``array`` with what was saved of it, once that has its shape and type and is from ``least`` to ``most``.
+
+    So nothing compiled ever sees a number that could not be. Raises :class:`CheckpointError`.
+    """
+    array[...] = checked(saved, what, array.shape, array.dtype, least, most)
+
+
+def checked(
+    saved: Any, what: str, shape: tuple[int | None, ...], dtype: Any, least: float | None = None, most: float | None = None
+) -> NDArray[Any]:
+    """The saved array, if it has this shape (None: any length) and type, and is from ``least`` to ``most``."""
+    if not isinstance(saved, np.ndarray) or saved.dtype != dtype or len(saved.shape) != len(shape):
+        raise CheckpointError(f"'{what}' is no array of {np.dtype(dtype)} with {len(shape)} axes")
+    if any(want is not None and want != found for want, found in zip(shape, saved.shape, strict=True)):
+        raise CheckpointError(f"'{what}' has shape {saved.shape}, not {shape}")
+    if saved.size and ((least is not None and saved.min() < least) or (most is not None and saved.max() > most)):
+        raise CheckpointError(f"'{what}' has numbers that cannot be (from {saved.min()} to {saved.max()})")
+    return saved
+
+
+def whole(saved: Any, what: str, least: int, most: int = 2**63 - 1) -> int:
+    """The saved number, if it is a whole one from ``least`` to ``most``."""
+    if type(saved) is not int or not least <= saved <= most:
+        raise CheckpointError(f"'{what}' has numbers that cannot be ({saved!r})")
+    return saved
+
+
+def like(saved: Any, tensors: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:
+    """The saved tensors, if they have the names, shapes and types of ``tensors``, and are finite."""
+    if not isinstance(saved, dict) or set(saved) != set(tensors):
+        raise CheckpointError(f"'{what}' has other parts than it should")
+    for name, tensor in tensors.items():
+        found = saved[name]
+        if not isinstance(found, torch.Tensor) or (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
+            raise CheckpointError(f"'{what}' has a part '{name}' that does not fit")
+        if not found.isfinite().all():
+            raise CheckpointError(f"'{what}' has a part '{name}' with numbers that are not finite")
+    return saved
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
+    """Give an optimiser the saved ``state`` of its ``state_dict()``; torch itself does not look at shapes."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if not isinstance(saved, dict) or not set(saved) <= set(range(len(weights))):
+        raise CheckpointError("the optimiser's state is of other weights")
+    for index, moments in saved.items():
+        for name, moment in moments.items():
+            fits = isinstance(moment, torch.Tensor) and moment.shape in (weights[index].shape, ())
+            if not fits or not moment.isfinite().all():
+                raise CheckpointError(f"'{name}' of the optimiser does not fit weight number {index}")
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from h_dqn.checkpoint import checked, load_optimizer, whole
 from h_dqn.replay import Reservoir, SMDPReplay
 
 ELIMINATED = -1e9  # stands for the Q-value of an option that is not to be chosen
@@ -212,12 +213,18 @@ class Elimination:
 
     def state_dict(self) -> dict[str, Any]:
         reservoir = self._reservoir and vars(self._reservoir)
-        return {"optimizer": self.optimizer.state_dict(), "reservoir": reservoir, "refit_at": self._refit_at}
+        return {"optimizer": self.optimizer.state_dict()["state"], "reservoir": reservoir, "refit_at": self._refit_at}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._reservoir = state["reservoir"] and Reservoir(**state["reservoir"])
-        self._refit_at = state["refit_at"]
+        load_optimizer(self.optimizer, state["optimizer"])
+        self._reservoir = None
+        if (saved := state["reservoir"]) is not None:
+            (tries,), frame = checked(saved["drawn"], "drawn", (None,), np.float64, 0, 1).shape, saved["frames"].shape[1:]
+            option = checked(saved["option"], "option", (tries,), np.int64, 0, self.network.head.out_features - 1)
+            frames = checked(saved["frames"], "frames", (tries, *frame), np.uint8)
+            signal, number = (checked(saved[name], name, (tries,), kind) for name, kind in (("signal", bool), ("number", np.int64)))
+            self._reservoir = Reservoir(frames, option, signal, number, saved["drawn"])
+        self._refit_at = whole(state["refit_at"], "refit_at", 0)
 
 
 def most_tries(options: int, features: int, tries: int, ridge: float = 0.1, delta: float = 0.05, gap: float = 0.5) -> float:

@@ -3,40 +3,75 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
+from contextlib import suppress
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from h_dqn.checkpoint import restore, whole
 from h_dqn.rollout import Step
 
 Row = dict[str, float]
+METRICS = "metrics.jsonl"
 WINDOW = 300  # newest episodes that success and return while training are of
 
 
 class MetricsLog:
-    """Appends rows to ``folder/metrics.jsonl`` and to TensorBoard files in ``folder/tensorboard``."""
+    """Appends rows to ``folder/metrics.jsonl`` and to TensorBoard files in ``folder/tensorboard``.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+    Where the disk is full, rows wait until there is room; nothing is raised.
+
+    Args:
+        folder: of the run.
+        state: of :meth:`state_dict`; rows that were written after it are cut off, as they will be written again.
+        env_steps: of that state.
+    """
+
+    def __init__(self, folder: Path, state: dict[str, Any] | None = None, env_steps: int = 0) -> None:
+        state = state or {"size": 0, "waiting": []}
+        self._file = (folder / METRICS).open("ab", buffering=0)
+        self._size = min(whole(state["size"], "size", 0), self._file.seek(0, os.SEEK_END))
+        self._file.truncate(self._size)
+        self._waiting: list[bytes] = [str(line).encode() for line in state["waiting"]]
+        self._board: SummaryWriter | None = SummaryWriter(str(folder / "tensorboard"), purge_step=env_steps or None)
 
     def write(self, row: Row) -> None:
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-        for name, value in row.items():
-            self._board.add_scalar(name, value, int(row["env_steps"]))
+        self._waiting.append(json.dumps(row).encode() + b"\n")
+        try:
+            while self._waiting:
+                if self._file.write(self._waiting[0]) < len(self._waiting[0]):
+                    raise OSError(ENOSPC, "only a part of a row was written")
+                self._size += len(self._waiting.pop(0))
+        except OSError:
+            self._file.truncate(self._size)  # no part of a row stays
+        try:
+            for name, value in row.items() if self._board else ():
+                self._board.add_scalar(name, value, int(row["env_steps"]))  # type: ignore[union-attr]
+        except OSError:
+            self._board = None  # it holds the same numbers once more
+
+    def state_dict(self) -> dict[str, Any]:
+        """How much is written; the disk has it when this returns."""
+        os.fsync(self._file.fileno())
+        return {"size": self._size, "waiting": [line.decode() for line in self._waiting]}
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()
+        with suppress(OSError):
+            if self._board:
+                self._board.close()
 
 
 def read_metrics(folder: Path) -> list[Row]:
-    """The rows of a run."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """The rows of a run; one that is only half written yet is left out."""
+    return [
+        json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"
+    ]
 
 
 def settled(log: list[Row]) -> list[Row]:
@@ -117,6 +152,8 @@ class EpisodeStatistics:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._success, self._return = (deque(values, maxlen=WINDOW) for values in state["newest"])
-        self._running, self._decisions, self._frames = (np.array(values) for values in state["sums"])
-        self.episodes, self.successes, self.env_failed, self._invalid, self._steps = state["counters"]
+        self._success, self._return = (deque(map(float, values), maxlen=WINDOW) for values in state["newest"])
+        for array, saved in zip((self._running, self._decisions, self._frames), state["sums"], strict=True):
+            restore(array, saved, "sums")
+        counters = (whole(n, "counters", 0) for n in state["counters"])
+        self.episodes, self.successes, self.env_failed, self._invalid, self._steps = counters

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from h_dqn.checkpoint import restore
 from h_dqn.settings import Count
 
 Bools = NDArray[np.bool_]
@@ -153,5 +154,7 @@ class OptionRunner:
         return {**arrays, "rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.current, self.steps, self._done = state["current"].copy(), state["steps"].copy(), state["done"].copy()
+        restore(self.current, state["current"], "current", -1, len(self.options) - 1)
+        restore(self.steps, state["steps"], "steps", 0)
+        restore(self._done, state["done"], "done")
         self._rng.bit_generator.state = state["rng"]

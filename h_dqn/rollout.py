@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from h_dqn.checkpoint import checked
 from h_dqn.options import KEEP, Bools, Ints, OptionRunner
 
 # (obs, available, env_ids) of the environments where a decision is due -> option for each.
@@ -107,7 +108,7 @@ class Rollout:
         return {"obs": self.obs.copy(), "runner": self.runner.state_dict(), "envs": self.envs.state_dict()}  # type: ignore[attr-defined]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.obs = state["obs"].copy()
+        self.obs = checked(state["obs"], "obs", self.obs.shape, self.obs.dtype).copy()
         self.runner.load_state_dict(state["runner"])
         self.missing = np.zeros(self.envs.num_envs, bool)
         self._seeds = [None] * self.envs.num_envs

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp
 
+from h_dqn.checkpoint import like, load_optimizer
 from h_dqn.elimination import ELIMINATED
 from h_dqn.networks import Head, LinearHead
 from h_dqn.replay import Decisions
@@ -269,17 +270,17 @@ class SelfTuning:
         return {
             "eta": self.eta.detach(),
             "layers": [self.sensitivity.state_dict(), self.critic.state_dict()],
-            "optimizers": [self.optimizer.state_dict(), self.outer.state_dict()],
+            "optimizers": [self.optimizer.state_dict()["state"], self.outer.state_dict()["state"]],
             "warmth": self.warmth,
             "rng": self._rng.bit_generator.state,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.eta.data.copy_(state["eta"])
+        self.eta.data.copy_(like({"eta": state["eta"]}, {"eta": self.eta.data}, "tuning")["eta"])
         for layer, saved in zip((self.sensitivity, self.critic), state["layers"], strict=True):
-            layer.load_state_dict(saved)
+            layer.load_state_dict(like(saved, layer.state_dict(), "tuning"))
         for optimizer, saved in zip((self.optimizer, self.outer), state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            load_optimizer(optimizer, saved)
         self.warmth = state["warmth"]
         self._rng.bit_generator.state = state["rng"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from h_dqn.checkpoint import CheckpointError, like, whole
 from h_dqn.config import Config
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation, evaluate
@@ -70,6 +71,10 @@ class Trainer:
         self.seconds = 0.0
         self.best: tuple[float, dict[str, Any]] | None = None
         self.reached_95: tuple[int, float] | None = None
+        self.midway = False  # a round runs, so that the state is none to go on from
+        self.validating = False  # a validation runs, which changes nothing that the state holds
+        self._unvalidated: Row | None = None  # figures of a round that ends with a validation, until that is over
+        self._ended = False
         self._begun = 0  # phases
         self._enter(envs)
 
@@ -102,6 +107,11 @@ class Trainer:
         return Progress(min(1.0, self.env_steps / self.config.env_steps), self.statistics.success)
 
     @property
+    def phase(self) -> int:
+        """Which phase it is in; the first is number 0."""
+        return self._begun - 1
+
+    @property
     def done(self) -> bool:
         """Whether this is the end of the run."""
         c = self.config
@@ -111,18 +121,21 @@ class Trainer:
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.
 
-        A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, and a
-        trainer that got this one's ``state_dict`` goes on exactly where it stopped.
+        A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, or while it is
+        :attr:`validating`, and a trainer that got this one's ``state_dict`` goes on exactly where it stopped.
         """
         c = self.config
         if not self.env_steps:
             self._begin_phase()
+        if self._unvalidated is not None:
+            yield self._validated()
         while not self.done:
             if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
+                self.midway = True
                 self._end_phase()
                 self._enter()
                 self._begin_phase()
-            began, before = time.perf_counter(), self.env_steps
+            began, before, self.midway = time.perf_counter(), self.env_steps, True
             for _ in range(c.round_steps):
                 self._step()
             metrics = self.learner.update(self.replay, self.progress)
@@ -131,11 +144,31 @@ class Trainer:
                                "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
             every = c.validation.evaluate_every
             due = self.env_steps // every > before // every
-            if self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING):
-                metrics["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
             self.seconds += time.perf_counter() - began
-            yield {"env_steps": self.env_steps, "decisions": self.decisions, "seconds": self.seconds, **metrics}
-        self._end_phase()
+            self.midway = False
+            if self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING):
+                self._unvalidated = metrics
+                yield self._validated()
+            else:
+                yield self._row(metrics)
+        if not self._ended:
+            self.midway = True
+            self._end_phase()
+            self._ended, self.midway = True, False
+
+    def _row(self, metrics: Row) -> Row:
+        return {"env_steps": self.env_steps, "decisions": self.decisions, "seconds": self.seconds, **metrics}
+
+    def _validated(self) -> Row:
+        """The row of a round that ends with a validation, which is made now."""
+        assert self._unvalidated is not None
+        began = time.perf_counter()
+        self.validating = True
+        success = self._validate()
+        self.validating = False
+        self.seconds += time.perf_counter() - began
+        metrics, self._unvalidated = self._unvalidated, None
+        return self._row({**metrics, "validation_success": success})
 
     def _begin_phase(self) -> None:
         for method in self.methods:
@@ -158,7 +191,7 @@ class Trainer:
         self.statistics.add(step)
         self.env_steps += int((~step.env_failed).sum())
 
-    def _validate(self, seconds: float) -> float:
+    def _validate(self) -> float:
         """Success on validation seeds; remembers the best weights and when 95 % was first reached."""
         episodes = self.config.validation.validation_episodes
         if self._validation_envs is None:
@@ -168,7 +201,7 @@ class Trainer:
         if self.best is None or success >= self.best[0]:
             self.best = (success, deepcopy(self.learner.network.state_dict()))
         if success >= 0.95 and self.reached_95 is None:
-            self.reached_95 = (self.env_steps, seconds)
+            self.reached_95 = (self.env_steps, self.seconds)
         return success
 
     def use_best(self) -> None:
@@ -190,18 +223,27 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
             "statistics": self.statistics.state_dict(),
-            "counters": [self.env_steps, self.decisions, self.seconds, self._begun],
+            "counters": [self.env_steps, self.decisions, self._begun],
+            "seconds": self.seconds,
+            "unvalidated": self._unvalidated,
+            "ended": self._ended,
             "best": self.best,
             "reached_95": self.reached_95,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.env_steps, self.decisions, self.seconds, begun = state["counters"]
+        """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this run."""
+        counters = [whole(n, "counters", 0) for n in state["counters"]]
+        self.env_steps, self.decisions, begun = counters
+        if not 1 <= begun <= len(self._phases):
+            raise CheckpointError(f"the state is of phase {begun}, the run has {len(self._phases)}")
         while self._begun < begun:
             self._enter()
+        self.seconds, self._ended = float(state["seconds"]), state["ended"] is True
+        self._unvalidated = state["unvalidated"] and {str(name): float(value) for name, value in state["unvalidated"].items()}
         self.rollout.load_state_dict(state["rollout"])
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.statistics.load_state_dict(state["statistics"])
-        self.best = state["best"] and (state["best"][0], state["best"][1])
-        self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])
+        self.best = state["best"] and (float(state["best"][0]), like(state["best"][1], self.learner.network.state_dict(), "best"))
+        self.reached_95 = state["reached_95"] and (whole(state["reached_95"][0], "reached_95", 0), float(state["reached_95"][1]))

@@ -1,20 +1,60 @@
-"""The library: named skills on disk, each a saved policy's folder (``policy.py``).
+"""The library: named skills on disk, each in versions, with one commit point.
 
-A distilled network is such a folder too; each of its heads is a skill, named ``FOLDER/HEAD``.
+    skills/
+      library.json    which versions each name has, and which is current; replaced by one rename
+      objects/ID/     a saved policy (``policy.py``), never changed; ID is the hash of its manifest, which holds that of its weights
+      navigation1     a link to the current version, for people; or a saved policy as older versions of h-dqn kept it, which is read
+                      where the index has none of that name
+
+Readers need no lock: an object that an index names is there. Writers take turns. A process that is killed leaves the old index or
+the new one. A distilled network is a policy too; each of its heads is a skill, named ``NAME/HEAD``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from skills_library.policy import SavedPolicy, SkillError, is_policy, load_policy, save_policy
+from h_dqn.files import TEMPORARY, lock, sweep, write_folder, write_text
+from skills_library.policy import (
+    CARD,
+    MANIFEST,
+    MODEL,
+    OLD_MANIFEST,
+    SavedPolicy,
+    SkillError,
+    is_policy,
+    load_policy,
+    policy_files,
+)
 from skills_library.skill import Skill
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+INDEX, OBJECTS = "library.json", "objects"
+WAIT_S = 120.0  # most that a writer waits for another; none takes longer than writing a few megabytes
+LEFTOVERS_S = 3600.0  # age at which what killed processes left is removed
 _NAME = re.compile(r"[^./\\\0][^/\\\0]*")
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of one name, oldest first: IDs of objects, and which of them is current (1 is the first)."""
+
+    ids: tuple[str, ...] = ()
+    current: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.ids[self.current - 1]
 
 
 @dataclass(frozen=True)
@@ -22,14 +62,32 @@ class Library:
     """Skills in ``folder``; where a name is not there, the skills that come with the package are looked through."""
 
     folder: Path
-    shipped: Path = PRETRAINED
+    shipped: Path = field(default=PRETRAINED)
+
+    # --- reading ---
+
+    def index(self) -> dict[str, Versions]:
+        """Versions of each name in ``library.json``. Raises :class:`SkillError` for an index that cannot be."""
+        file = self.folder / INDEX
+        if not file.is_file():
+            return {}
+        try:
+            entry = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(entry, dict) or entry.get("schema") != 1 or not isinstance(entry.get("skills"), dict):
+                raise ValueError("it is no index of schema 1")
+            return {check_name(name): _versions(name, said) for name, said in entry["skills"].items()}
+        except (OSError, ValueError, RecursionError) as error:
+            raise SkillError(f"{file}: cannot be read: {error}") from error
 
     def names(self) -> list[str]:
         """Names of all policies."""
-        return sorted({path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)})
+        kept = {path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)}
+        return sorted({*kept, *self.index()})
 
     def path(self, name: str) -> Path:
         """The folder of a policy. Raises :class:`SkillError` for an unknown one, naming those that there are."""
+        if (versions := self.index().get(name)) is not None:
+            return self.folder / OBJECTS / versions.id
         for root in (self.folder, self.shipped):
             if _NAME.fullmatch(name) and is_policy(root / name):
                 return root / name
@@ -38,7 +96,8 @@ class Library:
 
     def policy(self, name: str) -> SavedPolicy:
         """The policy that a skill of this name (``NAME`` or ``NAME/HEAD``) is made of."""
-        return load_policy(self.path(name.partition("/")[0]))
+        name = name.partition("/")[0]
+        return load_policy(self.path(name), name)
 
     def skill(self, name: str) -> Skill:
         """A skill (``NAME``), or one head of a distilled network (``NAME/HEAD``)."""
@@ -54,14 +113,105 @@ class Library:
             found += [Skill(policy, head) for head in ([policy.find(name)] if "/" in name else policy.heads)]
         return found
 
-    def add(self, policy: SavedPolicy) -> Path:
-        """Keep ``policy`` under its name; an older one of that name is replaced. Returns its folder."""
+    # --- writing ---
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a library's: it has an index."""
+        return (self.folder / INDEX).is_file()
+
+    def create(self) -> None:
+        """Make the folder a library, if it is none yet."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SkillError(f"{self.folder} is a file; a library is a folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder, WAIT_S):
+            if not self.exists:
+                self._commit({})
+
+    def add(self, policy: SavedPolicy) -> Versions:
+        """Keep ``policy`` as the newest version of its name. The one before stays current if it did better (:func:`better`)."""
         check_name(policy.name)
-        save_policy(policy, self.folder / policy.name)
-        return self.folder / policy.name
+        objects = self.folder / OBJECTS
+        objects.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder, WAIT_S):
+            sweep(objects, LEFTOVERS_S)
+            sweep(self.folder, LEFTOVERS_S)
+            index, new = self.index(), _keep(policy, objects)
+            before = index.get(policy.name) or self._adopt(policy.name)
+            ids = (*(one for one in before.ids if one != new), new)
+            worse = before.ids and better(load_policy(objects / before.id), policy)
+            index[policy.name] = Versions(ids, ids.index(before.id if worse else new) + 1)
+            self._commit(index)
+            self._link(policy.name, index[policy.name].id)
+        return index[policy.name]
+
+    def use(self, name: str, version: int) -> None:
+        """Make this version of a name current. Raises :class:`SkillError` for a name or version that is not there."""
+        with lock(self.folder, WAIT_S):
+            index = self.index()
+            if name not in index or not 1 <= version <= len(index[name].ids):
+                known = f"1 to {len(index[name].ids)}" if name in index else "none"
+                raise SkillError(f"skill '{name}' has no version {version} in {self.folder} (known: {known})")
+            index[name] = Versions(index[name].ids, version)
+            self._commit(index)
+            self._link(name, index[name].id)
+
+    def _adopt(self, name: str) -> Versions:
+        """A policy that an older version of h-dqn kept under its name becomes the first version."""
+        if not is_policy(self.folder / name):
+            return Versions()
+        return Versions((_keep(load_policy(self.folder / name, name), self.folder / OBJECTS),), 1)
+
+    def _link(self, name: str, of: str) -> None:
+        """Let people find the current version under its name, where the disk knows links."""
+        link = self.folder / name
+        if link.is_dir() and not link.is_symlink():
+            if not {path.name for path in link.iterdir()} <= {MANIFEST, OLD_MANIFEST, MODEL, CARD}:
+                return  # something of the user's is in there
+            shutil.rmtree(link)  # it is a version by now
+        temporary = self.folder / f"{TEMPORARY}{of}"
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(Path(OBJECTS) / of, target_is_directory=True)
+            os.replace(temporary, link)
+
+    def _commit(self, index: dict[str, Versions]) -> None:
+        skills = {name: {"current": one.current, "versions": list(one.ids)} for name, one in sorted(index.items())}
+        write_text(self.folder / INDEX, json.dumps({"schema": 1, "skills": skills}, indent=2) + "\n")
 
 
-def check_name(name: str) -> None:
-    """Raises :class:`SkillError` for a name that no folder of the library can have."""
-    if not _NAME.fullmatch(name):
+def better(one: SavedPolicy, other: SavedPolicy) -> bool:
+    """Whether ``one`` surely does better than ``other`` on the same task: its interval of success lies above the other's."""
+    if len(one.heads) > 1 or len(other.heads) > 1:
+        return False
+    a, b = one.head.card, other.head.card
+    measured = [card.get("measured", {}).get("ci95") for card in (a, b)]
+    same = a.get("task", {}).get("hash") == b.get("task", {}).get("hash")
+    return bool(same and all(measured) and measured[0][0] > measured[1][1])
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises :class:`SkillError` for one that no skill of the library can have."""
+    if not _NAME.fullmatch(name) or name in (INDEX, OBJECTS):
         raise SkillError(f"'{name}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
+    return name
+
+
+def _keep(policy: SavedPolicy, objects: Path) -> str:
+    """Write a policy as an object; returns its ID. One that is there already is the same, and stays."""
+    files = policy_files(policy)
+    name = hashlib.sha256(files[MANIFEST]).hexdigest()[:32]
+    if not (objects / name).exists():
+        write_folder(objects / name, files)
+    return name
+
+
+def _versions(name: str, said: Any) -> Versions:
+    ids = said.get("versions") if isinstance(said, dict) else None
+    if not isinstance(ids, list) or not ids or not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
+        raise ValueError(f"the versions of '{name}' are no list of IDs")
+    current = said.get("current")
+    if type(current) is not int or not 1 <= current <= len(ids):
+        raise ValueError(f"the current version of '{name}' must be from 1 to {len(ids)}")
+    return Versions(tuple(ids), current)

@@ -20,18 +20,18 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 import h_dqn
-from h_dqn.checkpoint import write_folder
+from h_dqn.files import write_folder
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import OptionConfig
 from h_dqn.policies import SoftmaxPolicy
 from skills_library import schema
 from skills_library.card import card_text
 
-MANIFEST, OLD_MANIFEST, MODEL = "policy.json", "skill.json", "model.safetensors"
+MANIFEST, OLD_MANIFEST, MODEL, CARD = "policy.json", "skill.json", "model.safetensors", "CARD.md"
 
 
 class SkillError(ValueError):
@@ -117,28 +117,27 @@ class SavedPolicy:
 
 def save_policy(policy: SavedPolicy, folder: Path) -> None:
     """Write a policy's folder; it appears whole or not at all. Raises :class:`SkillError` for weights that are no numbers."""
+    write_folder(folder, policy_files(policy), replace=True)
+
+
+def policy_files(policy: SavedPolicy) -> dict[str, bytes]:
+    """What a policy's folder holds. Raises :class:`SkillError` for weights that are no numbers."""
     if not all(bool(value.isfinite().all()) for value in policy.network.state_dict().values()):
         raise SkillError(f"'{policy.name}' is not kept: some of its weights are no finite numbers")
-
-    def write(temporary: Path) -> None:
-        save_file({name: value.contiguous() for name, value in policy.network.state_dict().items()}, temporary / MODEL)
-        (temporary / MODEL).chmod(0o644)  # as the other files are, so that a library can be shared
-        manifest = {
-            "schema": schema.NEWEST,
-            "name": policy.name,
-            "package_version": h_dqn.__version__,
-            "observation": {"kind": "grey_stack", "shape": list(policy.network.spec.shape)},
-            "network": policy.network.spec.to_json(),
-            "options": asdict(policy.options),
-            "heads": [_head_entry(policy, head) for head in policy.heads],
-            "training": {},
-            **policy.card,
-            "model_sha256": hashlib.sha256((temporary / MODEL).read_bytes()).hexdigest(),
-        }
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        (temporary / "CARD.md").write_text(card_text(manifest))
-
-    write_folder(folder, write)
+    model = save({name: value.contiguous() for name, value in policy.network.state_dict().items()})
+    manifest = {
+        "schema": schema.NEWEST,
+        "name": policy.name,
+        "package_version": h_dqn.__version__,
+        "observation": {"kind": "grey_stack", "shape": list(policy.network.spec.shape)},
+        "network": policy.network.spec.to_json(),
+        "options": asdict(policy.options),
+        "heads": [_head_entry(policy, head) for head in policy.heads],
+        "training": {},
+        **policy.card,
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+    }
+    return {MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(), MODEL: model, CARD: card_text(manifest).encode()}
 
 
 def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
@@ -163,8 +162,11 @@ def is_policy(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() or (folder / OLD_MANIFEST).is_file()
 
 
-def load_policy(folder: Path) -> SavedPolicy:
-    """Read a policy's folder, also of an older schema. Raises :class:`SkillError` in one line for anything that does not fit."""
+def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
+    """Read a policy's folder, also of an older schema. Raises :class:`SkillError` in one line for anything that does not fit.
+
+    ``name``: what it must be called, as a file from a stranger may say anything.
+    """
     file = MANIFEST if (folder / MANIFEST).is_file() or not (folder / OLD_MANIFEST).is_file() else OLD_MANIFEST
 
     def refuse(reason: str) -> SkillError:
@@ -180,6 +182,8 @@ def load_policy(folder: Path) -> SavedPolicy:
         manifest = schema.read(manifest)
     except schema.SchemaError as error:
         raise refuse(f"{file}{error}") from error
+    if name is not None and manifest["name"] != name:
+        raise refuse(f"{file}: its name is {manifest['name']!r}, not '{name}'")
     spec = NetworkSpec(**{**manifest["network"], "shape": tuple(manifest["network"]["shape"])})
     network = QNetwork(spec)
     weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], file, refuse))
@@ -190,9 +194,9 @@ def load_policy(folder: Path) -> SavedPolicy:
         raise refuse(f"weights '{wrong}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
-    name, several = manifest["name"], len(manifest["heads"]) > 1 or manifest["heads"][0]["name"] != manifest["name"]
-    heads = tuple(_head(f"{name}/{entry['name']}" if several else name, entry) for entry in manifest["heads"])
-    return SavedPolicy(name, network, heads, OptionConfig(**manifest["options"]), {"training": manifest["training"]})
+    own, several = manifest["name"], len(manifest["heads"]) > 1 or manifest["heads"][0]["name"] != manifest["name"]
+    heads = tuple(_head(f"{own}/{entry['name']}" if several else own, entry) for entry in manifest["heads"])
+    return SavedPolicy(own, network, heads, OptionConfig(**manifest["options"]), {"training": manifest["training"]})
 
 
 def _head(name: str, entry: dict[str, Any]) -> PolicyHead:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import h_dqn.cli as cli
-from benchmarks import eliminated, gridworld, provenance, reproduce, rooms
+from benchmarks import eliminated, gridworld, reproduce, rooms
 from benchmarks.tables import results
 from benchmarks.tables.cells import Arm, difference, middle, rate, steps_to_95
 from benchmarks.tables.methods import workshop
@@ -26,6 +26,7 @@ from benchmarks.tables.table import cell as shown
 from envs.oracle import Oracle
 from envs.task_file import load_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
+from h_dqn.experiment import versions
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ["paper", "ablations", "costs", "distillation", "workshop", "luanti", "preset_paper"]
@@ -163,20 +164,20 @@ def test_a_revision_that_is_not_what_is_committed_says_so(tmp_path: Path, monkey
         me = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", *me, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert provenance.revision() == "unknown"
+    monkeypatch.setattr(versions, "ROOT", tmp_path)
+    assert versions.revision() == "unknown"
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     for name in ("code.py", "README.md", "benchmarks/results/a.json"):
         (tmp_path / name).write_text("1")
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
-    commit = provenance.revision()
+    commit = versions.revision()
     for name in ("README.md", "benchmarks/results/a.json"):  # which are no code
         (tmp_path / name).write_text("2")
-        assert provenance.revision() == commit
+        assert versions.revision() == commit
     (tmp_path / "code.py").write_text("2")
-    assert provenance.revision() == f"{commit}-dirty"
+    assert versions.revision() == f"{commit}-dirty"
 
 
 def who(revision: str, date: str, **more: Any) -> dict[str, Any]:

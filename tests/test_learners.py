@@ -126,9 +126,9 @@ def test_goes_on_bit_for_bit(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     running = part.run()
     for _ in range(5):
         next(running)
-    save_state(tmp_path / "checkpoint", part.state_dict())
+    file = save_state(tmp_path, "checkpoint", part.state_dict())
     other = Trainer(lambda n: Corridor(n), options(), config, 1)
-    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    other.load_state_dict(load_state(file))
     rest = list(other.run())
     assert [{**row, "seconds": 0} for row in rows[5:]] == [{**row, "seconds": 0} for row in rest]
     assert len({row["discount"] for row in rest if "discount" in row}) != 1, "it moves"
@@ -155,8 +155,8 @@ def test_goes_on_in_other_environments(tmp_path: Path) -> None:
     running = part.run()
     for _ in range(6):
         next(running)
-    save_state(tmp_path / "checkpoint", part.state_dict())
-    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    file = save_state(tmp_path, "checkpoint", part.state_dict())
+    other.load_state_dict(load_state(file))
     assert [{**row, "seconds": 0} for row in rows[6:]] == [{**row, "seconds": 0} for row in other.run()]
     assert length(other) == 8
 

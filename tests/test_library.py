@@ -279,11 +279,12 @@ def test_a_failed_write_leaves_the_old_skill(tmp_path: Path, monkeypatch: pytest
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skills_library.policy.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         library.add(saved(outputs=2))
     assert (tmp_path / "walk" / "model.safetensors").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["walk"]
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "library.json", "objects", "walk"}
+    assert len(list((tmp_path / "objects").iterdir())) == 1
 
 
 def test_nested_state_round_trip(tmp_path: Path) -> None:
@@ -295,14 +296,14 @@ def test_nested_state_round_trip(tmp_path: Path) -> None:
         "bytes": np.zeros((2, 3), np.uint8),
     }
     for _ in range(2):
-        save_state(tmp_path / "state", state)
-    again = load_state(tmp_path / "state")
+        file = save_state(tmp_path, "state", state)
+    again = load_state(file)
     assert again["a"][:5] == state["a"][:5]  # type: ignore[index]
     assert torch.equal(again["a"][5][3], torch.arange(4))
     np.testing.assert_array_equal(again["a"][5]["b"], [True, False])
     assert again["rng"] == state["rng"]
     assert again["bytes"].dtype == np.uint8
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_shipped_skills_can_be_loaded(tmp_path: Path) -> None:

@@ -98,4 +98,4 @@ def test_other_commands_take_them_too(old: Path, capsys: Capture) -> None:
     assert h_dqn(f"train controller three_rooms --skills multi break --from runs/heads --name again {small}") == 0
     assert last_json(capsys)["env_steps"] == 64
     assert h_dqn(f"evaluate navigation1 --episodes 2 --json --video {old / 'episode.mp4'}") == 0
-    refused(capsys, "resume runs/ctl", "no checkpoint here")
+    refused(capsys, "resume runs/ctl", "not what this version of h-dqn writes")

@@ -240,8 +240,8 @@ def test_a_method_goes_on_bit_for_bit(tmp_path: Path) -> None:
     rows, running = list(whole.run()), part.run()
     for _ in range(6):
         next(running)
-    save_state(tmp_path / "checkpoint", part.state_dict())
-    other.load_state_dict(load_state(tmp_path / "checkpoint"))
+    file = save_state(tmp_path, "checkpoint", part.state_dict())
+    other.load_state_dict(load_state(file))
     assert [{**row, "seconds": 0} for row in rows[6:]] == [{**row, "seconds": 0} for row in other.run()]
     for a, b in zip(whole.learner.network.parameters(), other.learner.network.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
-from envs.voxel.rules import sort_columns
+from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, sort_columns
 
 
 class VerbRules(NamedTuple):
@@ -114,10 +114,6 @@ class State(NamedTuple):
         return State._make(array[n : n + 1].copy() for array in self)
 
 
-# Names that checkpoints of earlier versions have for arrays of a state.
-EARLIER_NAMES = {"success_reward": "prize", "subgoal": "stage", "texture_id": "look"}
-
-
 class Worlds:
     """N worlds of one task, side by side. Its arrays are those of ``state``; they are changed in place, never replaced."""
 
@@ -162,5 +158,22 @@ class Worlds:
         return {name: array.copy() for name, array in self.state._asdict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Raises ValueError for arrays that cannot be of these worlds: the compiled rules check nothing."""
+        depth, width, _ = self.spec.shape
+        material = len(self.spec.material_names) - 1
+        limits = {"pose": ([1, 1, 0], [width - 2, depth - 2, HEADINGS - 1]), "target": (-1, [width - 1, depth - 1]),
+                  "blocks": (0, material), "floor": (0, material), "items": (0, material), "texture_id": (0, material),
+                  "hand": (0, material), "kind": (CLEAR, MIXED), "inventory": (0, MAX_COUNT), "steps": (0, self.spec.step_limit),
+                  "subgoal": (0, len(self.spec.goal))}  # fmt: skip
         for name, array in self.state._asdict().items():
-            array[...] = state[name if name in state else EARLIER_NAMES[name]]
+            saved = np.asarray(state[name])
+            least, most = limits.get(name, (-np.inf, np.inf))
+            if (saved.shape, saved.dtype) != (array.shape, array.dtype) or not ((saved >= least) & (saved <= most)).all():
+                raise ValueError(f"'{name}' of the worlds cannot be of this task")
+        ring = np.ones((depth, width), bool)
+        ring[1:-1, 1:-1] = False
+        wall = state["blocks"][:, ring][..., :2]
+        if not (self.rules.solid[wall] & ~self.rules.breakable[wall]).all():
+            raise ValueError("'blocks' of the worlds are open at the edge")
+        for name, array in self.state._asdict().items():
+            array[...] = state[name]

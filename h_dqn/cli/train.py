@@ -12,7 +12,8 @@ from envs.sequence import is_sequence
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
 from h_dqn.cli.output import ProgressBar, emit, hint
 from h_dqn.config import Config
-from h_dqn.experiment.run import Plan, Run
+from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.run import Run
 from h_dqn.experiment.training import start_run
 
 

@@ -13,7 +13,8 @@ from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.distil import distil
 from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.evaluate import film as film_episode
-from h_dqn.experiment.run import Plan, Run
+from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.run import Run
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
 from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
 from h_dqn.presets import PRESETS

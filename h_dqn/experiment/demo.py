@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from h_dqn.checkpoint import write_text
 from h_dqn.config import change
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.evaluate import film
+from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
-from h_dqn.experiment.run import Plan, Run
+from h_dqn.experiment.run import Run
 from h_dqn.experiment.watch import Watcher
+from h_dqn.files import write_text
 from h_dqn.metrics import read_metrics
 from h_dqn.presets import PRESETS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envs.errors import OneLineError
 from h_dqn.checkpoint import CheckpointError
+from h_dqn.files import Locked
 from h_dqn.settings import ConfigError
 from h_dqn.train import Diverged
 from skills_library.policy import SkillError
@@ -13,7 +14,8 @@ class UserError(Exception):
     """Something the user can mend."""
 
 
-FOR_PEOPLE = (UserError, OneLineError, CheckpointError, ConfigError, Diverged, SkillError)  # these say themselves what is wrong
+# These say themselves what is wrong.
+FOR_PEOPLE = (UserError, OneLineError, CheckpointError, ConfigError, Diverged, Locked, SkillError)
 
 
 def out_of_memory(error: Exception) -> bool:

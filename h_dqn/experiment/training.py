@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from envs.sequence import is_sequence, load_sequence
-from envs.task_file import load_task
 from h_dqn.config import Config, change
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.run import Plan, Run, new_folder
+from h_dqn.experiment.inputs import gather_inputs
+from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.run import Run, new_folder
 from h_dqn.experiment.watch import Watcher
 from h_dqn.presets import PRESETS
 
@@ -24,10 +25,9 @@ def start_run(plan: Plan, runs: Path, name: str | None = None) -> Run:
         name: of the folder, which must not exist; by default one that says what is learned.
     Raises one of :data:`h_dqn.experiment.errors.FOR_PEOPLE` for a plan that cannot be.
     """
-    if is_sequence(plan.task) and plan.kind == "skill":
-        raise UserError(f"{plan.task} is a sequence: a skill is trained on one task; use train flat or train controller")
-    task = load_sequence(plan.task).name if is_sequence(plan.task) else load_task(plan.task).name
-    return Run(plan, new_folder(runs, name, f"{plan.kind}-{task}-s{plan.seed}"))
+    inputs = gather_inputs(plan)
+    task = load_sequence(plan.task).name if is_sequence(plan.task) else inputs.phases[0].task.name
+    return Run(plan, new_folder(runs, name, f"{plan.kind}-{task}-s{plan.seed}"), inputs)
 
 
 def preset(name: str = "fast", **changes: Any) -> Config:

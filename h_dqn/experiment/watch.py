@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,21 +29,44 @@ class Watcher:
         """A line about what happens now."""
 
 
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Within this, Ctrl-C (or SIGTERM) sets the event, so that work can stop where its state is whole; a second one ends it.
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop."""
 
-    Outside of the main thread, where Python allows no signal handlers, the event is never set.
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Stop:
+    """Which signal asked to stop, 0: none did."""
+
+    number = 0
+
+    def check(self) -> None:
+        """Raises :class:`Stopped` if one did."""
+        if self.number:
+            raise Stopped(self.number)
+
+
+@contextmanager
+def stop_on_signal(at_once: Callable[[], bool] = lambda: False) -> Iterator[Stop]:
+    """Within this, Ctrl-C, SIGTERM or SIGHUP is remembered, so that work can stop where its state is whole; a second one ends it.
+
+    A signal that was ignored before (``nohup``) stays so. Outside of the main thread Python allows no signal handlers.
+
+    Args:
+        at_once: whether the work may be left where it is; then the first signal ends it too.
     """
-    stop = threading.Event()
+    stop = Stop()
 
     def handle(number: int, _: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
+        second, stop.number = bool(stop.number), number
+        if second or at_once():
+            stop.check()
 
     here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)} if here else {}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)] if here else []
+    before = {number: signal.signal(number, handle) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield stop
     finally:

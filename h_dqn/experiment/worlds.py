@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from gymnasium.vector import VectorEnv
 
 from envs.registry import WORLDS
-from envs.sequence import is_sequence, load_sequence
-from envs.task import TaskError, TaskSpec
+from envs.task import TaskSpec
 from envs.task_file import load_task
 from envs.wrappers import MEMORY, GreyStack
 from h_dqn.config import Config
@@ -81,17 +78,3 @@ def task_envs(task: str | TaskSpec, shape: Shape, place: Place = VOXEL) -> TaskE
     spec = load_task(task)
     WORLDS[place.world].check(spec)
     return TaskEnvs(spec, shape, place)
-
-
-def phases(task: str, env_steps: int, shape: Shape, place: Place = VOXEL) -> Sequence[tuple[int, TaskEnvs]]:
-    """Environments of a task, or of each phase of a sequence, and at how many steps they end: a task's after ``env_steps``.
-
-    Raises :class:`envs.task.TaskError` as :func:`task_envs` does.
-    """
-    if not is_sequence(task):
-        return [(env_steps, task_envs(task, shape, place))]
-    if not WORLDS[place.world].plays_sequences:
-        raise TaskError(f"--world {place.world}: '{task}' is a sequence; this world plays single tasks")
-    parts = load_sequence(task).phases
-    ends = accumulate(part.env_steps for part in parts)
-    return [(end, task_envs(part.task, shape, place)) for end, part in zip(ends, parts, strict=True)]

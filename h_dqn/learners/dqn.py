@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.checkpoint import whole
 from h_dqn.learners.base import Choice, Metrics, Progress
 from h_dqn.learners.method import Method
 from h_dqn.learners.value_learner import ValueConfig, ValueLearner
@@ -107,4 +108,4 @@ class DQN(ValueLearner):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._updates = state["updates"]
+        self._updates = whole(state["updates"], "updates", 0)

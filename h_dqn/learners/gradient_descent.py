@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from h_dqn.checkpoint import load_optimizer
 from h_dqn.learners.method import Method
 from h_dqn.settings import Positive, Share
 
@@ -79,6 +80,6 @@ class GradientDescent:
         return {"optimizer": self.optimizer.state_dict()["state"], "methods": [method.state_dict() for method in self.methods]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state["optimizer"]})
+        load_optimizer(self.optimizer, state["optimizer"])
         for method, saved in zip(self.methods, state["methods"], strict=True):
             method.load_state_dict(saved)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.checkpoint import like, whole
 from h_dqn.cuda_graph import CudaGraph
 from h_dqn.device import pick_device
 from h_dqn.elimination import ELIMINATED, Elimination
@@ -170,7 +171,7 @@ class ValueLearner(Learner):
     def state_dict(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "target": self.target.state_dict(),
+            "target": self.target.state_dict(),  # written once where both are one
             "descent": self.descent.state_dict(),
             "elimination": self.elimination and self.elimination.state_dict(),
             "counters": [self.decisions, self._copied, self.exploration.fallen],
@@ -178,11 +179,11 @@ class ValueLearner(Learner):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.target.load_state_dict(state["target"])
+        for part, network in (("network", self.network), ("target", self.target)):
+            network.load_state_dict(like(state[part], network.state_dict(), part))
         self.descent.load_state_dict(state["descent"])
         self._graph_steps()  # the optimiser's state is in a new place
         if self.elimination:
             self.elimination.load_state_dict(state["elimination"])
-        self.decisions, self._copied, self.exploration.fallen = state["counters"]
+        self.decisions, self._copied, self.exploration.fallen = (whole(n, "counters", 0) for n in state["counters"])
         self._rng.bit_generator.state = state["rng"]

@@ -26,6 +26,8 @@ class ReplayNeeds:
 
     past: bool = True
     """whether more is looked at than what was just seen"""
+    resampled: bool = True
+    """whether any decision that is kept may be drawn, and not only those of successful episodes"""
     record_size: int = 0
     """R, numbers that are kept beside a decision"""
     priority: float = 0.0

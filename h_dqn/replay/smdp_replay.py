@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.checkpoint import CheckpointError, checked, restore, whole
 from h_dqn.replay.decisions import Decisions, End, ReplayNeeds
 from h_dqn.replay.reservoir import Reservoir, draw_for, largest_of_each
 from h_dqn.replay.sum_tree import SumTree
 from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
 
+MASKS = ("available", "next_available")  # arrays of decisions that are saved as bits
+RUNNING = ("first", "option", "available", "previous")  # what is known of the decisions that are running
 BETA = 0.4  # exponent of the importance weights of prioritised replay
 
 
@@ -46,7 +49,7 @@ class SMDPReplay:
         device: torch.device | None = None,
     ) -> None:
         needs = needs or ReplayNeeds()
-        self.num_envs, self.needs, self._rng = num_envs, needs, rng
+        self.num_envs, self.options, self.needs, self._rng = num_envs, num_options, needs, rng
         rows = -(-capacity // num_envs)
         self.trajectories = TrajectoryBuffer(num_envs, rows, shape, needs.record_size, device)
         # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
@@ -269,25 +272,66 @@ class SMDPReplay:
     # --- state ---
 
     def state_dict(self) -> dict[str, Any]:
+        """What may still be looked at, between two rounds: arrays and frames as they are, not copies of them."""
+        number = self._needed()
+        slot = number % self.slots
+        store = {name: value[slot] for name, value in self._decisions.items()}
+        for name in MASKS:
+            store[name] = np.packbits(store[name], 1)
         return {
-            "trajectories": self.trajectories.state_dict(),
-            "decisions": {name: value.copy() for name, value in self._decisions.items()},
-            "running": {name: getattr(self, f"_{name}").copy() for name in ("first", "option", "available", "previous")},
+            "number": number,
+            "decisions": store,
+            "trajectories": self.trajectories.state_dict(None if self.needs.resampled else self._rows(slot)),
+            "running": {name: getattr(self, f"_{name}") for name in RUNNING},
             "episodes": [list(episode) for episode in self._episode],
             "successes": [list(episode) for episode in self._successes],
-            "numbers": [self.made, self.oldest, self._fresh, self._top],
-            "tree": self._tree.weights.copy(),
+            "numbers": [self.made, self.oldest, self._fresh],
+            "priority": [self._top, self._tree.weights[slot].copy() if self.needs.priority else None],
             "rng": self._rng.bit_generator.state,
         }
 
+    def _needed(self) -> Ints:
+        """Numbers of the decisions that may still be looked at."""
+        if self.needs.resampled:
+            return np.arange(self.oldest, self.made)
+        episodes = np.array([number for episode in (*self._successes, *self._episode) for number in episode], np.int64)
+        number = np.unique(np.concatenate([episodes, np.arange(max(self._fresh, self.oldest), self.made)]))
+        return number[self._whole(number)]
+
+    def _rows(self, slot: Ints) -> Bools:
+        """Rows (N, rows) that the decisions in these slots stand on, and those that are running."""
+        parts = [self._decisions[name][slot] for name in ("env", "first", "last")]
+        running = np.arange(self.num_envs), self._first, self.trajectories.written - 1
+        env, first, last = (np.concatenate(pair) for pair in zip(parts, running, strict=True))
+        return self.trajectories.rows_of(env, first, last)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this replay."""
+        made, oldest, fresh = numbers = [whole(n, "numbers", 0) for n in state["numbers"]]
+        if not oldest <= made or not fresh <= made:
+            raise CheckpointError(f"'numbers' of the replay cannot be: {numbers}")
+        self.made, self.oldest, self._fresh = numbers
         self.trajectories.load_state_dict(state["trajectories"])
+        number = checked(state["number"], "number", (None,), np.int64, oldest, made - 1)
+        slot, written = number % self.slots, int(self.trajectories.written.max())
+        limits = {"env": (0, self.num_envs - 1), "first": (0, written), "last": (0, written), "option": (0, self.options - 1),
+                  "next": (-1, made - 1), "continuation": (0, 1)}  # fmt: skip
+        self._decisions["first"][:] = -self.trajectories.rows - 256  # what was left out is whole no more
         for name, array in self._decisions.items():
-            array[...] = state["decisions"][name]
-        for name in ("first", "option", "available", "previous"):
-            getattr(self, f"_{name}")[...] = state["running"][name]
-        self._episode = [list(episode) for episode in state["episodes"]]
-        self._successes = deque(list(episode) for episode in state["successes"])
-        self.made, self.oldest, self._fresh, self._top = state["numbers"]
-        self._tree.set(np.arange(self._tree.size), state["tree"])
+            saved = state["decisions"][name]
+            if name in MASKS:
+                packed = checked(saved, name, (len(number), -(-self.options // 8)), np.uint8)
+                saved = np.unpackbits(packed, 1, count=self.options).view(bool)
+            array[slot] = checked(saved, name, (len(number), *array.shape[1:]), array.dtype, *limits.get(name, ()))
+        ends = {"first": written, "option": self.options - 1, "previous": made - 1}
+        for name in RUNNING:
+            restore(getattr(self, f"_{name}"), state["running"][name], name, -1, ends.get(name))
+        self._episode, successes = ([[whole(n, name, 0, made - 1) for n in episode] for episode in state[name]]
+                                    for name in ("episodes", "successes"))  # fmt: skip
+        if len(self._episode) != self.num_envs:
+            raise CheckpointError(f"'episodes' are {len(self._episode)}, not {self.num_envs}")
+        self._successes = deque(successes)
+        self._top, weights = state["priority"]
+        if self.needs.priority:
+            self._tree.set(slot, checked(weights, "priority", (len(number),), np.float64, 0))
         self._rng.bit_generator.state = state["rng"]

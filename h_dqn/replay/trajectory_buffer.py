@@ -9,6 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.checkpoint import CheckpointError, checked, restore
+
+KEPT = ("reward", "invalid", "age")  # what is saved beside the frames
+
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
@@ -93,11 +97,42 @@ class TrajectoryBuffer:
         """``array`` where the frames are."""
         return torch.from_numpy(array).to(self.frames.device)
 
-    def state_dict(self) -> dict[str, Any]:
-        arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return {"arrays": arrays, "frames": self.frames.clone()}
+    def rows_of(self, env: Ints, first: Ints, last: Ints) -> Bools:
+        """The rows ``first`` to ``last`` (B,) of these environments (B,), with the frames before them, as a mask (N, rows)."""
+        first = first - np.minimum(self.age[env, first % self.rows], self.stack - 1)
+        of = np.zeros((self.num_envs, self.rows), bool)
+        for back in range(int((last - first).max(initial=-1)) + 1):
+            here = last - back >= first
+            of[env[here], (last - back)[here] % self.rows] = True
+        return of
+
+    def state_dict(self, of: Bools | None = None) -> dict[str, Any]:
+        """These rows (N, rows), or all that were written: of them the frames are not copied."""
+        if of is None:
+            of = np.arange(self.rows) < self.written[:, None]
+            used = np.minimum(self.written, self.rows).tolist()
+            frames = [self.frames[n * self.rows : n * self.rows + count] for n, count in enumerate(used)]
+        else:
+            frames = [self.frames[self.tensor(np.flatnonzero(of))]]
+        env, row = np.nonzero(of)
+        kept = {name: getattr(self, name)[env, row] for name in KEPT}
+        kept["record"] = None if np.isnan(self.record).all() else self.record[env, row]
+        return {"written": self.written, "row": env * self.rows + row, "frames": frames, "kept": kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.frames.copy_(state["frames"])
-        for name in ("reward", "invalid", "record", "age", "written"):
-            getattr(self, name)[...] = state["arrays"][name]
+        restore(self.written, state["written"], "written", 0)
+        row = checked(state["row"], "row", (None,), np.int64, 0, len(self.frames) - 2)
+        at = 0
+        for frames in state["frames"]:
+            here = row[at : at + len(frames)]
+            if frames.dtype != torch.uint8 or frames.shape != (len(here), *self.frames.shape[1:]):
+                raise CheckpointError(f"frames of the replay have shape {tuple(frames.shape)}")
+            self.frames[self.tensor(here)] = frames.to(self.frames.device)
+            at += len(frames)
+        for name in KEPT:
+            array = getattr(self, name)
+            array.reshape(-1)[row] = checked(state["kept"][name], name, row.shape, array.dtype)
+        self.record[:] = np.nan
+        if (record := state["kept"]["record"]) is not None:
+            size = self.record.shape[2]
+            self.record.reshape(-1, size)[row] = checked(record, "record", (len(row), size), np.float32)

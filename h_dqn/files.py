@@ -1,0 +1,111 @@
+"""Files that appear whole or not at all: written apart, synced, and put in their place by one rename, which is the commit.
+
+What is not committed has a name that begins with :data:`TEMPORARY`; a process that is killed leaves it, :func:`sweep` removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+TEMPORARY = ".tmp-h-dqn-"
+
+
+class Locked(RuntimeError):
+    """Another process is at work in a folder; the message says in which."""
+
+
+def write_file(folder: Path, write: Callable[[Path], Path]) -> Path:
+    """Let ``write`` fill a temporary file in ``folder``, then rename it to the path that ``write`` returned.
+
+    What was there stays until then. Returns that path.
+    """
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        path = write(temporary)
+        temporary.chmod(0o644)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """:func:`write_file` for a text."""
+
+    def write(temporary: Path) -> Path:
+        temporary.write_text(text, encoding="utf-8")
+        return path
+
+    write_file(path.parent, write)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], replace: bool = False) -> None:
+    """Write files, named from ``folder`` on, into a temporary folder, then make it ``folder``.
+
+    ``replace``: an older one is put out of the way and removed; else OSError is raised where there is one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+    old = temporary / "old"
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        for name, data in files.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_bytes(data)
+        for inside in [*new.rglob("*"), new]:
+            _sync(inside)
+        if replace and folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path, older_than_s: float = 0.0) -> None:
+    """Remove what killed processes left in ``folder``: temporary files and folders that nobody has touched for so long."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        try:
+            if left.lstat().st_mtime <= time.time() - older_than_s:
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        except OSError:
+            continue  # somebody else removes it
+
+
+def lock(folder: Path, wait_s: float = 0.0) -> FileLock:
+    """Lock a folder; the lock is free again when the process is gone, however it ended.
+
+    Raises :class:`Locked` if another process has it and does not give it back in time.
+    """
+    held = FileLock(folder / ".lock", mode=0o644)
+    try:
+        held.acquire(timeout=wait_s)
+    except Timeout:
+        raise Locked(f"{folder}: another process is at work here; wait until it is done") from None
+    return held
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written; of a folder, its names. Where folders cannot be opened (Windows), they need no sync."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
