@@ -165,6 +165,13 @@ def whole(saved: Any, what: str, least: int, most: int = 2**63 - 1) -> int:
     return saved
 
 
+def numbers(saved: Any, what: str, least: int, most: int = 2**63 - 1) -> list[int]:
+    """The saved numbers, if they are a list of :func:`whole` ones."""
+    if not isinstance(saved, list):
+        raise CheckpointError(f"'{what}' is no list of numbers")
+    return [whole(number, what, least, most) for number in saved]
+
+
 def like(saved: Any, tensors: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:
     """The saved tensors, if they have the names, shapes and types of ``tensors``, and are finite."""
     if not isinstance(saved, dict) or set(saved) != set(tensors):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from h_dqn.checkpoint import restore, whole
+from h_dqn.checkpoint import numbers, restore, whole
 from h_dqn.rollout import Step
 
 Row = dict[str, float]
@@ -155,5 +155,5 @@ class EpisodeStatistics:
         self._success, self._return = (deque(map(float, values), maxlen=WINDOW) for values in state["newest"])
         for array, saved in zip((self._running, self._decisions, self._frames), state["sums"], strict=True):
             restore(array, saved, "sums")
-        counters = (whole(n, "counters", 0) for n in state["counters"])
+        counters = numbers(state["counters"], "counters", 0)
         self.episodes, self.successes, self.env_failed, self._invalid, self._steps = counters

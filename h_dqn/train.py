@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.checkpoint import CheckpointError, like, whole
+from h_dqn.checkpoint import CheckpointError, like, numbers, whole
 from h_dqn.config import Config
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation, evaluate
@@ -233,8 +233,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this run."""
-        counters = [whole(n, "counters", 0) for n in state["counters"]]
-        self.env_steps, self.decisions, begun = counters
+        self.env_steps, self.decisions, begun = numbers(state["counters"], "counters", 0)
         if not 1 <= begun <= len(self._phases):
             raise CheckpointError(f"the state is of phase {begun}, the run has {len(self._phases)}")
         while self._begun < begun:

@@ -116,20 +116,6 @@ def test_a_saved_world_goes_on() -> None:
         same(a.reset(options={"reset_mask": ended})[0], b.reset(options={"reset_mask": ended})[0])
 
 
-def test_a_world_saved_by_an_earlier_version_goes_on() -> None:
-    """Some arrays of a checkpoint had other names then."""
-    a, b = vector("three_rooms", 2, size=16), vector("three_rooms", 2, size=16)
-    a.reset(seed=1), b.reset(seed=9)
-    saved = a.state_dict()
-    earlier = {"success_reward": "prize", "subgoal": "stage", "texture_id": "look"}
-    saved["worlds"] = {earlier.get(name, name): array for name, array in saved["worlds"].items()}
-    assert {"prize", "stage", "look"} < set(saved["worlds"])
-    b.load_state_dict(saved)
-    actions = np.array([1, 2])
-    for one, other in zip(a.step(actions), b.step(actions), strict=True):
-        same(one, other)
-
-
 def test_misuse_is_told() -> None:
     many = vector("navigation1", 2)
     with pytest.raises(gym.error.ResetNeeded):

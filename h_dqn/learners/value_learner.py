@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import like, whole
+from h_dqn.checkpoint import like, numbers
 from h_dqn.cuda_graph import CudaGraph
 from h_dqn.device import pick_device
 from h_dqn.elimination import ELIMINATED, Elimination
@@ -185,5 +185,5 @@ class ValueLearner(Learner):
         self._graph_steps()  # the optimiser's state is in a new place
         if self.elimination:
             self.elimination.load_state_dict(state["elimination"])
-        self.decisions, self._copied, self.exploration.fallen = (whole(n, "counters", 0) for n in state["counters"])
+        self.decisions, self._copied, self.exploration.fallen = numbers(state["counters"], "counters", 0)
         self._rng.bit_generator.state = state["rng"]

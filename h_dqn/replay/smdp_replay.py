@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import CheckpointError, checked, restore, whole
+from h_dqn.checkpoint import CheckpointError, checked, numbers, restore
+from h_dqn.replay.decision_store import DecisionStore
 from h_dqn.replay.decisions import Decisions, End, ReplayNeeds
 from h_dqn.replay.reservoir import Reservoir, draw_for, largest_of_each
 from h_dqn.replay.sum_tree import SumTree
 from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
 
-MASKS = ("available", "next_available")  # arrays of decisions that are saved as bits
 RUNNING = ("first", "option", "available", "previous")  # what is known of the decisions that are running
 BETA = 0.4  # exponent of the importance weights of prioritised replay
 
@@ -48,25 +48,11 @@ class SMDPReplay:
         needs: ReplayNeeds | None = None,
         device: torch.device | None = None,
     ) -> None:
-        needs = needs or ReplayNeeds()
-        self.num_envs, self.options, self.needs, self._rng = num_envs, num_options, needs, rng
-        rows = -(-capacity // num_envs)
-        self.trajectories = TrajectoryBuffer(num_envs, rows, shape, needs.record_size, device)
-        # Decisions have ascending numbers; number i lives in slot i % slots. Few live ones share a first row (an option, and those
-        # that its first step also was), so slots never collide.
-        self.slots = (1 + needs.intra_option) * num_envs * rows
-        self._decisions: dict[str, NDArray[Any]] = {
-            "env": np.zeros(self.slots, np.int32),
-            "first": np.zeros(self.slots, np.int64),
-            "last": np.zeros(self.slots, np.int64),
-            "option": np.zeros(self.slots, np.int32),
-            "terminated": np.zeros(self.slots, bool),
-            "done": np.zeros(self.slots, bool),
-            "available": np.zeros((self.slots, num_options), bool),
-            "next_available": np.zeros((self.slots, num_options), bool),
-            "continuation": np.zeros(self.slots, np.float32),
-            "next": np.full(self.slots, -1, np.int64),
-        }
+        self.num_envs, self.needs, self._rng = num_envs, (needs := needs or ReplayNeeds()), rng
+        self.trajectories = TrajectoryBuffer(num_envs, -(-capacity // num_envs), shape, needs.record_size, device)
+        # Few live decisions share a first row (an option, and those that its first step also was), so slots never collide.
+        self.slots = (1 + needs.intra_option) * num_envs * self.trajectories.rows
+        self._decisions = DecisionStore(self.slots, num_options)
         self.made = 0  # decisions ever stored
         self.oldest = 0  # no decision of a lower number is whole any more
         self._fresh = 0  # none below is handed out by ``fresh`` again
@@ -136,15 +122,12 @@ class SMDPReplay:
     def _append(self, n: Ints, first: Ints, option: Ints, end: End, continuation: NDArray[Any]) -> Ints:
         """Store decisions of the environments ``n`` that end where they are now; returns their numbers."""
         number = self.made + np.arange(len(n))
-        slot, store = number % self.slots, self._decisions
-        store["env"][slot], store["option"][slot] = n, option
-        store["first"][slot], store["last"][slot] = first, self.trajectories.written[n] - 1
-        for name, value in end._asdict().items():
-            store[name][slot] = value[n]
-        store["continuation"][slot], store["next"][slot] = continuation, -1
+        ends = {name: value[n] for name, value in end._asdict().items()}
+        last = self.trajectories.written[n] - 1
+        self._decisions.write(number, env=n, first=first, last=last, option=option, continuation=continuation, next=-1, **ends)
         self.made += len(n)
         if self.needs.priority:
-            self._tree.set(slot, np.full(len(n), self._top))
+            self._tree.set(number % self.slots, np.full(len(n), self._top))
         if self.needs.successes:
             for env, i in zip(n.tolist(), number.tolist(), strict=True):
                 self._episode[env].append(i)
@@ -153,8 +136,7 @@ class SMDPReplay:
 
     def _forget(self) -> None:
         while self.oldest < self.made:
-            number = np.arange(self.oldest, min(self.oldest + 4 * self.num_envs, self.made))
-            whole = self._whole(number)
+            whole = self._whole(number := np.arange(self.oldest, min(self.oldest + 4 * self.num_envs, self.made)))
             gone = len(number) if not whole.any() else int(whole.argmax())
             if self.needs.priority:
                 self._tree.set(number[:gone] % self.slots, np.zeros(gone))
@@ -164,8 +146,7 @@ class SMDPReplay:
 
     def _whole(self, number: Ints) -> Bools:
         """Whether all rows of these decisions, with the frames before their first, are still there."""
-        slot = number % self.slots
-        return self.trajectories.whole(self._decisions["env"][slot], self._decisions["first"][slot])
+        return self.trajectories.whole(*self._decisions.parts(number, "env", "first"))
 
     # --- reading ---
 
@@ -183,8 +164,8 @@ class SMDPReplay:
                 draw = self._rng.integers(self.oldest, self.made, batch)
             number = np.concatenate([number, draw[self._whole(draw)]])
         number = number[:batch]
-        if success and (again := self._recall(round(success * batch))).size:
-            number[: len(again)] = again
+        again = self._recall(round(success * batch))
+        number[: len(again)] = again
         weight = np.ones(batch, np.float32)
         if self.needs.priority:
             chance = self._tree.weights[number % self.slots] / self._tree.total
@@ -225,7 +206,7 @@ class SMDPReplay:
         number, drawn = number[whole], drawn[whole]
         option = self._decisions["option"][number % self.slots].astype(np.int64)
         of = largest_of_each(option, drawn, most)
-        env, first, last = (self._decisions[name][number[of] % self.slots] for name in ("env", "first", "last"))
+        env, first, last = self._decisions.parts(number[of], "env", "first", "last")
         frames = self.trajectories.stacked(env, first).cpu().numpy()
         return Reservoir(frames, option[of], self.trajectories.all_invalid(env, first, last - first), number[of], drawn[of])
 
@@ -273,20 +254,15 @@ class SMDPReplay:
 
     def state_dict(self) -> dict[str, Any]:
         """What may still be looked at, between two rounds: arrays and frames as they are, not copies of them."""
-        number = self._needed()
-        slot = number % self.slots
-        store = {name: value[slot] for name, value in self._decisions.items()}
-        for name in MASKS:
-            store[name] = np.packbits(store[name], 1)
         return {
-            "number": number,
-            "decisions": store,
-            "trajectories": self.trajectories.state_dict(None if self.needs.resampled else self._rows(slot)),
+            "number": (number := self._needed()),
+            "decisions": self._decisions.state_dict(number),
+            "trajectories": self.trajectories.state_dict(None if self.needs.resampled else self._rows(number)),
             "running": {name: getattr(self, f"_{name}") for name in RUNNING},
-            "episodes": [list(episode) for episode in self._episode],
-            "successes": [list(episode) for episode in self._successes],
+            "episodes": self._episode,
+            "successes": list(self._successes),
             "numbers": [self.made, self.oldest, self._fresh],
-            "priority": [self._top, self._tree.weights[slot].copy() if self.needs.priority else None],
+            "priority": [self._top, self._tree.weights[number % self.slots].copy() if self.needs.priority else None],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -298,40 +274,27 @@ class SMDPReplay:
         number = np.unique(np.concatenate([episodes, np.arange(max(self._fresh, self.oldest), self.made)]))
         return number[self._whole(number)]
 
-    def _rows(self, slot: Ints) -> Bools:
-        """Rows (N, rows) that the decisions in these slots stand on, and those that are running."""
-        parts = [self._decisions[name][slot] for name in ("env", "first", "last")]
+    def _rows(self, number: Ints) -> Bools:
+        """Rows (N, rows) that these decisions stand on, and those that are running."""
         running = np.arange(self.num_envs), self._first, self.trajectories.written - 1
-        env, first, last = (np.concatenate(pair) for pair in zip(parts, running, strict=True))
-        return self.trajectories.rows_of(env, first, last)
+        ended = self._decisions.parts(number, "env", "first", "last")
+        return self.trajectories.rows_of(*(np.concatenate(pair) for pair in zip(ended, running, strict=True)))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this replay."""
-        made, oldest, fresh = numbers = [whole(n, "numbers", 0) for n in state["numbers"]]
-        if not oldest <= made or not fresh <= made:
-            raise CheckpointError(f"'numbers' of the replay cannot be: {numbers}")
-        self.made, self.oldest, self._fresh = numbers
+        self.made, self.oldest, self._fresh = made, _, _ = numbers(state["numbers"], "numbers", 0)
         self.trajectories.load_state_dict(state["trajectories"])
-        number = checked(state["number"], "number", (None,), np.int64, oldest, made - 1)
-        slot, written = number % self.slots, int(self.trajectories.written.max())
-        limits = {"env": (0, self.num_envs - 1), "first": (0, written), "last": (0, written), "option": (0, self.options - 1),
-                  "next": (-1, made - 1), "continuation": (0, 1)}  # fmt: skip
-        self._decisions["first"][:] = -self.trajectories.rows - 256  # what was left out is whole no more
-        for name, array in self._decisions.items():
-            saved = state["decisions"][name]
-            if name in MASKS:
-                packed = checked(saved, name, (len(number), -(-self.options // 8)), np.uint8)
-                saved = np.unpackbits(packed, 1, count=self.options).view(bool)
-            array[slot] = checked(saved, name, (len(number), *array.shape[1:]), array.dtype, *limits.get(name, ()))
-        ends = {"first": written, "option": self.options - 1, "previous": made - 1}
+        number = checked(state["number"], "number", (None,), np.int64, self.oldest, made - 1)
+        most = {"env": self.num_envs - 1, "option": self._available.shape[1] - 1, "previous": made - 1, "next": made - 1,
+                **dict.fromkeys(("first", "last"), int(self.trajectories.written.max()))}  # fmt: skip
+        self._decisions.load_state_dict(state["decisions"], number, most)
         for name in RUNNING:
-            restore(getattr(self, f"_{name}"), state["running"][name], name, -1, ends.get(name))
-        self._episode, successes = ([[whole(n, name, 0, made - 1) for n in episode] for episode in state[name]]
-                                    for name in ("episodes", "successes"))  # fmt: skip
-        if len(self._episode) != self.num_envs:
-            raise CheckpointError(f"'episodes' are {len(self._episode)}, not {self.num_envs}")
-        self._successes = deque(successes)
+            restore(getattr(self, f"_{name}"), state["running"][name], name, -1, most.get(name))
+        self._episode = [numbers(one, "episodes", 0, made - 1) for one in state["episodes"]]
+        self._successes = deque(numbers(one, "successes", 0, made - 1) for one in state["successes"])
+        if len(self._episode) != self.num_envs or not max(self.oldest, self._fresh) <= made:
+            raise CheckpointError("the replay is one of other environments")
         self._top, weights = state["priority"]
         if self.needs.priority:
-            self._tree.set(slot, checked(weights, "priority", (len(number),), np.float64, 0))
+            self._tree.set(number % self.slots, checked(weights, "priority", (len(number),), np.float64, 0))
         self._rng.bit_generator.state = state["rng"]
