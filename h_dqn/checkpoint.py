@@ -70,6 +70,12 @@ class Checkpoints:
             raise wrong
         return None
 
+    @property
+    def newest(self) -> int:
+        """Environment steps of the newest; 0 where there is none."""
+        steps = [file.stem.partition("-")[0] for file in self._files()]
+        return next((int(number) for number in steps if number.isdecimal()), 0)
+
     def _files(self) -> list[Path]:
         """Newest first."""
         return sorted(self.folder.glob(f"[!.]*{SUFFIX}"), reverse=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from h_dqn.checkpoint import numbers, restore, whole
+from h_dqn.checkpoint import numbers, restore
 from h_dqn.rollout import Step
 
 Row = dict[str, float]
@@ -35,9 +35,9 @@ class MetricsLog:
     def __init__(self, folder: Path, state: dict[str, Any] | None = None, env_steps: int = 0) -> None:
         state = state or {"size": 0, "waiting": []}
         self._file = (folder / METRICS).open("ab", buffering=0)
-        self._size = min(whole(state["size"], "size", 0), self._file.seek(0, os.SEEK_END))
+        self._size = min(state["size"], self._file.seek(0, os.SEEK_END))
         self._file.truncate(self._size)
-        self._waiting: list[bytes] = [str(line).encode() for line in state["waiting"]]
+        self._waiting: list[bytes] = [line.encode() for line in state["waiting"]]
         self._board: SummaryWriter | None = SummaryWriter(str(folder / "tensorboard"), purge_step=env_steps or None)
 
     def write(self, row: Row) -> None:

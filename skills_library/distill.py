@@ -18,6 +18,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from h_dqn.checkpoint import like, load_optimizer, restore, whole
 from h_dqn.device import DeviceName, pick_device
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import Bools, Ints, Option, OptionRunner
@@ -28,6 +29,8 @@ from h_dqn.targets import DISTILLATION_LOSSES
 from h_dqn.train import MakeEnvs
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError, Termination
 from skills_library.skill import Skill
+
+MEMORY = ("frames", "age", "q", "last")  # what a lesson remembers, by row
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class DistillConfig:
 
 
 class Lesson:
-    """One teacher, the environments of its task, and what was seen there."""
+    """One teacher, the environments of its task, and the newest ``memory`` of what was seen there, each frame stored once."""
 
     def __init__(
         self,
@@ -82,20 +85,56 @@ class Lesson:
         self.teacher = teacher
         runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 6]))
         self.rollout = Rollout(envs, runner, driver, episode_seeds("train", seed, envs.num_envs))
-        self.obs = np.zeros((memory, *teacher.shape), np.uint8)
-        self.q, self.last = torch.zeros(memory, len(teacher.actions)), torch.zeros(memory)
+        self.memory, self.num_envs, stack = memory, envs.num_envs, teacher.shape[0]
+        # A row a frame; the one before it in the same environment is N rows above, so some more are kept than are learned from.
+        rows = memory + (stack - 1) * envs.num_envs
+        self.frames, self.age = np.zeros((rows, *teacher.shape[1:]), np.uint8), np.zeros(rows, np.uint8)
+        self.q, self.last = torch.zeros(rows, len(teacher.actions)), torch.zeros(rows)
+        self._age = np.zeros(envs.num_envs, np.uint8)  # frames of the running episode before this one, as far as they are seen
         self.label = self.q[:0]  # the teacher's values of what the environments show now
         self.seen = 0
+
+    def __len__(self) -> int:
+        """Frames that can be drawn."""
+        return min(self.seen, self.memory)
 
     def step(self) -> None:
         """Remember the frame of every environment, labelled by the teacher, then let it be driven one step on."""
         obs = self.rollout.obs
-        rows = (self.seen + np.arange(len(obs))) % len(self.obs)
-        self.obs[rows] = obs
+        rows = (self.seen + np.arange(len(obs))) % len(self.frames)
+        self.frames[rows], self.age[rows] = obs[:, -1], self._age
         self.label, last = self.teacher.values_and_last(obs)
         self.q[rows], self.last[rows] = self.label, last.float()
         self.seen += len(obs)
-        self.rollout.step()
+        reset = self.rollout.step().reset
+        self._age = np.where(reset, 0, np.minimum(self._age + 1, self.teacher.shape[0] - 1)).astype(np.uint8)
+
+    def rows(self, drawn: Ints) -> Ints:
+        """Rows of what was drawn (B,) of ``len(self)``: of the newest frames number i has a number of steps that leaves i."""
+        return (self.seen - 1 - (self.seen - 1 - drawn) % self.memory) % len(self.frames)
+
+    def observations(self, rows: Ints) -> NDArray[np.uint8]:
+        """The stacks (B, S, H, W) whose newest frames are in these rows (B,)."""
+        back = np.arange(self.teacher.shape[0] - 1, -1, -1)
+        frames: NDArray[np.uint8] = self.frames[(rows[:, None] - back * self.num_envs) % len(self.frames)]
+        frames[self.age[rows][:, None] < back] = 0  # before the episode began
+        return frames
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how it goes on; the frames are not copied."""
+        used = min(self.seen, len(self.frames))
+        kept = {name: getattr(self, name)[:used] for name in MEMORY}
+        return {**kept, "running": self._age, "seen": self.seen, "rollout": self.rollout.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this lesson."""
+        self.seen = whole(state["seen"], "seen", 0)
+        used = min(self.seen, len(self.frames))
+        for name in MEMORY:
+            part = torch.as_tensor(getattr(self, name)[:used])  # shares its memory
+            part.copy_(like({name: torch.as_tensor(state[name])}, {name: part}, "lesson")[name])
+        restore(self._age, state["running"], "running", 0, self.teacher.shape[0] - 1)
+        self.rollout.load_state_dict(state["rollout"])
 
 
 class Distiller:
@@ -137,8 +176,27 @@ class Distiller:
         ]
         self.env_steps = 0  # in each task
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how it goes on, between two rounds."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
+            "rng": self._rng.bit_generator.state,
+            "env_steps": self.env_steps,
+            "lessons": [lesson.state_dict() for lesson in self.lessons],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this distillation."""
+        self.network.load_state_dict(like(state["network"], self.network.state_dict(), "network"))
+        load_optimizer(self.optimizer, state["optimizer"])
+        self._rng.bit_generator.state = state["rng"]
+        self.env_steps = whole(state["env_steps"], "env_steps", 0)
+        for lesson, saved in zip(self.lessons, state["lessons"], strict=True):
+            lesson.load_state_dict(saved)
+
     def run(self) -> Iterator[dict[str, float]]:
-        """Teach to the end; yields the loss of each skill after each round."""
+        """Teach to the end; yields the loss of each skill after each round, between which it may be left."""
         c = self.config
         while self.env_steps < c.env_steps:
             for _ in range(c.round_steps):
@@ -154,8 +212,8 @@ class Distiller:
     def _update(self) -> Tensor:
         """One minibatch with frames of every task; each head learns from its own teacher's frames alone. Returns (heads,)."""
         size, loss = self.config.batch_size, DISTILLATION_LOSSES[self.config.loss]
-        drawn = [self._rng.integers(0, min(one.seen, len(one.obs)), size) for one in self.lessons]
-        frames = np.concatenate([one.obs[rows] for one, rows in zip(self.lessons, drawn, strict=True)])
+        drawn = [one.rows(self._rng.integers(0, len(one), size)) for one in self.lessons]
+        frames = np.concatenate([one.observations(rows) for one, rows in zip(self.lessons, drawn, strict=True)])
         q = self.network(torch.from_numpy(frames).to(self.device)).split(size)
         losses = torch.stack(
             [

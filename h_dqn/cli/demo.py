@@ -11,7 +11,7 @@ from rich.table import Table
 from h_dqn.cli.flags import JsonFlags, LibraryFlags
 from h_dqn.cli.output import ProgressBar, out
 from h_dqn.experiment.demo import SKILL, TASK, demo
-from h_dqn.experiment.run import new_folder
+from h_dqn.experiment.run_folder import new_folder
 
 
 @dataclass

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import tyro
 from rich.table import Table
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name
-from h_dqn.cli.output import hint, out, tracked
-from h_dqn.experiment.distil import distil
+from h_dqn.cli.output import ProgressBar, hint, out
+from h_dqn.experiment.distil import Distillation, DistillPlan
+from h_dqn.experiment.run_folder import new_folder
 from skills_library.distill import DistillConfig
 from skills_library.library import Library
 
@@ -62,10 +64,15 @@ class Distill(JsonFlags, LibraryFlags):
     """decides everything random"""
     episodes: int = 500
     """unseen episodes of each evaluation at the end"""
+    runs: Path = Path("runs")
+    """where its state is kept, so that it can go on"""
     config: tyro.conf.OmitArgPrefixes[DistillConfig] = field(default_factory=DistillConfig)
 
     def run(self) -> None:
-        result = distil(Library(self.library), self.skills, self.name, self.config, self.seed, self.episodes, tracked)
+        plan = DistillPlan(self.skills, self.name, self.config, self.seed, self.episodes, str(self.library))
+        distillation = Distillation(plan, new_folder(self.runs, None, f"distill-{self.name}-s{self.seed}"))
+        with ProgressBar.shown() as bar:
+            result = distillation.learn(bar)
         if self.json:
             print(json.dumps(result))
             return

@@ -10,10 +10,6 @@ result.json     its success on unseen episodes: the run is over; curve.png
 
 from __future__ import annotations
 
-import datetime
-import json
-import shutil
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,43 +17,27 @@ from typing import Any
 
 import numpy as np
 
-from h_dqn.checkpoint import CheckpointError, Checkpoints, whole
+from h_dqn.checkpoint import whole
 from h_dqn.config import change, to_json
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import AGENT, measured
-from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
+from h_dqn.experiment.errors import FOR_PEOPLE, UserError
 from h_dqn.experiment.inputs import Inputs, differences, gather_inputs, kept_inputs
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
-from h_dqn.experiment.versions import versions
+from h_dqn.experiment.run_folder import MISFITS, RunFolder, keep
 from h_dqn.experiment.watch import Moment, Stop, Stopped, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import TaskEnvs, shape_of
-from h_dqn.files import lock, sweep, write_folder, write_text
 from h_dqn.metrics import MetricsLog
 from h_dqn.networks import QNetwork
 from h_dqn.options import Option
 from h_dqn.settings import check
-from h_dqn.train import Diverged, Trainer
+from h_dqn.train import Trainer
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, Termination, save_policy
 
 LOG_EVERY = 5  # rounds between two rows of metrics
-RUN, RESULT, CHECKPOINT = "run.json", "result.json", "checkpoint"  # in a run's folder
-
-
-def new_folder(root: Path, name: str | None, default: str) -> Path:
-    """The folder of a new run: the name that the user gave must be free; a default name gets a number where it is taken."""
-    if root.exists() and not root.is_dir():
-        raise UserError(f"{root} is a file; give a folder for --runs")
-    if name is not None:
-        if (root / name).exists():
-            raise UserError(f"{root / name} exists already; give another --name, or remove that folder")
-        return root / name
-    folder, number = root / default, 2
-    while folder.exists():
-        folder, number = root / f"{default}-{number}", number + 1
-    return folder
 
 
 class Run:
@@ -88,7 +68,7 @@ class Run:
             # What its outputs are worth holds for its own task alone; what its layers see is good for others too.
             known = start.head.outputs if start.trained_on == self.envs.task.name else ()
             self.trainer.learner.warm_start([option.name for option in self.options], start.saved.network, known)
-        self.checkpoints = Checkpoints(folder / CHECKPOINT)
+        self._files = RunFolder(folder)
         self._unlogged = 0  # rounds since the newest row of metrics
         self._finishing = False
 
@@ -100,24 +80,14 @@ class Run:
             folder: of the run.
             library: where the skill is kept, if not where the run began to.
         """
+        files = RunFolder(folder)
+        entry = files.read()
         try:
-            entry = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            plan = Plan.from_json(entry["plan"])
-            inputs = kept_inputs(entry["inputs"], folder)
-        except FOR_PEOPLE as error:
-            raise UserError(f"{folder}/{RUN}: {error}") from error
-        except FileNotFoundError as error:
-            raise UserError(f"{folder}: no run is kept here (there is no {error.filename})") from error
-        except (OSError, LookupError, ValueError, TypeError, AttributeError, StopIteration, RecursionError) as error:
-            raise UserError(f"{folder}/{RUN}: not what this version of h-dqn writes ({error!r}); train it anew") from error
-        if (folder / RESULT).exists():
-            raise UserError(f"{folder}: this run is over; its result is in {folder / RESULT}")
-        run = cls(replace(plan, library=str(library)) if library else plan, folder, inputs)
-        run.differences = differences(inputs, plan) + [
-            f"{name} is {now}, not {entry['versions'].get(name)}"
-            for name, now in versions().items()
-            if entry["versions"].get(name) != now
-        ]
+            plan, inputs = Plan.from_json(entry["plan"]), kept_inputs(entry["inputs"], folder)
+            run = cls(replace(plan, library=str(library)) if library else plan, folder, inputs)
+        except (*FOR_PEOPLE, *MISFITS, StopIteration) as error:
+            raise files.misfit(error) from error
+        run.differences = [*differences(inputs, plan), *entry["changed"]]
         return run
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:
@@ -126,55 +96,36 @@ class Run:
         A signal ends it after the round that runs, with a checkpoint; after an error the one before is what it goes on from.
         """
         watcher = watcher or Watcher()
-        if not (self.folder / RUN).exists():
-            self._begin()
-        with lock(self.folder):
-            if (self.folder / RESULT).exists():
-                raise UserError(f"{self.folder}: this run is over; its result is in {self.folder / RESULT}")
-            sweep(self.folder)
-            log = self._restore(watcher)
+        if not self._files.begun:
+            if self.plan.kind == "skill":
+                Library(Path(self.plan.library)).create()
+            self._files.begin({"plan": self.plan.to_json(), "inputs": self.inputs.to_json()}, self.inputs.files())
+        kept: dict[str, Any] = {}
+        with self._files.at_work(lambda state: kept.update(self._load(state))):
+            if kept:
+                watcher.say(f"going on after {self.trainer.env_steps:,} steps")
+            for line in self.differences:
+                watcher.say(f"not as it was: {line}; the run goes on with its own")
+            log = MetricsLog(self.folder, kept.get("log"), self.trainer.env_steps)
             try:
                 with stop_on_signal(lambda: self.trainer.validating) as stop:
                     self._learn(log, stop, watcher)
                 return self._finish(watcher)
             except BaseException as error:
-                self._leave(error, log, watcher)
+                if isinstance(error, Stopped) and not self.trainer.midway and not self._finishing:
+                    watcher.say("\nstopping: saving what was learned ...")
+                    if self._save(log, watcher):
+                        save_policy(self.policy(), self.folder / AGENT)
+                self._files.leave(error, self.trainer.env_steps, watcher)
                 raise
             finally:
                 log.close()
 
-    def _begin(self) -> None:
-        """Make the folder, with all that is needed to go on from the first step."""
-        entry = {
-            "plan": self.plan.to_json(),
-            "inputs": self.inputs.to_json(),
-            "versions": versions(),
-            "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        if self.plan.kind == "skill":
-            Library(Path(self.plan.library)).create()
-        text = json.dumps(entry, indent=2, allow_nan=False) + "\n"
-        write_folder(self.folder, {RUN: text.encode(), **self.inputs.files()})
-
-    def _restore(self, watcher: Watcher) -> MetricsLog:
-        """Go back to the newest checkpoint, if there is one."""
-        state = self.checkpoints.load()
-        if state is None:
-            return MetricsLog(self.folder)
-        try:
-            self.trainer.load_state_dict(state["trainer"])
-            log = MetricsLog(self.folder, state["log"], self.trainer.env_steps)
-            self._unlogged = whole(state["unlogged"], "unlogged", 0)
-        except FOR_PEOPLE:
-            raise
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a part is not what it is now
-            if out_of_memory(error):
-                raise
-            raise CheckpointError(f"{self.folder / CHECKPOINT}: does not fit this run ({error}); train it anew") from error
-        watcher.say(f"going on after {self.trainer.env_steps:,} steps")
-        for line in self.differences:
-            watcher.say(f"  not as it was: {line}; the run goes on with its own")
-        return log
+    def _load(self, state: Any) -> dict[str, Any]:
+        self.trainer.load_state_dict(state["trainer"])
+        self._unlogged = whole(state["unlogged"], "unlogged", 0)
+        size, waiting = whole(state["log"]["size"], "size", 0), [str(line) for line in state["log"]["waiting"]]
+        return {"log": {"size": size, "waiting": waiting}}
 
     def _learn(self, log: MetricsLog, stop: Stop, watcher: Watcher) -> None:
         trainer, total = self.trainer, self.plan.config.env_steps
@@ -189,31 +140,14 @@ class Run:
                 log.write({**row, **trainer.statistics.row()})
                 self._unlogged = 0
             stop.check()
-            if self.checkpoints.due or trainer.phase != phase:
+            if self._files.checkpoints.due or trainer.phase != phase:
                 phase = trainer.phase
                 self._save(log, watcher)
         self._save(log, watcher)
 
     def _save(self, log: MetricsLog, watcher: Watcher) -> bool:
-        """Write a checkpoint. A full disk ends nothing."""
-        try:
-            state = {"trainer": self.trainer.state_dict(), "log": log.state_dict(), "unlogged": self._unlogged}
-            self.checkpoints.save(state, self.trainer.env_steps)
-        except OSError as error:
-            watcher.say(f"{self.folder / CHECKPOINT}: cannot be written ({error.strerror}); the run goes on, without a new one")
-            return False
-        return True
-
-    def _leave(self, error: BaseException, log: MetricsLog, watcher: Watcher) -> None:
-        """The run ends before its end: keep what can be kept, and say how it goes on."""
-        if isinstance(error, Diverged):
-            return  # nor would it go on better
-        steps = self.trainer.env_steps
-        if isinstance(error, Stopped) and not self.trainer.midway and not self._finishing:
-            watcher.say("\nstopping: saving what was learned ...")
-            if self._save(log, watcher):
-                save_policy(self.policy(), self.folder / AGENT)
-        watcher.say(f"stopped after {steps:,} steps. Go on with: h-dqn resume {self.folder}")
+        state = {"trainer": self.trainer.state_dict(), "log": log.state_dict(), "unlogged": self._unlogged}
+        return self._files.save(state, self.trainer.env_steps, watcher)
 
     def _finish(self, watcher: Watcher) -> dict[str, Any]:
         """Evaluate what was learned, and keep it."""
@@ -223,11 +157,11 @@ class Run:
         outcome = self.trainer.evaluate(self.plan.episodes, self.plan.seed)
         if not outcome.success_rate:
             watcher.say(f"it reached the goal in none of {outcome.episodes} episodes{self._advice()}")
-        self._keep(self.policy(outcome), watcher)
+        library = Library(Path(self.plan.library)) if self.plan.kind == "skill" else None
+        keep(self.policy(outcome), self.folder / AGENT, library, watcher)
         result = self._result(outcome)
         learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")
-        write_text(self.folder / RESULT, json.dumps(result, indent=2) + "\n")
-        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+        self._files.finish(result)
         return result
 
     def _advice(self) -> str:
@@ -281,20 +215,3 @@ class Run:
         end = Termination(config.options.option_steps, above)
         head = PolicyHead(task.name, names, 0, end, config.learner.temperature, card)
         return SavedPolicy(task.name, network, (head,), config.options, {"training": training})
-
-    def _keep(self, policy: SavedPolicy, watcher: Watcher) -> None:
-        """Save the policy in the run and, if it is a skill, in the library. A full disk must not lose it."""
-        library = Library(Path(self.plan.library))
-        try:
-            save_policy(policy, self.folder / AGENT)
-            if self.plan.kind == "skill" and not library.exists:  # a run of somebody else's may name any folder
-                watcher.say(f"{library.folder} is no library, so the skill stays in {self.folder / AGENT}")
-            elif self.plan.kind == "skill":
-                kept = library.add(policy)
-                if kept.current < (newest := len(kept.ids)):
-                    watcher.say(f"kept as version {newest} of '{policy.name}'; version {kept.current} did better and stays "
-                                f"current. To use the new one: h-dqn skills use {policy.name} {newest}")  # fmt: skip
-        except Exception as error:
-            rescue = Path(tempfile.mkdtemp(prefix="h-dqn-")) / self.envs.task.name
-            save_policy(policy, rescue)
-            raise UserError(f"{self.folder}: cannot be written ({error}); what was learned was saved to {rescue}") from error

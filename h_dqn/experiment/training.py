@@ -11,7 +11,8 @@ from h_dqn.config import Config, change
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.plan import Plan
-from h_dqn.experiment.run import Run, new_folder
+from h_dqn.experiment.run import Run
+from h_dqn.experiment.run_folder import new_folder
 from h_dqn.experiment.watch import Watcher
 from h_dqn.presets import PRESETS
 

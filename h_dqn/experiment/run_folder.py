@@ -1,0 +1,154 @@
+"""A folder of work that goes on, whatever ended it. It appears whole, with all that is needed to begin; it is over when its result
+is there.
+
+run.json        what is to be done, and of what; see whose folder it is
+checkpoint/     what it takes to go on exactly, while it is not over
+result.json     what came of it
+.lock           locked while a process is at work here
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from h_dqn.checkpoint import CheckpointError, Checkpoints
+from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
+from h_dqn.experiment.versions import versions
+from h_dqn.experiment.watch import Stopped, Watcher
+from h_dqn.files import lock, sweep, write_folder, write_text
+from h_dqn.train import Diverged
+from skills_library.library import Library
+from skills_library.policy import SavedPolicy, save_policy
+
+RUN, RESULT, CHECKPOINT = "run.json", "result.json", "checkpoint"
+LARGEST = 16 << 20  # bytes of run.json
+# What a part of a file that is not what it should be raises where it is read.
+MISFITS = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, RuntimeError)
+
+
+def new_folder(root: Path, name: str | None, default: str) -> Path:
+    """The folder of a new run: the name that the user gave must be free; a default name gets a number where it is taken."""
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{root} is a file; give a folder for --runs")
+    if name is not None:
+        if (root / name).exists():
+            raise UserError(f"{root / name} exists already; give another --name, or remove that folder")
+        return root / name
+    folder, number = root / default, 2
+    while folder.exists():
+        folder, number = root / f"{default}-{number}", number + 1
+    return folder
+
+
+class RunFolder:
+    """See the file's head."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / CHECKPOINT)
+
+    # --- what is to be done ---
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder is there."""
+        return (self.path / RUN).exists()
+
+    def begin(self, entry: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Make the folder, with ``entry`` in run.json and these files."""
+        began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        text = json.dumps({**entry, "versions": versions(), "began": began}, indent=2, allow_nan=False) + "\n"
+        write_folder(self.path, {RUN: text.encode(), **files})
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says, its versions apart from those of today in ``changed``. Raises UserError where it cannot be read."""
+        file = self.path / RUN
+        try:
+            if not file.is_file() or file.stat().st_size > LARGEST:
+                raise UserError(f"{self.path}: no run is kept here (there is no {RUN})")
+            entry = json.loads(file.read_text(encoding="utf-8"))
+            kept = entry["versions"]
+            changed = [f"{name} is {now}, not {kept.get(name)}" for name, now in versions().items() if kept.get(name) != now]
+            return {**entry, "changed": changed}
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+        except MISFITS as error:
+            raise self.misfit(error) from error
+
+    def misfit(self, error: Exception) -> Exception:
+        """An error for people, for a part of run.json that is not what it should be."""
+        if isinstance(error, FOR_PEOPLE):
+            return UserError(f"{self.path / RUN}: {error}")
+        return UserError(f"{self.path / RUN}: not what this version of h-dqn writes ({error!r}); begin it anew")
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came of it; None while it is not over."""
+        try:
+            return dict(json.loads((self.path / RESULT).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, *MISFITS) as error:
+            raise UserError(f"{self.path / RESULT}: cannot be read: {error}") from error
+
+    # --- while it is done ---
+
+    @contextmanager
+    def at_work(self, load: Callable[[Any], None]) -> Iterator[None]:
+        """Within this no other process is at work here. Gives ``load`` the newest checkpoint, if there is one."""
+        with lock(self.path):
+            if (self.path / RESULT).exists():
+                raise UserError(f"{self.path}: this run is over; its result is in {self.path / RESULT}")
+            sweep(self.path)
+            if (state := self.checkpoints.load()) is not None:
+                try:
+                    load(state)
+                except MISFITS as error:
+                    if isinstance(error, FOR_PEOPLE) or out_of_memory(error):
+                        raise
+                    raise CheckpointError(f"{self.path / CHECKPOINT}: does not fit this run ({error}); begin it anew") from error
+            yield
+
+    def save(self, state: Any, env_steps: int, watcher: Watcher) -> bool:
+        """Write a checkpoint. A full disk ends nothing; returns whether it could be written."""
+        try:
+            self.checkpoints.save(state, env_steps)
+        except OSError as error:
+            watcher.say(f"{self.path / CHECKPOINT}: cannot be written ({error.strerror}); the run goes on, without a new one")
+            return False
+        return True
+
+    def leave(self, error: BaseException, env_steps: int, watcher: Watcher) -> None:
+        """Say how work that ends with this error goes on."""
+        if not isinstance(error, Diverged):  # nor would it go on better
+            why = f"by {error}" if isinstance(error, Stopped) else "by an error" if isinstance(error, Exception) else ""
+            watcher.say(f"stopped {why} after {env_steps:,} steps. Go on with: h-dqn resume {self.path}")
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """The work is over."""
+        write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
+        shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
+
+
+def keep(policy: SavedPolicy, folder: Path, library: Library | None, watcher: Watcher) -> None:
+    """Save a policy in the run's ``folder`` for it and in the library, if there is one. A full disk must not lose it."""
+    try:
+        save_policy(policy, folder)
+        if library is not None and not library.exists:  # a run of somebody else's may name any folder
+            watcher.say(f"{library.folder} is no library, so the skill stays in {folder}")
+        elif library is not None:
+            kept = library.add(policy)
+            if kept.current < (newest := len(kept.ids)):
+                watcher.say(f"kept as version {newest} of '{policy.name}'; version {kept.current} did better and stays current. "
+                            f"To use the new one: h-dqn skills use {policy.name} {newest}")  # fmt: skip
+    except Exception as error:
+        rescue = Path(tempfile.mkdtemp(prefix="h-dqn-")) / policy.name
+        save_policy(policy, rescue)
+        raise UserError(f"{folder.parent}: cannot be written ({error}); what was learned was saved to {rescue}") from error

@@ -1,0 +1,67 @@
+"""The runs in a folder: what is known of each, and going on with one, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from h_dqn.experiment.demo import Demo
+from h_dqn.experiment.distil import Distillation
+from h_dqn.experiment.errors import FOR_PEOPLE
+from h_dqn.experiment.run import Run
+from h_dqn.experiment.run_folder import RUN, RunFolder
+from h_dqn.files import Locked, lock
+
+KINDS: dict[str, type[Run | Distillation | Demo]] = {"distill": Distillation, "demo": Demo}  # all others are of Run
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """What a run's folder says of it."""
+
+    folder: Path
+    plan: dict[str, Any]
+    versions: dict[str, str]
+    began: str
+    state: str
+    """over, running or stopped"""
+    env_steps: int
+    """up to which it is saved"""
+    result: dict[str, Any] | None
+
+
+def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo:
+    """What was stopped in this folder; its ``learn`` goes on.
+
+    Args:
+        folder: of the run, distillation or demo.
+        library: where skills are kept, if not where it began to.
+    """
+    plan = RunFolder(folder).read().get("plan")
+    return KINDS.get(str(plan.get("kind")) if isinstance(plan, dict) else "", Run).resume(folder, library)
+
+
+def known_run(folder: Path) -> KnownRun:
+    """What is known of the run in this folder. Raises UserError where there is none that can be read."""
+    files = RunFolder(folder)
+    entry, result = files.read(), files.result
+    steps, state = files.checkpoints.newest, "over" if result is not None else "stopped"
+    if result is None:
+        try:
+            lock(folder).release()
+        except Locked:
+            state = "running"
+    if result is not None and isinstance(result.get("env_steps"), int):
+        steps = result["env_steps"]
+    return KnownRun(folder, entry["plan"], entry["versions"], str(entry.get("began", "")), state, steps, result)
+
+
+def known_runs(runs: Path) -> Iterator[KnownRun]:
+    """All runs below a folder, by name; those that cannot be read are left out."""
+    for file in sorted(runs.rglob(RUN)):
+        try:
+            yield known_run(file.parent)
+        except FOR_PEOPLE:
+            continue
