@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from h_dqn.files import sweep, write_file
 
 SHARE = 0.02  # most of the time that goes into saving
+EVERY_S = 10.0  # between two checkpoints, where saving takes no longer
 SUFFIX = ".safetensors"
 
 
@@ -36,9 +37,10 @@ class Checkpoints:
         clock: seconds.
     """
 
-    def __init__(self, folder: Path, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.folder, self.every_s, self._clock = folder, every_s, clock
-        self._next = clock() + every_s
+    def __init__(self, folder: Path, every_s: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self._clock = folder, clock
+        self.every_s = EVERY_S if every_s is None else every_s
+        self._next = clock() + self.every_s
 
     @property
     def due(self) -> bool:

@@ -1,0 +1,160 @@
+"""Kill work with -9 at random moments, let it go on, and compare what came of it with work that nobody killed.
+
+    python -m tests.kills KILLS [SCENARIO ...]
+
+Each process is a fork of this one, so that no time goes into imports; it runs the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from h_dqn import checkpoint
+from h_dqn.cli import run
+
+SMOKE = "--preset smoke --episodes 8 --seed 3"
+LONG = f"{SMOKE} --env-steps 4000 --validation-episodes 16 --evaluate-every 500"
+SCENARIOS = {  # name: commands, of which the last one is killed, and the folder of its run
+    "skill": ([f"train skill navigation1 {LONG} --name run"], "runs/run"),
+    "small": (["train flat navigation1 --preset small --env-steps 8000 --episodes 8 --seed 3 --name run"], "runs/run"),
+    "replay": (["train flat pickup --preset smoke_replay --env-steps 1500 --episodes 8 --seed 3 --name run"], "runs/run"),
+    "eliminate": ([f"train flat pickup {LONG} --eliminate --tune-discount --name run"], "runs/run"),
+    "controller": (
+        [f"train skill navigation1 {SMOKE}", f"train controller two_rooms {LONG} --skills navigation1 --from navigation1 --name run"],
+        "runs/run",
+    ),
+    "sequence": ([f"train flat switching_horizon {LONG} --name run"], "runs/run"),
+    "distill": (
+        [f"train skill navigation1 {SMOKE}", f"train skill break {SMOKE}",
+         "distill --skills navigation1 break --env-steps 4096 --num-envs 16 --memory 900 --updates 4 --episodes 8"],
+        "runs/distill-multi-s1",
+    ),
+    "demo": ([f"demo {SMOKE} --name run"], "runs/run"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left of work that is over."""
+
+    weights: dict[str, str]
+    rows: dict[str, list[dict[str, float]]]
+    results: dict[str, Any]
+
+
+def start(line: str, folder: Path) -> int:
+    """Run a command in a process of its own, in ``folder``; returns its number."""
+    if (child := os.fork()) == 0:
+        os.setsid()
+        os.chdir(folder)
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        checkpoint.EVERY_S = 0.02
+        checkpoint.SHARE = 0.5
+        code = 1
+        try:
+            code = run(line.split())
+        finally:
+            os._exit(code)
+    return child
+
+
+def wait(child: int) -> int:
+    """Exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def outcome(folder: Path, run_folder: str) -> Outcome:
+    """Weights, rows and results below the folder, without what a clock says."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: timeless(item) for key, item in value.items() if not key.startswith("seconds")}
+        return value
+
+    root = folder / run_folder
+    weights = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*.safetensors")}
+    rows = {
+        str(path.relative_to(folder)): [timeless(json.loads(line)) for line in path.read_text().splitlines()]
+        for path in root.rglob("metrics.jsonl")
+    }
+    results = {str(path.relative_to(folder)): timeless(json.loads(path.read_text())) for path in root.rglob("result.json")}
+    return Outcome(weights, rows, results)
+
+
+class Killer:
+    """One scenario: done once whole, then killed as often as is asked for."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name, self.root = name, root
+        (*before, self.line), self.run_folder = SCENARIOS[name]
+        self.template = root / f"{name}-template"
+        self.template.mkdir()
+        for line in before:
+            assert wait(start(line, self.template)) == 0, line
+        folder = self._copy("whole")
+        began = time.monotonic()
+        assert wait(start(self.line, folder)) == 0, self.line
+        self.seconds = time.monotonic() - began
+        self.whole = outcome(folder, self.run_folder)
+        assert self.whole.results
+
+    def _copy(self, name: str) -> Path:
+        folder = self.root / f"{self.name}-{name}"
+        shutil.copytree(self.template, folder, symlinks=True)
+        return folder
+
+    def kill(self, rng: random.Random, kills: int) -> str:
+        """Kill it so many times, then let it end. Returns what is wrong; nothing if it ended as the whole one did."""
+        folder = self._copy("cut")
+        try:
+            done = 0
+            while True:
+                begun = (folder / self.run_folder / "run.json").exists()
+                child = start(f"resume {self.run_folder}" if begun else self.line, folder)
+                if done == kills:
+                    if code := wait(child):
+                        over = (folder / self.run_folder / "result.json").exists()
+                        return "" if over and done else f"ended with {code} after {done} kills"
+                    break
+                time.sleep(rng.uniform(0, self.seconds))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+                wait(child)
+                done += 1
+                if (folder / self.run_folder / "result.json").exists():
+                    break
+            return "" if outcome(folder, self.run_folder) == self.whole else f"ended otherwise after {done} kills"
+        finally:
+            shutil.rmtree(folder)
+
+
+def main(kills: int, names: list[str]) -> int:
+    """Print a row for each scenario; returns how many ended otherwise."""
+    rng, failed = random.Random(1), 0
+    with tempfile.TemporaryDirectory() as root:
+        for name in names:
+            killer, wrong = Killer(name, Path(root)), []
+            for _ in range(kills):
+                if said := killer.kill(rng, rng.randint(1, 3)):
+                    wrong.append(said)
+            failed += len(wrong)
+            print(f"{name:12} {kills} runs killed, {len(wrong)} not as the whole one {wrong[:3]}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(int(sys.argv[1]), sys.argv[2:] or list(SCENARIOS))))
