@@ -71,6 +71,27 @@ def test_curtains_side_by_side_hide_each_other_from_within() -> None:
 
 
 @needs_luanti
+def test_keys_and_locks_keep_the_same_rule() -> None:
+    doc = {
+        "map": "########\n#..k.L.#\n#.....g#\n#.D....#\n###V####\n#.....e#\n########",
+        "legend": {"#": "stone", "k": {"item": "key"}, "L": ["lock", "lock", "stone"], "g": {"item": "gem"}, "D": ["chest"],
+                   "V": ["vault", "vault", "stone"], "e": {"floor": "pad"}},
+        "materials": {
+            "gem": {"color": [40, 200, 90], "item": True},
+            "vault": {"color": [60, 20, 90], "breakable": True, "needs": "gem"},
+            "chest": {"color": [160, 120, 40], "breakable": True, "drops": "key"},
+        },
+        "step_limit": 60,
+        "goal": {"reach": "e"},
+        "vary": {"tint": 0.1},
+    }  # fmt: skip
+    found = bench.conformance(parse_task(doc, "keys"), 300, seed=2, worlds=3)
+    assert found["differences"] == 0
+    assert found["goals"] > 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
 def test_without_shaders_the_rules_are_the_same_and_the_pictures_are_not() -> None:
     found = bench.conformance(load_task("three_rooms"), 150, seed=1, worlds=3, kind=LuantiPlainVectorEnv)
     assert found["differences"] == 0
