@@ -144,6 +144,11 @@ class TaskSpec:
                 found |= drops
         return frozenset(found)
 
+    @property
+    def hotbar(self) -> bool:
+        """Whether an agent is shown all that it carries: the hand alone shows one kind."""
+        return bool(self.verbs) or len(self.carriable) > 1
+
     def number(self, material: str | None) -> int:
         return self.material_names.index(material) if material else AIR
 
