@@ -23,7 +23,15 @@ from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
 
 ROOMS = Path(__file__).parent / "rooms"
-MEASURED = ("break", "navigation1", "navigation2", "pickup", "placement", "three_rooms", "two_rooms")  # each room has a seed by its place
+MEASURED = (
+    "break",
+    "navigation1",
+    "navigation2",
+    "pickup",
+    "placement",
+    "three_rooms",
+    "two_rooms",
+)  # each room has a seed by its place
 SKILLS = ("navigation1", "navigation2", "pickup", "break", "placement")
 PATTERNS = ("noise", "bricks", "planks", "stripes", "rings")
 Rows = list[str]

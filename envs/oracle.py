@@ -1,8 +1,8 @@
 """The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
 
 For the current subgoal it computes how many actions every pose is away from completing it (value iteration on the
-poses of one world), then takes the action that leads one action nearer. Where no way leads there, it first fetches a key that it can
-get. What is to be held it makes by the task's verbs, if it can: first all that goes into it, then the block that must be near.
+poses of one world), then takes the action that leads one action nearer. Where no way leads there, it first fetches a key. What
+is to be held it makes by the task's verbs, if it can: first all that goes into it, then the block that must be near.
 """
 
 from __future__ import annotations
@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from envs.task import ACTIONS, AIR, HEADINGS
 from envs.verbs import Verb
 from envs.voxel.rules import (
-    BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, PLACED_AT, REACH, TURN_LEFT, TURN_RIGHT, can_break, cell_ahead, held_item,
+    BREAK,
+    BROKEN,
+    FORWARD,
+    HOLD,
+    PICK_UP,
+    PLACE,
+    PLACED_AT,
+    REACH,
+    TURN_LEFT,
+    TURN_RIGHT,
+    can_break,
+    cell_ahead,
+    held_item,
 )  # fmt: skip
 from envs.voxel.world import Worlds
 
@@ -60,7 +72,7 @@ class Oracle:
         return int(self._numbers[code])
 
     def _verb(self, n: int, item: str) -> int | None:
-        """The verb (or the turn towards a free cell) by which this item is made, as the task numbers it; None: it is had, or no verb."""
+        """The verb (or the turn towards a free cell) by which this item is made; None if it is had, or none makes it."""
         worlds, spec = self.worlds, self.worlds.spec
         if not spec.verbs or not item:
             return None
@@ -115,8 +127,8 @@ class _Aim(NamedTuple):
 def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Actions to go until the current subgoal is complete, and the first of them, for every pose of world ``n``.
 
-    Both (D, W, 12), indexed [z, x, heading]; ``UNREACHABLE`` or more where there is no way. ``fetch``: an item (its material) that is
-    to be had instead of the subgoal.
+    Both (D, W, 12), indexed [z, x, heading]; ``UNREACHABLE`` or more where there is no way.
+    ``fetch``: the item (a material) that is to be had instead.
     """
     rules, subgoal = worlds.rules, min(int(worlds.subgoal[n]), len(worlds.rules.goal_kind) - 1)
     kind, item = int(rules.goal_kind[subgoal]), int(rules.goal_item[subgoal])
@@ -166,7 +178,9 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                     elif aim.kind == BROKEN:
                         if marked and shut and breaks and best > 1:
                             best, code = 1, BREAK
-                    elif allowed[PLACE] and marked != aim.elsewhere and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1:
+                    elif (
+                        allowed[PLACE] and marked != aim.elsewhere and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1
+                    ):
                         best, code = 1, PLACE
                     # Or come one action nearer: turn, walk, or break what stands in the way and then walk.
                     for turn in (TURN_LEFT, TURN_RIGHT):

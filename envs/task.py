@@ -263,7 +263,6 @@ class _Tables:
             (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
         ]
 
-
     def opened_by(self, carried: Collection[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """What can be broken (M,), and the characters whose cells are free or can be made so (chars,), by who carries these."""
         breaks = self.breakable & [not key or key in carried for key in self.needs]
@@ -271,7 +270,7 @@ class _Tables:
 
 
 def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
-    """Whether each subgoal has a place that can be walked to from (z, x), with what can be had there; the oracle proves the rest."""
+    """Whether each subgoal has a place that can be walked to from (z, x), with the keys found there; the oracle proves the rest."""
     keys: set[str] = set()
     while True:
         found = _Search(spec, tables, codes, (z, x), keys)
@@ -295,9 +294,9 @@ class _Search:
     def there(self, item: str) -> bool:
         """Whether it is carried, lies somewhere or falls out of what can be broken."""
         spec, tables = self.spec, self.tables
-        lies = tables.item[self.codes] == spec.number(item)
+        lies: NDArray[np.bool_] = np.asarray(tables.item[self.codes] == spec.number(item))
         leave = tables.drops[:, spec.items.index(item)] & self.breaks
-        drops: NDArray[np.bool_] = leave[tables.column[self.codes][..., :2]].any(-1)
+        drops: NDArray[np.bool_] = np.asarray(leave[tables.column[self.codes][..., :2]].any(-1))
         return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & self.near).any()))
 
     def obtainable(self, item: str) -> bool:

@@ -16,7 +16,7 @@ from envs.task_file import load_task, read_task, task_names
 from h_dqn.device import pick_device
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import VOXEL, Place, TaskEnvs, task_envs
-from h_dqn.options import Option, Primitive
+from h_dqn.options import Option, Primitive, Unavailable
 from h_dqn.rollout import Policy
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, is_policy, load_policy
@@ -63,19 +63,39 @@ class Agent:
         return self.saved.options.interrupt
 
     def options(self, envs: TaskEnvs, device: torch.device | None = None) -> list[Option]:
-        """The options in the order of the outputs. Raises for a task that cannot carry them out."""
+        """The options in the order of the outputs; those that the task cannot carry out are never available.
+
+        Raises :class:`UserError` for a task that has none of its primitive actions.
+        """
         skills = {f"{OPTION}{skill.name}": skill for skill in self.skills}
         how = self.saved.options
         device = device or pick_device()
         options: list[Option] = []
         for name in self.head.outputs:
-            if name in skills:
+            if name in skills and set(skills[name].actions) & set(envs.actions):
                 options.append(skills[name].on(envs.actions, envs.shape, device, how.option_steps, how.stop_at_goal))
             elif name in envs.actions:
                 options.append(Primitive(name, envs.actions.index(name)))
             else:
-                raise UserError(f"'{self.head.name}' uses the action '{name}', which task '{envs.task.name}' does not allow")
+                options.append(Unavailable(name))
+        if not set(self.head.outputs) & set(envs.actions):
+            own = ", ".join(name for name in self.head.outputs if name not in skills)
+            raise UserError(f"'{self.head.name}' has no action that task '{envs.task.name}' allows (its own: {own})")
         return options
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the primitive actions that it, or a skill of its, can take."""
+        skills = {f"{OPTION}{skill.name}": skill.actions for skill in self.skills}
+        return tuple(dict.fromkeys(action for name in self.head.outputs for action in skills.get(name, (name,))))
+
+    def masked(self, envs: TaskEnvs) -> tuple[str, ...]:
+        """Its actions that the task lacks: it is played without them."""
+        return tuple(action for action in self.actions if action not in envs.actions)
+
+    def not_learned(self, envs: TaskEnvs) -> tuple[str, ...]:
+        """Actions of the task that it lacks, and so never takes."""
+        return tuple(action for action in envs.actions if action not in self.actions)
 
     def policy(self, seed: int) -> Policy:
         """How it chooses among its options."""
