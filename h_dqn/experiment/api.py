@@ -18,11 +18,13 @@ from h_dqn.experiment.run import Plan, Run
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
 from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
 from h_dqn.presets import PRESETS
+from skills_library.distill import DistillConfig
 from skills_library.library import Library
 
 __all__ = [
     "Agent",
     "Config",
+    "DistillConfig",
     "Evaluation",
     "Library",
     "Place",
