@@ -240,6 +240,17 @@ def test_an_outcome_that_never_comes_leaves_nothing(skill: Path, outcome: str, c
     assert sorted(skill.rglob("*")) == before
 
 
+def test_a_film_that_was_cut_off_is_no_film(skill: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk, of which the encoder says nothing."""
+    monkeypatch.setattr("imageio_ffmpeg.count_frames_and_secs", lambda _: (3, 0.5))
+    before = sorted(skill.rglob("*"))
+    assert command("evaluate pickup --episodes 1 --json --video e.mp4") == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["episodes"] == 1
+    assert said.err == "h-dqn: error: e.mp4: the film could not be written; the disk may be full\n"
+    assert sorted(skill.rglob("*")) == before
+
+
 def test_a_choice_of_film_needs_a_film(skill: Path, capsys: Capture) -> None:
     refused(capsys, "evaluate pickup --film failure", "--film failure needs --video")
 
@@ -269,7 +280,8 @@ def test_only_regular_files_are_replaced_and_nothing_is_played_before(
     monkeypatch.setattr(TaskEnvs, "__call__", lambda *_: pytest.fail("it was played"))
     path = WRONG[said] + ("mp4" if what == "--video" else "png") * WRONG[said].endswith(".")
     Path("kept.txt").write_text("kept")
-    MAKE.get(said, lambda _: None)(Path(path))
+    if said in MAKE:
+        MAKE[said](Path(path))
     said = said.rstrip(";")
     line = "evaluate navigation1 --episodes 1 --video" if what == "--video" else "tasks show navigation1 --picture"
     before = sorted(Path.cwd().rglob("*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -134,14 +135,18 @@ def carrying(observation: dict[str, Any], task: TaskSpec) -> NDArray[np.uint8]:
 def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], captions: Sequence[str], fps: int = 6, width: int = SHARP) -> None:
     """An mp4 of ``frames`` (H, W, 3), enlarged to ``width`` pixels, each with its caption underneath."""
     import imageio.v2 as imageio
+    from imageio_ffmpeg import count_frames_and_secs
 
+    how: dict[str, Any] = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": None, "ffmpeg_log_level": "quiet"}
     with replacing(path) as temporary:
-        writer: Any = imageio.get_writer(temporary, fps=fps, codec="libx264", quality=8, macro_block_size=None)
+        writer: Any = imageio.get_writer(temporary, **how)
         with writer:
             for frame, caption in zip(frames, captions, strict=True):
                 writer.append_data(captioned(frame, caption, width))
-        if not temporary.stat().st_size:  # the encoder says nothing of a full disk
-            raise OSError(errno.ENOSPC, "the film could not be written", str(path))
+        with contextlib.suppress(RuntimeError):  # of a film that is no film
+            if count_frames_and_secs(str(temporary))[0] == len(frames):
+                return
+        raise OSError(errno.ENOSPC, "the film could not be written; the disk may be full", str(path))  # the encoder says nothing
 
 
 def captioned(frame: NDArray[np.uint8], caption: str, width: int = SHARP) -> NDArray[np.uint8]:
