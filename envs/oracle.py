@@ -51,25 +51,32 @@ class Oracle:
     def _act(self, n: int) -> int:
         worlds, spec = self.worlds, self.worlds.spec
         x, z, heading = worlds.pose[n]
-        item = spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)].item
-        if (verb := self._verb(n, item)) is not None:
+        verb = self._verb(n, spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)].item)
+        first = self._first[n]
+        if verb is None and (first is None or worlds.steps[n] == 0):
+            length, first = self._way(n)
+            if length >= UNREACHABLE:
+                made = (self._verb(n, key) for key in sorted(spec.keys))
+                verb = next((step for step in made if step is not None), None)
+        if verb is not None:
             self._first[n] = None
             return verb
-        first = self._first[n]
-        if first is None or worlds.steps[n] == 0:
-            missing = [key for key in sorted(spec.keys) if worlds.inventory[n, spec.number(key)] == 0]
-            ways = [distances(worlds, n), *(distances(worlds, n, spec.number(key)) for key in missing)]
-            lengths = [int(away[z, x, heading]) for away, _ in ways]
-            if lengths[0] >= UNREACHABLE and min(lengths) >= UNREACHABLE:
-                for key in missing:
-                    if (verb := self._verb(n, key)) is not None:
-                        return verb
-            best = 0 if lengths[0] < UNREACHABLE else int(np.argmin(lengths))
-            first = self._first[n] = ways[best][1]
+        assert first is not None
         code = first[z, x, heading]
-        if code not in (FORWARD, TURN_LEFT, TURN_RIGHT):  # the world is about to change
-            self._first[n] = None
+        # Where it is no step or turn, the world is about to change.
+        self._first[n] = first if code in (FORWARD, TURN_LEFT, TURN_RIGHT) else None
         return int(self._numbers[code])
+
+    def _way(self, n: int) -> tuple[int, NDArray[np.int8]]:
+        """How far it is to the current subgoal or, if no way leads there, to the nearest key not carried; and first actions."""
+        worlds, spec = self.worlds, self.worlds.spec
+        x, z, heading = worlds.pose[n]
+        away, first = distances(worlds, n)
+        if away[z, x, heading] >= UNREACHABLE:
+            keys = [spec.number(key) for key in sorted(spec.keys)]
+            ways = [distances(worlds, n, key) for key in keys if worlds.inventory[n, key] == 0]
+            away, first = min([(away, first), *ways], key=lambda way: way[0][z, x, heading])
+        return int(away[z, x, heading]), first
 
     def _verb(self, n: int, item: str) -> int | None:
         """The verb (or the turn towards a free cell) by which this item is made; None if it is had, or none makes it."""
