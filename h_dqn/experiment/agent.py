@@ -44,14 +44,17 @@ class Agent:
         return str(self.head.card.get("task", {}).get("name", ""))
 
     def task(self, name: str | None = None) -> TaskSpec:
-        """The task of this name or path; by default the one that it was trained on, which it has kept.
+        """The task of this name or path; by default the one that it was trained on.
+
+        That one it has kept, and its skills theirs: their files are not needed, and shipped ones of their names are other tasks.
 
         Raises :class:`envs.task.TaskError` for one that is unknown or wrong.
         """
-        own = self.head.card.get("task", {})
-        if own.get("text") and (name is None or (name == self.trained_on and name not in task_names())):
-            return read_task(own["text"], self.trained_on)
-        return load_task(self.trained_on if name is None else name)
+        cards = [head.card.get("task", {}) for head in (self.head, *(skill.head for skill in self.skills))]
+        if name is None:
+            return read_task(cards[0]["text"], self.trained_on) if cards[0].get("text") else load_task(self.trained_on)
+        kept = next((card["text"] for card in cards if card.get("text") and card.get("name") == name), None)
+        return load_task(name) if kept is None or name in task_names() else read_task(kept, name)
 
     def envs(self, task: str | Path | None = None, place: Place = VOXEL) -> TaskEnvs:
         """Environments of :meth:`task`, seen as this agent sees."""
