@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from h_dqn.files import sweep, write_file
+from h_dqn.files import commit, sweep, temporary_file
 
 SHARE = 0.02  # most of the time that goes into saving
 EVERY_S = 10.0  # between two checkpoints, where saving takes no longer
@@ -107,11 +107,11 @@ def save_state(folder: Path, name: str, state: Any) -> Path:
 
     tree = json.dumps(plain(state), allow_nan=False)
 
-    def write(temporary: Path) -> Path:
+    with temporary_file(folder) as temporary:
         save_file(tensors, temporary, {"state": tree})
-        return folder / f"{name}-{_checksum(temporary)}{SUFFIX}"
-
-    return write_file(folder, write)
+        path = folder / f"{name}-{_checksum(temporary)}{SUFFIX}"
+        commit(temporary, path)
+    return path
 
 
 def load_state(file: Path) -> Any:

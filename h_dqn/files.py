@@ -9,7 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,33 +22,40 @@ class Locked(RuntimeError):
     """Another process is at work in a folder; the message says in which."""
 
 
-def write_file(folder: Path, write: Callable[[Path], Path]) -> Path:
-    """Let ``write`` fill a temporary file in ``folder``, then rename it to the path that ``write`` returned.
-
-    What was there stays until then. Returns that path.
-    """
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
+@contextmanager
+def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """A file in ``folder`` to write to, for :func:`commit`; else nothing of it is left."""
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=suffix, dir=folder)
     os.close(handle)
-    temporary = Path(name)
     try:
-        path = write(temporary)
-        temporary.chmod(0o644)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(folder)
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
-    return path
+        Path(name).unlink(missing_ok=True)
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Put a temporary file in the place of ``path``, in the same folder; the disk has it when this returns."""
+    temporary.chmod(0o644)  # readable by others, as any new file
+    _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to: at the end it becomes ``path``; after an error nothing of it is left.
+
+    Raises OSError where it cannot be written.
+    """
+    with temporary_file(path.parent, path.suffix) as temporary:
+        yield temporary
+        commit(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """:func:`write_file` for a text."""
-
-    def write(temporary: Path) -> Path:
+    """Write a file as :func:`replacing` does."""
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        return path
-
-    write_file(path.parent, write)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], replace: bool = False) -> None:

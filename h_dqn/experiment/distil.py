@@ -65,6 +65,11 @@ class Distillation:
         self.teachers = teachers or Library(Path(plan.library)).skills(plan.skills)
         self.agents = [agent_of(teacher) for teacher in self.teachers]
         self.envs = [agent.envs() for agent in self.agents]
+        for agent, make in zip(self.agents, self.envs, strict=True):
+            if masked := agent.masked(make):
+                raise UserError(
+                    f"'{agent.head.name}' uses the action '{masked[0]}', which its task '{make.task.name}' no longer has"
+                )
         options = [agent.options(make) for agent, make in zip(self.agents, self.envs, strict=True)]
         self.distiller = Distiller(self.teachers, self.envs, options, plan.config, plan.seed)
         self.folder, self._files, self._seconds = folder, RunFolder(folder), 0.0
