@@ -32,7 +32,8 @@ SCENARIOS = {  # name: commands, of which the last one is killed, and the folder
     "replay": (["train flat pickup --preset smoke_replay --env-steps 1500 --episodes 8 --seed 3 --name run"], "runs/run"),
     "eliminate": ([f"train flat pickup {LONG} --eliminate --tune-discount --name run"], "runs/run"),
     "controller": (
-        [f"train skill navigation1 {SMOKE}", f"train controller two_rooms {LONG} --skills navigation1 --from navigation1 --name run"],
+        [f"train skill navigation1 {SMOKE}",
+         f"train controller two_rooms {LONG} --skills navigation1 --from navigation1 --name run"],
         "runs/run",
     ),
     "sequence": ([f"train flat switching_horizon {LONG} --name run"], "runs/run"),

@@ -13,7 +13,7 @@ from benchmarks.tables.speed import cuda, demo, speed
 from benchmarks.tables.summary import summary
 from benchmarks.tables.table import Table, markdown
 from benchmarks.tables.worlds import luanti, luanti_skills, minerl
-from h_dqn.checkpoint import write_text
+from h_dqn.files import write_text
 
 # page -> marker -> table
 TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
