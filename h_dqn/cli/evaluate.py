@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
-from h_dqn.cli.output import emit, hint, out
+from h_dqn.cli.output import ProgressBar, emit, hint, out
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.evaluate import evaluate_agent, film
 from skills_library.library import Library
@@ -40,7 +40,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         results = {}
         for task in self.task or (None,):
             envs = agent.envs(task, self.place)
-            outcome = evaluate_agent(agent, envs, self.episodes, self.seed)
+            outcome = evaluate_agent(agent, envs, self.episodes, self.seed, ProgressBar())
             name = envs.task.name if envs.task.name not in results else str(task)  # of two files of one name
             results[name] = {**asdict(outcome), "ci95": list(outcome.ci95), "task": envs.task.name, "seed": self.seed}
             results[name]["temperature"] = agent.head.temperature

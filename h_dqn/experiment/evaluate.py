@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.registry import WORLDS
-from h_dqn.evaluation import Evaluation
+from h_dqn.evaluation import Evaluation, Watched
 from h_dqn.evaluation import evaluate as play_episodes
 from h_dqn.experiment.agent import Agent
+from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.options import OptionRunner
 from h_dqn.rollout import Rollout
@@ -22,7 +23,9 @@ from h_dqn.seeds import episode_seeds
 SHARP = 336  # pixels of a film's frames where the world can be played twice at once
 
 
-def evaluate_agent(agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int = 90001) -> Evaluation:
+def evaluate_agent(
+    agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int = 90001, watcher: Watcher | None = None
+) -> Evaluation:
     """Success of ``agent`` on unseen episodes of a task.
 
     Args:
@@ -30,9 +33,10 @@ def evaluate_agent(agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int 
         envs: the task, seen as the agent sees (``envs.shape == agent.shape``).
         episodes: how many.
         seed: decides which; never those of training, whatever the number.
+        watcher: is told how far it is.
     """
-    made, options = envs(min(250, episodes)), agent.options(envs)
-    return play_episodes(made, options, agent.policy(seed), episodes, seed, interrupt=agent.interrupt)
+    made = Watched(envs(min(250, episodes)), (watcher or Watcher()).evaluated)
+    return play_episodes(made, agent.options(envs), agent.policy(seed), episodes, seed, interrupt=agent.interrupt)
 
 
 def film(agent: Agent, envs: TaskEnvs, path: Path, seed: int = 90001) -> None:
