@@ -16,7 +16,9 @@ from typing import Any
 
 from benchmarks.minerl import RESULT
 from benchmarks.provenance import ROOT, measured
+from envs.minerl.settings import ADDRESSES
 from h_dqn.checkpoint import write_text
+from h_dqn.cli import run as h_dqn
 
 COUNT, SEED = 8, 1
 RUNS = ROOT / "runs" / "minerl_learning"
@@ -32,25 +34,23 @@ def main() -> None:
     else:
         shutil.rmtree(RUN, ignore_errors=True)
         line = [*TRAIN.split(), *shared]
-    stands = [
-        subprocess.Popen([sys.executable, "-m", "tests.minerl_standin"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        for _ in range(COUNT)
+    who = measured("python -m benchmarks.minerl_learning", SEED)
+    command = [sys.executable, "-m", "tests.minerl_standin"]
+    stands = [  # Ctrl-C is the learner's, not theirs
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) for _ in range(COUNT)
     ]
     try:
-        addresses = ",".join(stand.stdout.readline().strip() for stand in stands if stand.stdout is not None)
-        environment = {**os.environ, "H_DQN_MINERL_ADDRESS": addresses}
-        command = [Path(sys.executable).with_name("h-dqn"), *line, "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+        os.environ[ADDRESSES] = ",".join(stand.stdout.readline().strip() for stand in stands if stand.stdout is not None)
+        if code := h_dqn(line):
+            sys.exit(code)
     finally:
         for stand in stands:
             stand.terminate()
             stand.wait()
-    if done.returncode:
-        sys.exit(done.returncode)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads((RUN / "result.json").read_text())
     found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    who = measured("python -m benchmarks.minerl_learning", SEED, temperature=result["temperature"])
-    found["learning"] = {"minecrafts": COUNT, "train": f"h-dqn {TRAIN}", **{key: result[key] for key in KEPT}, "measured": who}
+    found["learning"] = {"minecrafts": COUNT, "train": f"h-dqn {TRAIN}", **{key: result[key] for key in KEPT}}
+    found["learning"]["measured"] = {**who, "temperature": result["temperature"]}
     print(json.dumps(found["learning"], indent=1))
     write_text(RESULT, json.dumps(found, indent=1) + "\n")
 
