@@ -8,20 +8,16 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from h_dqn.config import change
-from h_dqn.evaluation import Watched, evaluate
 from h_dqn.experiment.run import Plan, Run
 from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
-from h_dqn.options import primitives
 from h_dqn.train import Trainer
 from tests.conftest import Corridor
 from tests.helpers import Q_LAMBDA, options
-from tests.test_lost import Failing
 
 
 class Stop(Exception):
@@ -94,14 +90,3 @@ def test_a_run_that_gets_sigterm_in_an_evaluation_saves_at_once_and_goes_on(in_t
         return {name: value for name, value in result.items() if name not in ("seconds", "seconds_to_95", "run")}
 
     assert learned(found) == learned(expected)
-
-
-def test_watched_tells_of_whole_episodes_alone() -> None:
-    told: list[int] = []
-
-    def right(obs: Any, available: Any, env_ids: Any) -> Any:
-        return np.ones(len(obs), np.int64)
-
-    evaluate(Watched(Failing(3), told.append), primitives(["left", "right"]), right, 12, seed=1)
-    assert told == sorted(told)
-    assert 12 <= told[-1] <= 15
