@@ -44,7 +44,7 @@ smoke-minerl: .venv/.minerl
 docker-lint: setup
 	$(BIN)/python -m tests.docker_check lint
 
-# The same, and each target's steps in a root by debootstrap: needs root and Debian or Ubuntu, no Docker engine; 20 minutes.
+# The same, and each target's steps in a root by debootstrap: needs root and Debian or Ubuntu, no Docker engine; minutes a target.
 docker-check: setup
 	$(BIN)/python -m tests.docker_check $(TARGETS)
 
