@@ -253,7 +253,11 @@ def use(name: str, root: Root) -> None:
     root.check("h-dqn --version", "h-dqn --version", USER)
     root.check("no user but root may change the program", "touch /opt/h-dqn/h_dqn/x", USER, fails=True)
     train = "h-dqn train skill navigation1 --preset smoke --episodes 4"
-    root.check("a skill is trained by a user without a name", f"{train} && test -f skills/navigation1/policy.json", USER)
+    what = "a skill is trained by a user without a name"
+    if root.run("python -c 'import sys; sys.get_int_max_str_digits'")[0]:  # as jammy's own 3.11, a release candidate
+        root.report.say(SKIPPED, what, "torch's optimisers want a newer Python than the one that stands in")
+    else:
+        root.check(what, f"{train} && test -f skills/navigation1/policy.json", USER)
     root.check("what numba compiled is kept", "find ~/.cache/numba -name '*.nbi' | grep -q .", USER)
     root.check("pip has nothing to change", "pip install --dry-run -e /opt/h-dqn | grep -v 'Would install h-dqn' > /tmp/pip; "
                "! grep -q 'Would install' /tmp/pip")  # fmt: skip
