@@ -239,9 +239,7 @@ class _Tables:
         # The ring around the map is a full column of the map's first corner, or of stone where that could be passed.
         walls, corner = solid & ~breakable, self.column[self.grid[0, 0], 0]
         self.border = len(chars)
-        self.column[self.border] = next(
-            m for m in (corner, spec.number("stone"), int(walls.argmax())) if walls[m] or not walls.any()
-        )
+        self.column[self.border] = next((m for m in (corner, spec.number("stone")) if walls[m]), walls.argmax())
         self.floor = np.array([spec.number(cell.floor or spec.floor) for cell in cells] + [spec.number(spec.floor)], np.uint8)
         self.item = np.array([spec.number(cell.item) for cell in cells] + [AIR], np.uint8)
         self.marks = np.array(

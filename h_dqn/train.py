@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from h_dqn.checkpoint import CheckpointError, like, numbers, whole
 from h_dqn.config import Config
 from h_dqn.device import pick_device
-from h_dqn.evaluation import Evaluation, evaluate
+from h_dqn.evaluation import Evaluation, Watched, evaluate
 from h_dqn.learners import Method, Progress, make_learner
 from h_dqn.metrics import EpisodeStatistics, Row
 from h_dqn.options import Bools, Ints, Option, OptionRunner
@@ -69,10 +69,9 @@ class Trainer:
             self._record = np.zeros((config.env.num_envs, self.learner.needs.record_size), np.float32)
         self.env_steps = self.decisions = 0
         self.seconds = 0.0
+        self.evaluated: Callable[[int], None] = lambda episodes: None  # see Watched; what it raises ends an evaluation
         self.best: tuple[float, dict[str, Any]] | None = None
         self.reached_95: tuple[int, float] | None = None
-        self.midway = False  # a round runs, so that the state is none to go on from
-        self.validating = False  # a validation runs, which changes nothing that the state holds
         self._unvalidated: Row | None = None  # figures of a round that ends with a validation, until that is over
         self._ended = False
         self._begun = 0  # phases
@@ -121,54 +120,46 @@ class Trainer:
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.
 
-        A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, or while it is
-        :attr:`validating`, and a trainer that got this one's ``state_dict`` goes on exactly where it stopped.
+        A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, and a
+        trainer that got this one's ``state_dict`` goes on exactly where it stopped, also if ``evaluated`` ended a validation.
         """
-        c = self.config
         if not self.env_steps:
             self._begin_phase()
-        if self._unvalidated is not None:
-            yield self._validated()
-        while not self.done:
-            if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
-                self.midway = True
-                self._end_phase()
-                self._enter()
-                self._begin_phase()
-            began, before, self.midway = time.perf_counter(), self.env_steps, True
-            for _ in range(c.round_steps):
-                self._step()
-            metrics = self.learner.update(self.replay, self.progress)
-            if not isfinite(metrics.get("loss", 0.0)):
-                raise Diverged(f"learning went wrong after {self.env_steps:,} steps: the loss is {metrics['loss']}; "
-                               "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
-            every = c.validation.evaluate_every
-            due = self.env_steps // every > before // every
-            self.seconds += time.perf_counter() - began
-            self.midway = False
-            if self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING):
+        while self._unvalidated is not None or not self.done:
+            if self._unvalidated is None:  # else a validation was ended before it was over
+                metrics, due = self._round()
+                if not due:
+                    yield self._row(metrics)
+                    continue
                 self._unvalidated = metrics
-                yield self._validated()
-            else:
-                yield self._row(metrics)
+            began, success = time.perf_counter(), self._validate()
+            self.seconds += time.perf_counter() - began
+            row, self._unvalidated = {**self._unvalidated, "validation_success": success}, None
+            yield self._row(row)
         if not self._ended:
-            self.midway = True
             self._end_phase()
-            self._ended, self.midway = True, False
+            self._ended = True
+
+    def _round(self) -> tuple[Row, bool]:
+        """Play and learn once; figures of that, and whether a validation is due."""
+        c = self.config
+        if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
+            self._end_phase()
+            self._enter()
+            self._begin_phase()
+        began, before = time.perf_counter(), self.env_steps
+        for _ in range(c.round_steps):
+            self._step()
+        metrics = self.learner.update(self.replay, self.progress)
+        if not isfinite(metrics.get("loss", 0.0)):
+            raise Diverged(f"learning went wrong after {self.env_steps:,} steps: the loss is {metrics['loss']}; "
+                           "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
+        self.seconds += time.perf_counter() - began
+        due = self.env_steps // c.validation.evaluate_every > before // c.validation.evaluate_every
+        return metrics, self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING)
 
     def _row(self, metrics: Row) -> Row:
         return {"env_steps": self.env_steps, "decisions": self.decisions, "seconds": self.seconds, **metrics}
-
-    def _validated(self) -> Row:
-        """The row of a round that ends with a validation, which is made now."""
-        assert self._unvalidated is not None
-        began = time.perf_counter()
-        self.validating = True
-        success = self._validate()
-        self.validating = False
-        self.seconds += time.perf_counter() - began
-        metrics, self._unvalidated = self._unvalidated, None
-        return self._row({**metrics, "validation_success": success})
 
     def _begin_phase(self) -> None:
         for method in self.methods:
@@ -215,6 +206,7 @@ class Trainer:
 
     def _evaluate(self, envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, split: Split) -> Evaluation:
         policy, interrupt = self.learner.policy(seed), self.config.options.interrupt
+        envs = Watched(envs, self.evaluated)
         return evaluate(envs, self.options, policy, episodes, seed, split=split, interrupt=interrupt)
 
     def state_dict(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def start(line: str, folder: Path) -> int:
     if (child := os.fork()) == 0:
         os.setsid()
         os.chdir(folder)
-        quiet = os.open(os.devnull, os.O_WRONLY)
+        quiet = os.open(os.environ.get("KILLS_LOG", os.devnull), os.O_WRONLY | os.O_APPEND)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         checkpoint.EVERY_S = 0.02

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
-from h_dqn.cli.output import emit, hint, out
+from h_dqn.cli.output import ProgressBar, emit, hint, out
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
@@ -57,7 +57,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         refused: dict[str, Exception] = {}
         last: str | None = None
         try:
-            outcomes = evaluate_tasks(agent, tasks, self.episodes, self.seed, self.place)
+            outcomes = evaluate_tasks(agent, tasks, self.episodes, self.seed, self.place, ProgressBar())
             for task, (name, outcome) in zip(tasks, outcomes, strict=True):
                 if isinstance(outcome, Evaluation):
                     results[name], last = self._result(agent, agent.task(task).name, outcome), task

@@ -70,6 +70,11 @@ class ProgressBar(Watcher):
             print(f"{moment.what}: {moment.env_steps:,} of {moment.total:,} steps, {moment.steps_per_second:,.0f}/s, success "
                   f"{success}", file=sys.stderr, flush=True)  # fmt: skip
 
+    def evaluated(self, episodes: int) -> None:
+        if time.perf_counter() - self._told > EVERY_S:
+            self._told = time.perf_counter()
+            self.say(f"evaluating: {episodes} episodes are over")
+
     def say(self, text: str) -> None:
         err.print(text, markup=False, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from h_dqn.cli.output import ProgressBar, emit, hint
 from h_dqn.config import Config
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
+from h_dqn.experiment.runs import resume
 from h_dqn.experiment.training import masked, start_run
 
 
@@ -103,4 +104,10 @@ class Resume(JsonFlags):
     """the run's folder"""
 
     def run(self) -> None:
-        finish(Run.resume(self.folder), self.json)
+        work = resume(self.folder)
+        if isinstance(work, Run):
+            finish(work, self.json)
+            return
+        with ProgressBar.shown() as bar:
+            result = work.learn(bar)
+        emit(result, self.json)

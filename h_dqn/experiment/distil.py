@@ -12,7 +12,7 @@ from h_dqn.experiment.agent import AGENT, SKILLS, Agent, agent_of, measured
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
 from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.run_folder import MISFITS, RunFolder, keep, new_folder
-from h_dqn.experiment.watch import Moment, Watcher, stop_on_signal
+from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
 from h_dqn.settings import Count, CountOrZero, check
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library, check_name
@@ -104,8 +104,8 @@ class Distillation:
                         if stop.number or self._files.checkpoints.due:
                             self._save(watcher)
                         stop.check()
-                self._save(watcher)
-                return self._finish(watcher)
+                    self._save(watcher)
+                    return self._finish(stop, watcher)
             except BaseException as error:
                 self._files.leave(error, self.distiller.env_steps, watcher)
                 raise
@@ -127,13 +127,15 @@ class Distillation:
         self.distiller.load_state_dict(state["distiller"])
         self._seconds = float(state["seconds"])
 
-    def _finish(self, watcher: Watcher) -> dict[str, Any]:
+    def _finish(self, stop: Stop, watcher: Watcher) -> dict[str, Any]:
         """Measure what was distilled, and keep it."""
         plan, student = self.plan, self.distiller.student(self.plan.name)
         watcher.say(f"evaluating heads and teachers on {plan.episodes} unseen episodes each ...")
         rows, heads = {}, []
         for agent, head, make in zip(self.agents, student.heads, self.envs, strict=True):
-            before, after = (evaluate_agent(one, make, plan.episodes, plan.seed) for one in (agent, Agent(student, head)))
+            stop.check()
+            both = agent, Agent(student, head)
+            before, after = (evaluate_agent(one, make, plan.episodes, plan.seed, watcher) for one in both)
             rows[agent.head.name] = {**measured(after, plan.seed), "teacher": before.success_rate}
             heads.append(replace(head, card={**head.card, "measured": measured(after, plan.seed)}))
         training = {

@@ -108,11 +108,12 @@ class Run:
                 watcher.say(f"not as it was: {line}; the run goes on with its own")
             log = MetricsLog(self.folder, kept.get("log"), self.trainer.env_steps)
             try:
-                with stop_on_signal(lambda: self.trainer.validating) as stop:
+                with stop_on_signal() as stop:
+                    self.trainer.evaluated = stop.checking(watcher.evaluated)
                     self._learn(log, stop, watcher)
-                return self._finish(watcher)
+                    return self._finish(watcher)
             except BaseException as error:
-                if isinstance(error, Stopped) and not self.trainer.midway and not self._finishing:
+                if isinstance(error, Stopped) and not error.at_once and not self._finishing:
                     watcher.say("\nstopping: saving what was learned ...")
                     if self._save(log, watcher):
                         save_policy(self.policy(), self.folder / AGENT)
@@ -201,7 +202,7 @@ class Run:
             "config": to_json(config),
         }
         card = {
-            "task": {"name": task.name, "hash": task.hash, "world": plan.place.world, "text": task.text},
+            "task": {"name": task.name, "hash": task.hash, "world": plan.place.world, "text": "" if task.change else task.text},
             "measured": measured(outcome, plan.seed) if outcome is not None else {},
         }
         above = np.inf

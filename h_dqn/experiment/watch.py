@@ -25,16 +25,19 @@ class Watcher:
     def progress(self, moment: Moment) -> None:
         """After each round of learning."""
 
+    def evaluated(self, episodes: int) -> None:
+        """After each step of an evaluation, with how many episodes are over."""
+
     def say(self, text: str) -> None:
         """A line about what happens now."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked to stop."""
+    """A signal asked to stop, for the second time where ``at_once``: then the work was left wherever it was."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, at_once: bool = False) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.number, self.at_once = number, at_once
 
 
 class Stop:
@@ -47,22 +50,28 @@ class Stop:
         if self.number:
             raise Stopped(self.number)
 
+    def checking(self, told: Callable[[int], None]) -> Callable[[int], None]:
+        """``told``, once :meth:`check` was made: for what is long, and begun anew when the work goes on."""
+
+        def check_and_tell(number: int) -> None:
+            self.check()
+            told(number)
+
+        return check_and_tell
+
 
 @contextmanager
-def stop_on_signal(at_once: Callable[[], bool] = lambda: False) -> Iterator[Stop]:
+def stop_on_signal() -> Iterator[Stop]:
     """Within this, Ctrl-C, SIGTERM or SIGHUP is remembered, so that work can stop where its state is whole; a second one ends it.
 
     A signal that was ignored before (``nohup``) stays so. Outside of the main thread Python allows no signal handlers.
-
-    Args:
-        at_once: whether the work may be left where it is; then the first signal ends it too.
     """
     stop = Stop()
 
     def handle(number: int, _: Any) -> None:
-        second, stop.number = bool(stop.number), number
-        if second or at_once():
-            stop.check()
+        if stop.number:
+            raise Stopped(number, at_once=True)
+        stop.number = number
 
     here = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)] if here else []
