@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from envs.task import TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
-from envs.voxel.render import Camera, step_and_draw
+from envs.voxel.render import Camera, step_and_draw, step_and_draw_one
 
 
 class VoxelVectorEnv(WorldsVectorEnv):
@@ -37,5 +37,6 @@ class VoxelVectorEnv(WorldsVectorEnv):
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid = np.zeros(self.num_envs, bool)
-        step_and_draw(actions, self._pov, invalid, self.worlds.state, self.worlds.rules, self._camera)
+        advance = step_and_draw_one if self.num_envs == 1 else step_and_draw
+        advance(actions, self._pov, invalid, self.worlds.state, self.worlds.rules, self._camera)
         return self._observe(), self._info(invalid)

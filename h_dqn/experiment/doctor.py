@@ -44,7 +44,7 @@ def _python() -> Verdict:
 def _processor() -> Verdict:
     import numba
 
-    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {numba.get_num_threads()} threads"
+    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {numba.config.NUMBA_NUM_THREADS} threads"
 
 
 def _torch() -> Verdict:
