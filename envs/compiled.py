@@ -3,7 +3,8 @@
 Threads
     Numba's usual choice, GNU's OpenMP, ends every child that is forked after its threads have run once, as those of
     ``gymnasium.vector.AsyncVectorEnv`` are; and its threads spin while they wait, which takes the cores of whatever runs beside
-    them. A layer that can be forked sleeps instead. ``NUMBA_THREADING_LAYER`` overrules this choice.
+    them. A layer that can be forked sleeps instead. ``NUMBA_THREADING_LAYER`` overrules this choice. Such a layer ends the process
+    where two threads of Python call it at once, so whoever calls a parallel function holds :data:`PARALLEL`.
 
 Cache
     Compiled functions are kept beside the modules or in the user's cache folder. Where neither can be written, they are kept in a
@@ -17,13 +18,18 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
 
 from numba import njit, prange
 from numba.core import config
 
 from envs.errors import WorldError
 
-__all__ = ["njit", "prange"]
+__all__ = ["PARALLEL", "njit", "prange"]
+
+PARALLEL = threading.Lock()
+if hasattr(os, "register_at_fork"):  # no child begins in the middle of a parallel function
+    os.register_at_fork(before=PARALLEL.acquire, after_in_parent=PARALLEL.release, after_in_child=PARALLEL.release)
 
 
 def _anything() -> None:
