@@ -19,13 +19,16 @@ import os
 import shutil
 import tempfile
 import threading
+from typing import Any
 
+import numba
 from numba import njit, prange
-from numba.core import config
 
 from envs.errors import WorldError
 
-__all__ = ["PARALLEL", "njit", "prange"]
+__all__ = ["PARALLEL", "config", "njit", "prange"]
+
+config: Any = numba.config  # has no types
 
 PARALLEL = threading.Lock()
 if hasattr(os, "register_at_fork"):  # no child begins in the middle of a parallel function
@@ -53,7 +56,12 @@ def _keep_privately() -> None:
     except OSError as error:
         raise WorldError("no folder can be written to keep compiled functions in; let TMPDIR name one") from error
     owner = os.getpid()
-    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
+
+    def remove() -> None:
+        if os.getpid() == owner:  # and in no child that was forked
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     os.environ.update(NUMBA_CACHE_DIR=folder, NUMBA_THREADING_LAYER=config.THREADING_LAYER)  # so that children find it
     config.reload_config()
 

@@ -53,7 +53,8 @@ def test_without_a_home_compiled_functions_are_kept_privately_and_not_left(home:
         assert os.path.isdir(config.CACHE_DIR)
     """
     work, temporary = tmp_path / "work", tmp_path / "temporary"
-    work.mkdir(), temporary.mkdir()
+    work.mkdir()
+    temporary.mkdir()
     done = python(code, work, **READ_ONLY, **{**NO_HOME, "HOME": home}, TMPDIR=str(temporary))
     assert done.returncode == 0, done.stderr[-2000:]
     folder, mode, there = done.stdout.split(maxsplit=2)
