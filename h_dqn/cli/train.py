@@ -13,7 +13,7 @@ from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
 from h_dqn.cli.output import ProgressBar, emit, hint
 from h_dqn.config import Config
 from h_dqn.experiment.run import Plan, Run
-from h_dqn.experiment.training import start_run
+from h_dqn.experiment.training import masked, start_run
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Train(JsonFlags, LibraryFlags, WorldFlags):
 
 def finish(run: Run, as_json: bool) -> None:
     """Let a run learn to its end; print its result and what to do next."""
+    for line in masked(run):
+        hint(line)
     with ProgressBar.shown() as bar:
         result = run.learn(bar)
     emit(result, as_json)
