@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import mmap
 import os
 import re
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import WorldError
+from envs.lock import check_system, lock
 from envs.luanti.compile import MARKER, Compiler
 from envs.luanti.folders import PREFIX, free_port, remove, sweep
 
@@ -42,7 +42,8 @@ class EngineDied(Exception):
 
 
 def programs() -> tuple[str, str]:
-    """Paths of minetest and Xvfb. Raises :class:`LuantiError` where one is missing."""
+    """Paths of minetest and Xvfb. Raises :class:`WorldError` where one is missing."""
+    check_system()
     # Debian keeps games in a folder that is not on every user's path.
     path = os.environ.get("PATH", "") + ":/usr/games"
     found = {program: shutil.which(program, path=path) for program in ("minetest", "Xvfb", "setpriv")}
@@ -180,9 +181,9 @@ class Engine:
     def _start(self, minetest: str, xvfb: str) -> None:
         folder = self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         # While the lock is held, the folder is in use; it must never be there unlocked.
-        lock = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
-        self._open.append(lock)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        descriptor = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
+        self._open.append(descriptor)
+        lock(descriptor)
         (folder / "new-lock").rename(folder / "lock")
         deadline = time.monotonic() + START_S
         self.compiler.write(folder, free_port())

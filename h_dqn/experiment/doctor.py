@@ -42,9 +42,9 @@ def _python() -> Verdict:
 
 
 def _processor() -> Verdict:
-    import numba
+    from envs.compiled import config
 
-    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {numba.get_num_threads()} threads"
+    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {config.NUMBA_NUM_THREADS} threads"
 
 
 def _torch() -> Verdict:

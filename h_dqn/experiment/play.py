@@ -6,8 +6,6 @@ import os
 import select
 import shutil
 import sys
-import termios
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -123,6 +121,11 @@ def _terminal() -> Iterator[tuple[Show, Callable[[], str]]]:
             raise KeyboardInterrupt
         return key
 
+    try:
+        import termios
+        import tty
+    except ImportError:
+        raise UserError("play reads keys from a terminal on Unix only; elsewhere it needs a display") from None
     saved = termios.tcgetattr(sys.stdin)
     try:
         tty.setcbreak(sys.stdin)
