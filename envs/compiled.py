@@ -1,10 +1,9 @@
 """Numba, set up to compile this package's functions wherever it runs: modules take ``njit`` and ``prange`` from here.
 
 Threads
-    Numba's usual choice, GNU's OpenMP, ends every child that is forked after its threads have run once, as those of
-    ``gymnasium.vector.AsyncVectorEnv`` are; and its threads spin while they wait, which takes the cores of whatever runs beside
-    them. A layer that can be forked sleeps instead. ``NUMBA_THREADING_LAYER`` overrules this choice. Such a layer ends the process
-    where two threads of Python call it at once, so whoever calls a parallel function holds :data:`PARALLEL`.
+    They wait asleep: by default those of OpenMP spin, which takes the cores of whatever runs beside them (two trainings on two cores
+    were five times slower each). A child that was forked, as those of ``gymnasium.vector.AsyncVectorEnv`` are, must not use the
+    threads that its parent had: Numba ends it. There the worlds are stepped by one thread, see :func:`alone`.
 
 Cache
     Compiled functions are kept beside the modules or in the user's cache folder. Where neither can be written, they are kept in a
@@ -26,13 +25,21 @@ from numba import njit, prange
 
 from envs.errors import WorldError
 
-__all__ = ["PARALLEL", "config", "njit", "prange"]
+__all__ = ["PARALLEL", "alone", "config", "njit", "prange"]
 
 config: Any = numba.config  # has no types
 
-PARALLEL = threading.Lock()
-if hasattr(os, "register_at_fork"):  # no child begins in the middle of a parallel function
-    os.register_at_fork(before=PARALLEL.acquire, after_in_parent=PARALLEL.release, after_in_child=PARALLEL.release)
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before anything of OpenMP is loaded
+_forked = threading.Event()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked.set)
+# Where there is no OpenMP, two threads of Python must not be in a parallel function at once.
+PARALLEL = threading.RLock()
+
+
+def alone(num_envs: int) -> bool:
+    """Whether so many worlds are stepped in the calling thread: one is, as are all in a process that was forked."""
+    return num_envs == 1 or _forked.is_set()
 
 
 def _anything() -> None:
@@ -62,11 +69,9 @@ def _keep_privately() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
-    os.environ.update(NUMBA_CACHE_DIR=folder, NUMBA_THREADING_LAYER=config.THREADING_LAYER)  # so that children find it
+    os.environ["NUMBA_CACHE_DIR"] = folder  # so that children find it
     config.reload_config()
 
 
-if config.THREADING_LAYER == "default":
-    config.THREADING_LAYER = "forksafe"
 if not _can_be_kept():
     _keep_privately()

@@ -10,7 +10,10 @@ The modules of the learner's core know ``gymnasium`` and :class:`h_dqn.options.O
 meet in ``h_dqn.experiment`` alone, which is imported when one of the names of ``h_dqn.experiment.api`` is used.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin take the cores of whatever runs beside them
 
 if TYPE_CHECKING:
     from h_dqn.experiment.api import *  # noqa: F403

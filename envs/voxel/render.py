@@ -257,8 +257,9 @@ def step_and_draw(actions, pov, invalid, state, rules, camera):  # type: ignore[
 
 
 @njit(cache=True)
-def step_and_draw_one(actions, pov, invalid, state, rules, camera):  # type: ignore[no-untyped-def]
-    """:func:`step_and_draw` for N = 1, in this thread alone: who has one world a process has as many processes as cores."""
+def step_and_draw_alone(actions, pov, invalid, state, rules, camera):  # type: ignore[no-untyped-def]
+    """:func:`step_and_draw` in this thread alone: who has one world a process has as many processes as cores."""
     step_all(actions, invalid, state, rules)
-    if actions[0] != SKIP:
-        draw_rows(pov[0], 0, pov.shape[1], state, 0, camera)
+    for n in range(len(actions)):
+        if actions[n] != SKIP:
+            draw_rows(pov[n], 0, pov.shape[1], state, n, camera)

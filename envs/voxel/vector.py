@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.compiled import PARALLEL
+from envs.compiled import PARALLEL, alone
 from envs.task import TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
-from envs.voxel.render import Camera, step_and_draw, step_and_draw_one
+from envs.voxel.render import Camera, step_and_draw, step_and_draw_alone
 
 
 class VoxelVectorEnv(WorldsVectorEnv):
@@ -39,8 +39,8 @@ class VoxelVectorEnv(WorldsVectorEnv):
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid = np.zeros(self.num_envs, bool)
         arguments = actions, self._pov, invalid, self.worlds.state, self.worlds.rules, self._camera
-        if self.num_envs == 1:
-            step_and_draw_one(*arguments)
+        if alone(self.num_envs):
+            step_and_draw_alone(*arguments)
         else:
             with PARALLEL:
                 step_and_draw(*arguments)
