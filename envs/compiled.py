@@ -1,9 +1,9 @@
 """Numba, set up to compile this package's functions wherever it runs: modules take ``njit`` and ``prange`` from here.
 
 Threads
-    They wait asleep: by default those of OpenMP spin, which takes the cores of whatever runs beside them (two trainings on two cores
-    were five times slower each). A child that was forked, as those of ``gymnasium.vector.AsyncVectorEnv`` are, must not use the
-    threads that its parent had: Numba ends it. There the worlds are stepped by one thread, see :func:`alone`.
+    They wait asleep: by default those of OpenMP spin, which takes the cores of whatever runs beside them. A child that was forked,
+    as those of ``gymnasium.vector.AsyncVectorEnv`` are, must not use the threads that its parent had: Numba ends it. There the
+    worlds are stepped by one thread, see :func:`alone`.
 
 Cache
     Compiled functions are kept beside the modules or in the user's cache folder. Where neither can be written, they are kept in a
