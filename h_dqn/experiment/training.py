@@ -13,6 +13,7 @@ from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.run import Plan, Run, new_folder
 from h_dqn.experiment.watch import Watcher
 from h_dqn.presets import PRESETS
+from h_dqn.settings import unknown
 
 
 def start_run(plan: Plan, runs: Path, name: str | None = None) -> Run:
@@ -33,7 +34,7 @@ def start_run(plan: Plan, runs: Path, name: str | None = None) -> Run:
 def preset(name: str = "fast", **changes: Any) -> Config:
     """A preset with single settings changed, each named as on the command line. Raises for an unknown one."""
     if name not in PRESETS:
-        raise UserError(f"unknown preset '{name}' (known: {', '.join(PRESETS)})")
+        raise UserError(unknown("preset", name, PRESETS))
     config: Config = change(PRESETS[name], **changes)
     return config
 
