@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from benchmarks.provenance import measured
 from benchmarks.reproduce import Summary, add, cells, run_all
 from envs.luanti import engine as luanti
-from envs.luanti.engine import LuantiError
+from envs.luanti.programs import LuantiError
 from envs.luanti.folders import PREFIX, free_port, sweep
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import OneLineError
-from envs.grid import beside, flood, keep_chosen, shrink
 from envs.materials import Material
 from envs.verbs import Verb, within_reach
 
@@ -137,6 +136,8 @@ class TaskSpec:
 
         Raises :class:`TaskError` if a thousand draws in a row cannot be solved.
         """
+        from envs.grid import keep_chosen, shrink  # with Numba, which whoever only reads a task needs not
+
         tables = self._tables
         for _ in range(MAX_DRAWS):
             grid = keep_chosen(shrink(tables.grid, self.shrink, rng), tables.choices, rng)
@@ -240,6 +241,8 @@ class _Tables:
 
 def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
     """Whether each subgoal has a place that can be walked to from (z, x); the oracle proves the rest."""
+    from envs.grid import beside, flood
+
     region: NDArray[np.bool_] = flood(tables.passable[codes], z, x)
     near = beside(region)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from rich.table import Table
+import tyro
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
-from h_dqn.cli.output import emit, hint, out
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, argument, optional
+from h_dqn.cli.output import emit, emit_json, hint, show, success
+from h_dqn.cli.world import WorldFlags
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.evaluate import evaluate_agent, film
 from skills_library.library import Library
@@ -17,22 +18,24 @@ from skills_library.library import Library
 
 @dataclass
 class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
-    """Measure how often a skill or a run's agent reaches the goal on unseen episodes.
+    """Measure how often a skill or a run's agent reaches the goal.
+
+    The episodes are unseen: none of them was trained on.
 
     Examples:
       h-dqn evaluate navigation1 --task navigation1 --episodes 500 --seed 90001 --json
       h-dqn evaluate runs/demo/controller --task two_rooms --video episode.mp4
     """
 
-    what: Name
+    what: Annotated[str, tyro.conf.Positional, argument("SKILL|FOLDER")]
     """a skill of the library, or the folder of a run"""
-    task: tuple[str, ...] = ()
+    task: Annotated[tuple[str, ...], optional("TASK ...")] = ()
     """the tasks to play, names or files; default: the one it was trained on"""
     episodes: int = 500
     """how many"""
     seed: int = 90001
     """decides which episodes; never those of training, whatever the number"""
-    video: Path | None = None
+    video: Annotated[Path | None, optional("FILE")] = None
     """also write one episode (of the last task) to this mp4 file, with the running option written on each frame"""
 
     def run(self) -> None:
@@ -47,13 +50,10 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         if len(results) == 1:
             emit(next(iter(results.values())), self.json)
         elif self.json:
-            print(json.dumps({"tasks": results}))
+            emit_json({"tasks": results})
         else:
-            table = Table("task", "success", "95 % interval")
-            for name, result in results.items():
-                low, high = result["ci95"]
-                table.add_row(name, f"{result['success_rate']:.1%}", f"{low:.1%} to {high:.1%}")
-            out.print(table)
+            rows = [(name, success(result), f"{result['mean_return']:.2f}", str(result["episodes"])) for name, result in results.items()]
+            show(("task", "success", "mean return", "unseen episodes"), rows)
         if self.video:
             film(agent, envs, self.video, self.seed)
             hint(f"wrote {self.video}")
