@@ -12,7 +12,7 @@ from envs.registry import WORLDS
 TASKS = Path(__file__).parent / "tasks"
 
 
-# The document of each shipped task's file by the task's name; ``envs.task_file.load_task`` reads and checks one whole, which takes time.
+# What each shipped task's file says, by the task's name; ``envs.task_file.load_task`` makes a task of it, which takes time.
 SHIPPED: dict[str, dict[str, Any]] = {
     path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(TASKS.glob("*.toml"))
 }

@@ -47,5 +47,5 @@ def read_manifest(folder: Path, check: Callable[[Any], Entry] = schema.read_card
 def head_names(manifest: Entry) -> list[str]:
     """What each head is called: as the policy, or ``POLICY/HEAD`` where it has several."""
     name, heads = manifest["name"], manifest["heads"]
-    several = len(heads) > 1 or heads[0]["name"] != name
+    several = len(heads) != 1 or heads[0]["name"] != name
     return [f"{name}/{head['name']}" if several else str(name) for head in heads]

@@ -68,8 +68,6 @@ def read_card(manifest: Any) -> Entry:
         raise SchemaError(f" has schema {version!r}; this version reads schema 1 to {NEWEST}")
     _require(manifest, _PARTS, "")
     _require_card(manifest)
-    if not manifest["heads"]:
-        raise SchemaError(": 'heads' is empty")
     for head in manifest["heads"]:
         if not isinstance(head, dict):
             raise SchemaError(f": each of 'heads' must have {', '.join(_HEAD)}")

@@ -15,7 +15,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from benchmarks import luanti as bench
-from envs.luanti import engine
 from envs.luanti.compile import SLOTS, Compiler, exact_yaw
 from envs.luanti.programs import INSTALL, LuantiError, programs
 from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv

@@ -9,7 +9,6 @@ import mmap
 import os
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess

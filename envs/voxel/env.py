@@ -77,4 +77,3 @@ class VoxelEnv(SingleEnv):
             import cv2
 
             cv2.destroyAllWindows()
-

@@ -16,11 +16,16 @@ from h_dqn.cli.world import WorldFlags
 class Bench(JsonFlags, WorldFlags):
     """Measure speed, as a ratio to a peer in the same run.
 
-    world: frames per second of the embedded world, against MiniWorld, and how the speed scales. A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench` and OpenGL (libgl1, libegl1).
+    world: frames per second of the embedded world, against MiniWorld, and how the speed scales. A frame is one step of one
+    world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench` and OpenGL (libgl1, libegl1).
+
     steps: steps per second of any --world, and the ratio to a plain Python loop.
+
     skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
-    train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same observations; and environment steps a second with --eliminate, --tune-discount, both and neither.
-    """  # noqa: E501
+
+    train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same
+    observations; and environment steps a second with --eliminate, --tune-discount, both and neither.
+    """
 
     what: tyro.conf.Positional[Literal["world", "steps", "train", "skills"]]
     """what to measure"""

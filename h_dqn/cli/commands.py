@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shutil
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import field, fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Union
 
 import tyro
@@ -22,7 +23,7 @@ ABOUT = "h-dqn: an agent that learns skills in Minecraft-like worlds and keeps t
 
 
 class Verb(NamedTuple):
-    """A command: the module of ``h_dqn.cli`` and the dataclass in it whose fields are its flags. Its docstring begins with ``about``."""
+    """A command: a module of ``h_dqn.cli``, and the dataclass in it whose fields are its flags and whose docstring begins so."""
 
     about: str
     module: str
@@ -108,13 +109,15 @@ def _choice(group: Group) -> Any:
 
 
 def wrapped(text: str) -> str:
-    """``text`` in lines of at most 80 columns, each of its own lines for itself; an example's second line is set in."""
-    width = max(20, min(80, shutil.get_terminal_size().columns))
-    lines = []
-    for line in text.splitlines():
-        indent = " " * (len(line) - len(line.lstrip()))
-        lines += textwrap.wrap(line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False) or [""]
-    return "\n".join(lines)
+    """``text`` in lines of at most 80 columns, each paragraph anew; a line that is set in stays one, and what follows it is set in more.
+
+    Every line begins with a space, as tyro joins lines that begin with a letter to those before them.
+    """
+    width, lines = max(20, min(80, shutil.get_terminal_size().columns)) - 1, []
+    for part in re.split(r"\n\n|\n(?= )", text):
+        indent = re.match(r" *", part)[0]  # type: ignore[index]
+        lines += textwrap.wrap(part, width, subsequent_indent=indent and f"{indent}  ", break_on_hyphens=False) or [""]
+    return textwrap.indent("\n".join(lines), " ")
 
 
 def complete(kind: type, arguments: list[str]) -> type:
@@ -138,10 +141,10 @@ def complete(kind: type, arguments: list[str]) -> type:
     made = make_dataclass(kind.__name__, typed, bases=(kind,), kw_only=True)
     made.__doc__ = kind.__doc__
     # What is the command's own comes first, then what it shares with others: help is read from the top.
-    own = [name for base in made.__mro__[1:] for name in base.__dict__.get("__annotations__", {})]
-    made.__dataclass_fields__ = dict(
-        sorted(made.__dataclass_fields__.items(), key=lambda entry: own.index(entry[0]) if entry[0] in own else len(own))
-    )
+    own = [name for base in made.__mro__[1:] for name in inspect.get_annotations(base)]
+    entries: dict[str, Any] = made.__dataclass_fields__  # type: ignore[attr-defined]
+    in_order = sorted(entries, key=lambda name: own.index(name) if name in own else len(own))
+    made.__dataclass_fields__ = {name: entries[name] for name in in_order}  # type: ignore[attr-defined]
     return made
 
 

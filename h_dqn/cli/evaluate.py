@@ -52,7 +52,9 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         elif self.json:
             emit_json({"tasks": results})
         else:
-            rows = [(name, success(result), f"{result['mean_return']:.2f}", str(result["episodes"])) for name, result in results.items()]
+            rows = [
+                (name, success(result), f"{result['mean_return']:.2f}", str(result["episodes"])) for name, result in results.items()
+            ]
             show(("task", "success", "mean return", "unseen episodes"), rows)
         if self.video:
             film(agent, envs, self.video, self.seed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from h_dqn.cli.flags import argument
+from h_dqn.cli.flags import optional
 from h_dqn.presets import ABOUT
 
-_HELP = "settings to start from; single ones can be changed by the flags below\n" + "\n".join(
+_HELP = "settings to start from (default: fast); single ones can be changed by the flags below\n" + "\n".join(
     f"{name}: {about}" for name, about in ABOUT.items()
 )
-Preset = Annotated[str, argument("NAME", help=_HELP)]
+Preset = Annotated[str, optional("NAME", help=_HELP)]

@@ -84,7 +84,7 @@ def printing() -> Iterator[Steady]:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="in_ascii")
     out, err = map(Steady, before)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield out
     finally:

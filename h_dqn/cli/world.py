@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from envs.registry import WORLDS
-from h_dqn.cli.flags import argument
+from h_dqn.cli.flags import optional
 from h_dqn.experiment.place import VOXEL, Place
 
-_HELP = "which world plays; what can be set for one is shown by --world NAME --help\n" + "\n".join(
+_HELP = "which world plays (default: voxel); what can be set for one is shown by --world NAME --help\n" + "\n".join(
     f"{world.name}: {world.about}" for world in WORLDS.values()
 )
 
@@ -18,7 +18,7 @@ _HELP = "which world plays; what can be set for one is shown by --world NAME --h
 class WorldFlags:
     """Which world plays. The options of the world that is named are flags too (``world_options``; see ``commands.py``)."""
 
-    world: Annotated[str, argument("NAME", help=_HELP)] = "voxel"
+    world: Annotated[str, optional("NAME", help=_HELP)] = "voxel"
 
     @property
     def place(self) -> Place:

@@ -38,8 +38,9 @@ def explanation(error: Exception) -> str | None:
         return f"{error.filename or 'the disk'}: {error.strerror}"
     if out_of_memory(error):
         return f"not enough memory ({str(error)[:200]}); try fewer --num-envs, or a smaller --size or --capacity"
-    said = isinstance(error, _QUICK) or isinstance(error, __getattr__("FOR_PEOPLE"))
-    return " ".join(str(error).split()) if said else None
+    if not isinstance(error, _QUICK) and not isinstance(error, __getattr__("FOR_PEOPLE")):
+        return None
+    return " ".join(str(error).split())
 
 
 def out_of_memory(error: Exception) -> bool:

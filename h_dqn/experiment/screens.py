@@ -94,7 +94,7 @@ class Terminal:
         while True:
             if not self._waiting and not (read := self._read()):
                 return END
-            elif not self._waiting:
+            if not self._waiting:
                 self._waiting = read
             if self._waiting[:1] == b"\x1b" and len(self._waiting) > 1:
                 self._waiting = b""
