@@ -30,6 +30,10 @@ class Library:
     folder: Path
     shipped: Path = PRETRAINED
 
+    def __post_init__(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SkillError(f"{self.folder}: is no folder, and a library of skills is one")
+
     def names(self) -> list[str]:
         """Names of all policies."""
         return sorted({path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import sys
@@ -28,6 +29,8 @@ def parse(arguments: list[str]) -> Any:
     if arguments == ["--version"]:
         print(f"h-dqn {h_dqn.__version__}")
         raise SystemExit(0)
+    if os.environ.get("NO_COLOR"):
+        os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")  # it reads this when it is imported
     import tyro
 
     from h_dqn.cli.commands import choose
@@ -56,13 +59,19 @@ def in_one_line(box: str) -> str:
     return "; ".join(part.rstrip(".") for part in told if part)
 
 
-def check_numbers(command: Any) -> None:
-    """Raises UserError for a number that cannot be, whichever command has such a flag."""
+def check_flags(command: Any) -> None:
+    """Raises UserError for a number that cannot be, and for a name that the files of a run could not hold, whichever the command."""
     for name, (least, most) in BOUNDS.items():
         if not least <= (value := getattr(command, name, least)) <= most:
             from h_dqn.experiment.errors import UserError
 
             raise UserError(f"--{name} must be from {least} to {most}, not {value}")
+    for name in ("task", "name", "runs", "library") if hasattr(command, "runs") else ():
+        value = str(getattr(command, name, ""))
+        if value.encode("utf-8", "ignore").decode() != value:
+            from h_dqn.experiment.errors import UserError
+
+            raise UserError(f"'{value}' is not UTF-8 text, which the names of a run must be")
 
 
 def run(arguments: list[str]) -> int:
@@ -83,7 +92,7 @@ def _run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command = parse(arguments)
-        check_numbers(command)
+        check_flags(command)
         command.run()
     except KeyboardInterrupt:
         return 130

@@ -73,6 +73,9 @@ class Steady:
 @contextmanager
 def printing() -> Iterator[Steady]:
     """Within this, printing raises nothing, whatever is printed; yields standard output."""
+    for size in ("COLUMNS", "LINES"):
+        if os.environ.get(size) == "0":  # as terminals say that do not know it
+            del os.environ[size]
     for number in range(3):  # else the next file that is opened would be taken for a closed one of these
         try:
             os.fstat(number)

@@ -12,9 +12,9 @@ from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.evaluate import film
 from h_dqn.experiment.plots import learning_curve
 from h_dqn.experiment.run import Plan, Run
+from h_dqn.experiment.training import preset as named_preset
 from h_dqn.experiment.watch import Watcher
 from h_dqn.metrics import read_metrics
-from h_dqn.presets import PRESETS
 
 SKILL, TASK = "navigation1", "two_rooms"
 STEPS = {"skill": 300_000, "controller": 400_000, "flat": 400_000}  # enough for one room, and for two with the skill
@@ -44,9 +44,9 @@ def demo(
         "controller": ("controller", TASK, (SKILL,)),
         "flat": ("flat", TASK, ()),
     }
-    results = {}
+    settings, results = named_preset(preset), {}
     for part, (kind, task, skills) in parts.items():
-        config = change(PRESETS[preset], env_steps=min(STEPS[kind], PRESETS[preset].env_steps))
+        config = change(settings, env_steps=min(STEPS[kind], settings.env_steps))
         start = SKILL if skills else None  # the controller sees with the skill's layers from the beginning
         run = Run(Plan(kind, task, config, preset, seed, episodes, skills, start, library), folder / part)
         results[part] = run.learn(watcher)
