@@ -13,6 +13,12 @@ from typing import Any
 import h_dqn
 
 RULE, SIDE = re.compile(r"^\W*[─-]+\W*$"), re.compile(r"^[│|] ?|[│|]$")
+ADVICE = ("For full helptext", "Argument helptext", "run ")
+PLAIN = {
+    "invalid literal for int() with base 10": "not a whole number",
+    "could not convert string to float": "not a number",
+    "Error parsing ": "",
+}
 BOUNDS = {"seed": (0, 2**63 - 1), "episodes": (1, 10**9)}
 
 
@@ -48,15 +54,18 @@ def parse(arguments: list[str]) -> Any:
 
 
 def in_one_line(box: str) -> str:
-    """What tyro says in a box with a title, of which only the parts before its advice on --help are told."""
+    """What tyro says in a box with a title, without its advice to read the help."""
     parts, lines = [""], box.strip().splitlines()
     for line in lines[1:-1] if len(lines) > 2 else lines:
         if RULE.match(line):
             parts.append("")
         else:
             parts[-1] += " " + SIDE.sub("", line).strip()
-    told = [" ".join(part.split()) for part in parts if "--help" not in part or part is parts[0]]
-    return "; ".join(part.rstrip(".") for part in told if part)
+    told = [" ".join(part.split()).rstrip(".") for part in parts]
+    line = "; ".join(part for part in told if part and not part.startswith(ADVICE))
+    for python, plain in PLAIN.items():
+        line = line.replace(python, plain)
+    return line
 
 
 def check_flags(command: Any) -> None:
