@@ -69,7 +69,7 @@ def in_one_line(box: str) -> str:
 
 
 def check_flags(command: Any) -> None:
-    """Raises UserError for a number that cannot be, and for a name that the files of a run could not hold, whichever the command."""
+    """Raises UserError for a number that cannot be, and for a name that no file of a run could hold, whichever the command."""
     for name, (least, most) in BOUNDS.items():
         if not least <= (value := getattr(command, name, least)) <= most:
             from h_dqn.experiment.errors import UserError

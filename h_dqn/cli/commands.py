@@ -109,7 +109,7 @@ def _choice(group: Group) -> Any:
 
 
 def wrapped(text: str) -> str:
-    """``text`` in lines of at most 80 columns, each paragraph anew; a line that is set in stays one, and what follows it is set in more.
+    """``text`` in lines of at most 80 columns, each paragraph anew; a line that is set in stays one of its own.
 
     Every line begins with a space, as tyro joins lines that begin with a letter to those before them.
     """
