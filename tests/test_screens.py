@@ -311,6 +311,8 @@ def test_printing_never_ends_a_run(redirect: str, code: int, tmp_path: Path) -> 
 def test_what_could_not_be_printed_is_said(tmp_path: Path) -> None:
     done = in_shell("h-dqn tasks list > /dev/full", tmp_path)
     assert (done.returncode, done.stderr) == (2, "h-dqn: error: standard output: No space left on device\n")
+    done = in_shell("h-dqn tasks list > /dev/full 2> /dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
     done = in_shell("h-dqn tasks list | head -1; h-dqn --help | true", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 

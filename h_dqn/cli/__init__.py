@@ -89,8 +89,9 @@ def run(arguments: list[str]) -> int:
 
     with printing() as out:
         code = _run(arguments)
-    if out.failure and not code:  # the work is done, and what could not be printed must not look as if it had been
-        return _refuse(f"standard output: {out.failure.strerror or out.failure}")
+        out.flush()
+        if out.failure and not code:  # the work is done, but what could not be printed must not look as if it had been
+            return _refuse(f"standard output: {out.failure.strerror or out.failure}")
     return code
 
 
