@@ -257,10 +257,11 @@ def test_results_are_plain_in_a_pipe_and_whole(in_tmp: Path, capsys: Capture) ->
     from h_dqn.cli import run
 
     name = "[bold]a name in brackets that is much longer than what eighty columns have room for, with [red] and more"
-    (in_tmp / f"{name}.toml").write_text(toml_of(ROOM))
+    for file in (f"{name}.toml", "other.toml"):
+        (in_tmp / file).write_text(toml_of(ROOM))
     assert run(["train", "skill", f"{name}.toml", *SMOKE]) == 0
     for words in (["skills", "list"], ["evaluate", name, "--episodes", "2"], ["skills", "show", name],
-                  ["evaluate", name, "--task", f"{name}.toml", "navigation1", "--episodes", "2"]):  # fmt: skip
+                  ["evaluate", name, "--task", f"{name}.toml", "other.toml", "--episodes", "2"]):  # fmt: skip
         capsys.readouterr()
         assert run(words) == 0
         said = capsys.readouterr().out
