@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.luanti.compile import png
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
 from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.experiment.evaluate import write_video
+from h_dqn.experiment.files import replacing
 
 PICTURES = Path(__file__).parent / "pictures"
 TASK, SEED, SIZE, SHOWN = "three_rooms", 7, 336, 6
@@ -43,7 +45,8 @@ def main() -> None:
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, SHOWN).astype(int)]
     strip = np.vstack([np.hstack([frame[:, :SIZE] for frame in chosen]), np.hstack([frame[:, SIZE:] for frame in chosen])])
     small = cv2.resize(strip, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(PICTURES / "luanti.png"), np.asarray(small)[..., ::-1])
+    with replacing(PICTURES / "luanti.png") as temporary:
+        temporary.write_bytes(png(np.asarray(small)))
 
 
 if __name__ == "__main__":

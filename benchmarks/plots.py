@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -13,6 +12,7 @@ from matplotlib import pyplot as plt
 
 from benchmarks.provenance import ROOT
 from benchmarks.reproduce import RUNS, cells
+from h_dqn.experiment.files import replacing
 from h_dqn.metrics import Row, read_metrics, settled
 
 PICTURES = ROOT / "benchmarks" / "pictures"
@@ -91,10 +91,9 @@ def cost() -> None:
 
 
 def save(figure: Any, name: str) -> None:
-    temporary: Path = PICTURES / f".{name}"
-    figure.savefig(temporary, format="png", dpi=110)
+    with replacing(PICTURES / name) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
     plt.close(figure)
-    temporary.replace(PICTURES / name)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,11 @@ class MaterialError(OneLineError, ValueError):
     """A material's table is wrong; the message names the material and the key."""
 
 
+_KINDS = {
+    "solid": bool, "breakable": bool, "item": bool, "building": bool, "on_demand": bool, "drops": str, "needs": str, "pattern": str,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Material:
     """One row of ``blocks.toml``; the meaning of each key is written there."""
@@ -35,6 +40,8 @@ class Material:
     drops: str | None = None
     item: bool = False
     building: bool = False
+    needs: str | None = None
+    on_demand: bool = False
 
     @classmethod
     def from_table(cls, name: str, table: Mapping[str, Any]) -> Material:
@@ -44,7 +51,7 @@ class Material:
         color = table.get("color")
         if not (isinstance(color, list) and len(color) == 3 and all(type(c) is int and 0 <= c <= 255 for c in color)):
             raise MaterialError(f"material '{name}': 'color' must be three whole numbers from 0 to 255")
-        for key, kind in {"solid": bool, "breakable": bool, "item": bool, "building": bool, "drops": str, "pattern": str}.items():
+        for key, kind in _KINDS.items():
             if key in table and not isinstance(table[key], kind):
                 raise MaterialError(f"material '{name}': '{key}' must be a {'text' if kind is str else 'true or false'}")
         if table.get("pattern", "noise") not in PATTERNS:
@@ -52,6 +59,8 @@ class Material:
         contrast = table.get("contrast", cls.contrast)
         if isinstance(contrast, bool) or not isinstance(contrast, (int, float)) or not 0 <= contrast <= 1:
             raise MaterialError(f"material '{name}': 'contrast' must be a number from 0 to 1")
+        if "needs" in table and not table.get("breakable"):
+            raise MaterialError(f"material '{name}': 'needs' goes with breakable = true")
         return cls(name=name, **{**table, "color": tuple(color)})
 
 
@@ -67,6 +76,26 @@ def read_materials(tables: Mapping[str, Any]) -> dict[str, Material]:
 def standard_materials() -> dict[str, Material]:
     """The materials of ``blocks.toml``."""
     return read_materials(tomllib.loads((Path(__file__).parent / "blocks.toml").read_text()))
+
+
+def materials_for(doc: Mapping[str, Any]) -> dict[str, Material]:
+    """Those of ``blocks.toml`` that a task's document can use: without the ones on demand that it does not name."""
+    materials, named = standard_materials(), set(_words({**doc, "title": ""}))
+    for material in materials.values():
+        if material.name in named:
+            named |= {other for other in (material.drops, material.needs) if other}
+    return {name: material for name, material in materials.items() if not material.on_demand or name in named}
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All texts of a document, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value:
+            yield from _words(part)
+        for part in value.values() if isinstance(value, Mapping) else ():
+            yield from _words(part)
 
 
 # Each pattern gives a (16, 16) field of brightness in -1..1, row 0 at the top of the block.

@@ -1,8 +1,8 @@
 """The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
 
 For the current subgoal it computes how many actions every pose is away from completing it (value iteration on the
-poses of one world), then takes the action that leads one action nearer. What is to be held it makes by the task's verbs, if it can:
-first all that goes into it, then the block that must be near.
+poses of one world), then takes the action that leads one action nearer. Where no way leads there, it first fetches a key. What
+is to be held it makes by the task's verbs, if it can: first all that goes into it, then the block that must be near.
 """
 
 from __future__ import annotations
@@ -16,7 +16,21 @@ from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, HEADINGS
 from envs.verbs import Verb
-from envs.voxel.rules import BREAK, BROKEN, FORWARD, HOLD, PICK_UP, PLACE, REACH, TURN_LEFT, TURN_RIGHT, cell_ahead
+from envs.voxel.rules import (
+    BREAK,
+    BROKEN,
+    FORWARD,
+    HOLD,
+    PICK_UP,
+    PLACE,
+    PLACED_AT,
+    REACH,
+    TURN_LEFT,
+    TURN_RIGHT,
+    can_break,
+    cell_ahead,
+    held_item,
+)  # fmt: skip
 from envs.voxel.world import Worlds
 
 UNREACHABLE = 1 << 20
@@ -35,23 +49,39 @@ class Oracle:
         return np.array([self._act(n) for n in range(self.worlds.n)])
 
     def _act(self, n: int) -> int:
-        x, z, heading = self.worlds.pose[n]
-        if (verb := self._verb(n)) is not None:
+        worlds, spec = self.worlds, self.worlds.spec
+        x, z, heading = worlds.pose[n]
+        verb = self._verb(n, spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)].item)
+        first = self._first[n]
+        if verb is None and (first is None or worlds.steps[n] == 0):
+            length, first = self._way(n)
+            if length >= UNREACHABLE:
+                made = (self._verb(n, key) for key in sorted(spec.keys))
+                verb = next((step for step in made if step is not None), None)
+        if verb is not None:
             self._first[n] = None
             return verb
-        first = self._first[n]
-        if first is None or self.worlds.steps[n] == 0:
-            first = self._first[n] = distances(self.worlds, n)[1]
+        assert first is not None
         code = first[z, x, heading]
-        if code not in (FORWARD, TURN_LEFT, TURN_RIGHT):  # the world is about to change
-            self._first[n] = None
+        # Where it is no step or turn, the world is about to change.
+        self._first[n] = first if code in (FORWARD, TURN_LEFT, TURN_RIGHT) else None
         return int(self._numbers[code])
 
-    def _verb(self, n: int) -> int | None:
-        """The verb (or the turn towards a free cell) by which the current subgoal's item is made, as the task numbers it."""
+    def _way(self, n: int) -> tuple[int, NDArray[np.int8]]:
+        """How far it is to the current subgoal or, if no way leads there, to the nearest key not carried; and first actions."""
         worlds, spec = self.worlds, self.worlds.spec
-        subgoal = spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)]
-        if not spec.verbs or not subgoal.item:
+        x, z, heading = worlds.pose[n]
+        away, first = distances(worlds, n)
+        if away[z, x, heading] >= UNREACHABLE:
+            keys = [spec.number(key) for key in sorted(spec.keys)]
+            ways = [distances(worlds, n, key) for key in keys if worlds.inventory[n, key] == 0]
+            away, first = min([(away, first), *ways], key=lambda way: way[0][z, x, heading])
+        return int(away[z, x, heading]), first
+
+    def _verb(self, n: int, item: str) -> int | None:
+        """The verb (or the turn towards a free cell) by which this item is made; None if it is had, or none makes it."""
+        worlds, spec = self.worlds, self.worlds.spec
+        if not spec.verbs or not item:
             return None
         ahead_x, ahead_z = cell_ahead(*worlds.pose[n])
         column = [spec.material_names[block] for block in worlds.blocks[n, ahead_z, ahead_x]]
@@ -71,7 +101,7 @@ class Oracle:
                 return next(do(way, made) for way in spec.verbs if way.puts == verb.near)
             return verb
 
-        verb = make(subgoal.item, 1)
+        verb = make(item, 1)
         if verb is None:
             return None
         if verb.puts and (column[0] != "air" or worlds.items[n, ahead_z, ahead_x]):
@@ -98,18 +128,23 @@ class _Aim(NamedTuple):
     item: int  # material
     bit: int  # of the subgoal's places in ``marks``
     lies: bool  # whether the item lies somewhere
+    elsewhere: bool  # for PLACED_AT: something else is in the hand, and must be put down where the subgoal has no place
 
 
-def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Actions to go until the current subgoal is complete, and the first of them, for every pose of world ``n``.
 
     Both (D, W, 12), indexed [z, x, heading]; ``UNREACHABLE`` or more where there is no way.
+    ``fetch``: the item (a material) that is to be had instead.
     """
     rules, subgoal = worlds.rules, min(int(worlds.subgoal[n]), len(worlds.rules.goal_kind) - 1)
     kind, item = int(rules.goal_kind[subgoal]), int(rules.goal_item[subgoal])
-    if kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0:
+    if fetch != AIR:
+        item = fetch
+    if fetch != AIR or (kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0):
         kind = HOLD
-    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()))
+    elsewhere = kind == PLACED_AT and held_item(worlds.inventory[n], worlds.hand[n]) != item
+    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()), bool(elsewhere))
     allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
     found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(aim, worlds.state, n, rules, allowed)
     return found
@@ -120,7 +155,7 @@ def distances(worlds: Worlds, n: int) -> tuple[NDArray[np.int32], NDArray[np.int
 def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912
     """Value iteration: go over all poses until none comes nearer. ``allowed``: (ACTIONS,) bool."""
     blocks, items, marks = state.blocks[n], state.items[n], state.marks[n]
-    solid, breakable, drops = rules.solid, rules.breakable, rules.drops
+    solid, drops, inventory = rules.solid, rules.drops, state.inventory[n]
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
     first = np.zeros((depth, width, HEADINGS), np.int8)
@@ -134,7 +169,7 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                     column = blocks[ahead_z, ahead_x]
                     shut = solid[column[0]] or solid[column[1]]
                     target = column[1] if column[1] != AIR else column[0]
-                    can_break = allowed[BREAK] and breakable[target]
+                    breaks = allowed[BREAK] and can_break(target, inventory, rules)
                     marked = marks[ahead_z, ahead_x] & aim.bit != 0
                     best, code = away[z, x, heading], first[z, x, heading]
                     # Complete the subgoal from here.
@@ -145,12 +180,14 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                         here = items[z, x] == aim.item or (items[ahead_z, ahead_x] == aim.item and not shut)
                         if allowed[PICK_UP] and here and best > 1:
                             best, code = 1, PICK_UP
-                        if not aim.lies and can_break and drops[target] == aim.item and best > 2:
+                        if not aim.lies and breaks and drops[target] == aim.item and best > 2:
                             best, code = 2, BREAK
                     elif aim.kind == BROKEN:
-                        if marked and shut and can_break and best > 1:
+                        if marked and shut and breaks and best > 1:
                             best, code = 1, BREAK
-                    elif allowed[PLACE] and marked and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1:
+                    elif (
+                        allowed[PLACE] and marked != aim.elsewhere and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1
+                    ):
                         best, code = 1, PLACE
                     # Or come one action nearer: turn, walk, or break what stands in the way and then walk.
                     for turn in (TURN_LEFT, TURN_RIGHT):
@@ -161,7 +198,7 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                         beyond = away[ahead_z, ahead_x, heading]
                         if allowed[FORWARD] and not shut and 1 + beyond < best:
                             best, code = 1 + beyond, FORWARD
-                        if allowed[FORWARD] and shut and can_break and 2 + beyond < best:
+                        if allowed[FORWARD] and shut and breaks and 2 + beyond < best:
                             best, code = 2 + beyond, BREAK
                     if best < away[z, x, heading]:
                         away[z, x, heading], first[z, x, heading] = best, code

@@ -6,7 +6,7 @@ discrete: one block, one of four walking directions, 30 degrees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -120,6 +120,34 @@ class TaskSpec:
         """(depth, width, height) of the world's arrays, ring included."""
         return len(self.rows) + 2, len(self.rows[0]) + 2, self.height
 
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Items that must be carried to break something."""
+        return frozenset(material.needs for material in self.materials.values() if material.needs)
+
+    @cached_property
+    def carriable(self) -> frozenset[str]:
+        """Items of which an episode may give the agent any: carried at the start, lying there, dropped, or made by verbs."""
+        chars = set("".join(self.rows))
+        cells = [self.legend[char] for char in chars | {self.legend[char].otherwise for char in chars}]
+        found = {item for item, count in self.inventory.items() if count}
+        found |= {item for verb in self.verbs for item in verb.gives}
+        if "pick_up" in self.actions:
+            found |= {cell.item for cell in cells if cell.item}
+            blocks = {block for cell in cells for block in cell.column} | {verb.puts for verb in self.verbs}
+            while "break" in self.actions:  # what is dropped may be placed, and drop something else
+                stand = [self.materials[block] for block in blocks | found if block in self.materials]
+                drops = {block.drops for block in stand if block.breakable and block.drops}
+                if drops <= found:
+                    break
+                found |= drops
+        return frozenset(found)
+
+    @property
+    def hotbar(self) -> bool:
+        """Whether an agent is shown all that it carries: the hand alone shows one kind."""
+        return bool(self.verbs) or len(self.carriable) > 1
+
     def number(self, material: str | None) -> int:
         return self.material_names.index(material) if material else AIR
 
@@ -216,13 +244,11 @@ class _Tables:
         rewards = [spec.reward_success if cell.reward is None else cell.reward for cell in cells]
         self.success_reward = np.array([*rewards, spec.reward_success])
         solid = np.array([False, *(material.solid for material in spec.materials.values())])
-        breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
-        body = self.column[:, :2]
-        self.closed: NDArray[np.bool_] = np.asarray(solid[body].any(1))
-        # A cell can be made free when every solid block at the level of feet and head can be broken.
-        self.passable = ~self.closed
-        if "break" in spec.actions:
-            self.passable |= (~solid[body] | breakable[body]).all(1)
+        self.breakable = np.array([False, *(material.breakable for material in spec.materials.values())])
+        self.breakable &= "break" in spec.actions
+        self.needs = ("", *(material.needs or "" for material in spec.materials.values()))
+        self.free = ~solid[self.column[:, :2]]  # at the level of feet and head
+        self.closed: NDArray[np.bool_] = np.asarray(~self.free.all(1))
         self.drops: NDArray[np.bool_] = np.array(
             [[name in spec.materials and spec.materials[name].drops == item for item in spec.items] for name in spec.material_names]
         ).reshape(len(spec.material_names), len(spec.items))
@@ -238,35 +264,57 @@ class _Tables:
             (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
         ]
 
+    def opened_by(self, carried: Collection[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """What can be broken (M,), and the characters whose cells are free or can be made so (chars,), by who carries these."""
+        breaks = self.breakable & [not key or key in carried for key in self.needs]
+        return breaks, np.asarray((self.free | breaks[self.column[:, :2]]).all(1))
+
 
 def solvable(spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
-    """Whether each subgoal has a place that can be walked to from (z, x); the oracle proves the rest."""
-    from envs.grid import beside, flood
+    """Whether each subgoal has a place that can be walked to from (z, x), with the keys found there; the oracle proves the rest."""
+    keys: set[str] = set()
+    while True:
+        found = _Search(spec, tables, codes, (z, x), keys)
+        if not (more := {key for key in spec.keys - keys if found.obtainable(key)}):
+            return all(found.possible(subgoal) for subgoal in spec.goal)
+        keys |= more
 
-    region: NDArray[np.bool_] = flood(tables.passable[codes], z, x)
-    near = beside(region)
 
-    def there(item: str) -> bool:
-        lies = tables.item[codes] == spec.number(item)
-        drops: NDArray[np.bool_] = tables.drops[tables.column[codes][..., :2], spec.items.index(item)].any(-1) & (
-            "break" in spec.actions
-        )
-        return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & near).any()))
+class _Search:
+    """What can be reached in one draw from the cell (z, x) by who can have these ``keys``."""
 
-    def obtainable(item: str) -> bool:
-        if there(item) or not spec.verbs:
-            return there(item)
-        standing = {spec.material_names[number] for number in np.unique(tables.column[codes[near]])}
-        return item in within_reach(spec.verbs, (item for item in spec.items if there(item)), standing)
+    def __init__(
+        self, spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], start: tuple[int, int], keys: Collection[str]
+    ) -> None:
+        from envs.grid import beside, flood
 
-    def possible(subgoal: Subgoal) -> bool:
+        self.spec, self.tables, self.codes = spec, tables, codes
+        self.breaks, passable = tables.opened_by(keys)
+        self.passable: NDArray[np.bool_] = passable[codes]
+        self.region: NDArray[np.bool_] = flood(self.passable, *start)
+        self.near = beside(self.region)
+
+    def there(self, item: str) -> bool:
+        """Whether it is carried, lies somewhere or falls out of what can be broken."""
+        spec, tables = self.spec, self.tables
+        lies: NDArray[np.bool_] = np.asarray(tables.item[self.codes] == spec.number(item))
+        leave = tables.drops[:, spec.items.index(item)] & self.breaks
+        drops: NDArray[np.bool_] = np.asarray(leave[tables.column[self.codes][..., :2]].any(-1))
+        return bool(spec.inventory.get(item) or ("pick_up" in spec.actions and ((lies | drops) & self.near).any()))
+
+    def obtainable(self, item: str) -> bool:
+        """The same, or whether the task's verbs make it."""
+        if self.there(item) or not self.spec.verbs:
+            return self.there(item)
+        standing = {self.spec.material_names[number] for number in np.unique(self.tables.column[self.codes[self.near]])}
+        return item in within_reach(self.spec.verbs, (item for item in self.spec.items if self.there(item)), standing)
+
+    def possible(self, subgoal: Subgoal) -> bool:
         if subgoal.kind == "hold":
-            return obtainable(subgoal.item)
-        marked = np.isin(codes, [tables.codes[char] for char in subgoal.char])
+            return self.obtainable(subgoal.item)
+        marked = np.isin(self.codes, [self.tables.codes[char] for char in subgoal.char])
         if subgoal.kind == "reach":
-            return bool((marked & region).any())
+            return bool((marked & self.region).any())
         if subgoal.kind == "broken":
-            return bool(marked.any() and (near & tables.passable[codes])[marked].all())
-        return bool((marked & near).any() and "place" in spec.actions and obtainable(subgoal.item))
-
-    return all(possible(subgoal) for subgoal in spec.goal)
+            return bool(marked.any() and (self.near & self.passable)[marked].all())
+        return bool((marked & self.near).any() and "place" in self.spec.actions and self.obtainable(subgoal.item))

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from envs.errors import unknown
-from envs.materials import Material, read_materials, standard_materials
+from envs.materials import Material, materials_for, read_materials, standard_materials
 from envs.task import ACTIONS, GOALS, Cell, Subgoal, TaskError
 from envs.verbs import Verb, read_verbs
 
@@ -54,14 +54,15 @@ class Materials(dict[str, Material]):
     def known(self, where: str, material: Any, item: bool = False) -> str:
         """The material's name; raises for one that is unknown, or is no item where it must be one."""
         if not isinstance(material, str) or material not in self:
-            raise TaskError(f"{where}: {unknown('material', material, self)}")
+            known = dict.fromkeys([*self, *standard_materials()])
+            raise TaskError(f"{where}: {unknown('material', material, known)}")
         if item and not self[material].item:
             raise TaskError(f"{where}: '{material}' cannot be an item (its material does not say item = true)")
         return str(material)
 
 
 def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
-    materials = Materials({**standard_materials(), **read_materials(doc.get("materials", {}))})
+    materials = Materials({**materials_for(doc), **read_materials(doc.get("materials", {}))})
     if len(materials) > 254:
         raise TaskError("materials: at most 254 are possible")
     height: int = doc.get("height", 3)
@@ -70,6 +71,8 @@ def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
     for material in materials.values():
         if material.drops is not None and not (material.drops in materials and materials[material.drops].item):
             raise TaskError(f"materials: '{material.name}' drops '{material.drops}', which is no material that can be an item")
+        if material.needs is not None and not (material.needs in materials and materials[material.needs].item):
+            raise TaskError(f"materials: '{material.name}' needs '{material.needs}', which is no material that can be an item")
     return materials, height
 
 

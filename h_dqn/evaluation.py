@@ -17,7 +17,11 @@ from h_dqn.statistics import wilson
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcome of ``episodes`` episodes; an episode succeeds when its environment terminates."""
+    """Outcome of ``episodes`` episodes; an episode succeeds when its environment terminates.
+
+    ``masked``: actions of the agent that the task lacks, so that it could not choose them. ``not_learned``: actions of the task
+    that the agent lacks, so that it was played without them.
+    """
 
     success_rate: float
     ci95: tuple[float, float]
@@ -25,6 +29,8 @@ class Evaluation:
     env_steps: int
     decisions: int
     mean_return: float
+    masked: tuple[str, ...] = ()
+    not_learned: tuple[str, ...] = ()
 
 
 def evaluate(

@@ -82,6 +82,22 @@ class Primitive:
         return np.ones(len(obs))
 
 
+class Unavailable:
+    """Stands for an output of an agent that is played where there is no such action: it is never chosen."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def initiate(self, obs: NDArray[Any]) -> Bools:
+        return np.zeros(len(obs), bool)
+
+    def act(self, obs: NDArray[Any]) -> Acts:
+        raise AssertionError(f"'{self.name}' is not available")
+
+    def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
+        return np.ones(len(obs))
+
+
 def primitives(names: Sequence[str]) -> list[Option]:
     """The primitive actions of an environment, in its order."""
     return [Primitive(name, action) for action, name in enumerate(names)]
@@ -111,7 +127,7 @@ class OptionRunner:
                 self._together[first] = option.together([self.options[member] for member in members])
 
     def available(self, obs: NDArray[Any]) -> Bools:
-        """Which options may start, (N, O); never an empty row, as every set of options holds the primitives."""
+        """Which options may start, (N, O); never an empty row, as every set of options holds a primitive."""
         return np.stack([option.initiate(obs) for option in self.options], 1)
 
     def begin(self, due: Bools, chosen: Ints) -> None:

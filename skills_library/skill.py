@@ -15,6 +15,7 @@ from h_dqn.networks import QNetwork
 from h_dqn.options import Acts, Bools, Ints, Together
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError
 
+LACKS = -1  # in place of an action's number: the environment has no such action
 OPTION = "skill:"  # before a skill's name where it is an option beside primitive actions
 
 
@@ -71,15 +72,17 @@ class Skill:
             device: where it is computed.
             steps: most steps that it runs, if not as it says itself.
             stop_at_goal: whether it also ends where it expects to have reached its goal.
-        Raises :class:`SkillError` where the environments lack an action of the skill or show other pictures.
+        It never takes an action that the environments lack.
+
+        Raises :class:`SkillError` where they lack all of its actions or show other pictures.
         """
-        if missing := [action for action in self.actions if action not in actions]:
-            raise SkillError(f"skill '{self.name}' uses the action '{missing[0]}', which this task does not allow")
+        if not set(self.actions) & set(actions):
+            raise SkillError(f"skill '{self.name}' has no action that this task allows (its own: {', '.join(self.actions)})")
         if tuple(shape) != self.shape:
             raise SkillError(
                 f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset"
             )
-        numbers = np.array([list(actions).index(action) for action in self.actions])
+        numbers = np.array([list(actions).index(action) if action in actions else LACKS for action in self.actions])
         end = self.head.termination
         end = replace(end, steps=steps or end.steps, last_above=end.last_above if stop_at_goal else np.inf)
         head = replace(self.head, termination=end)
@@ -100,7 +103,7 @@ class Skill:
 class SkillOption:
     """A skill as an :class:`h_dqn.options.Option`; heads of one network act in one pass of it.
 
-    ``actions`` (A,): the environment's number of each of the skill's actions.
+    ``actions`` (A,): the environment's number of each of the skill's actions, LACKS where it has none.
     """
 
     name: str
@@ -127,7 +130,7 @@ class SkillOption:
 
         def act(which: Ints, obs: NDArray[Any]) -> Acts:
             row, q = np.arange(len(obs)), self.network.values(obs).numpy()
-            best = q[row[:, None], outputs[which]].argmax(1)
+            best = np.where(actions[which] == LACKS, -np.inf, q[row[:, None], outputs[which]]).argmax(1)
             output = np.where(last[which] < 0, outputs[which, best], last[which])
             return actions[which, best], q[row, output] > above[which]
 

@@ -69,7 +69,15 @@ def test_a_skill_is_trained_loaded_played_evaluated_and_filmed(in_tmp: Path, cap
     assert found == h_dqn.evaluate("navigation1", "navigation1", episodes=6, seed=7)
     assert found == h_dqn.evaluate(run.folder, episodes=6, seed=7)
     assert helpers.h_dqn("evaluate navigation1 --episodes 6 --seed 7 --json") == 0
-    said = {**asdict(found), "ci95": list(found.ci95), "task": "navigation1", "seed": 7, "temperature": skill.head.temperature}
+    said = {
+        **asdict(found),
+        "ci95": list(found.ci95),
+        "masked": [],
+        "not_learned": [],
+        "task": "navigation1",
+        "seed": 7,
+        "temperature": skill.head.temperature,
+    }
     assert last_json(capsys) == said
     h_dqn.film("navigation1", "episode.mp4")
     assert Path("episode.mp4").stat().st_size > 1000

@@ -104,8 +104,8 @@ def test_a_skill_ends_with_the_action_that_it_values_as_the_last() -> None:
 
 
 def test_a_task_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(SkillError, match="uses the action 'turn_left'"):
-        on(["forward"])
+    with pytest.raises(SkillError, match="has no action that this task allows"):
+        on(["place"])
     with pytest.raises(SkillError, match="sees 2 frames of 32x32, but this run shows 4 frames of 84x84"):
         skill().on(["forward", "turn_left", "turn_right"], (4, 84, 84), DEVICE)
 

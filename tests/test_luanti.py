@@ -21,6 +21,7 @@ from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.task import HEADINGS, TaskError
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
+from h_dqn.experiment.worlds import Place, task_envs
 from tests.helpers import h_dqn, last_json, refused
 
 try:
@@ -67,6 +68,47 @@ def test_curtains_side_by_side_hide_each_other_from_within() -> None:
     found = bench.conformance(parse_task(doc, "curtains"), 200, seed=1)
     assert found["differences"] == 0
     assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_keys_and_locks_keep_the_same_rule() -> None:
+    doc = {
+        "map": "########\n#..k.L.#\n#.....g#\n#.D....#\n###V####\n#.....e#\n########",
+        "legend": {"#": "stone", "k": {"item": "key"}, "L": ["lock", "lock", "stone"], "g": {"item": "gem"}, "D": ["chest"],
+                   "V": ["vault", "vault", "stone"], "e": {"floor": "pad"}},
+        "materials": {
+            "gem": {"color": [40, 200, 90], "item": True},
+            "vault": {"color": [60, 20, 90], "breakable": True, "needs": "gem"},
+            "chest": {"color": [160, 120, 40], "breakable": True, "drops": "key"},
+        },
+        "step_limit": 60,
+        "goal": {"reach": "e"},
+        "vary": {"tint": 0.1},
+    }  # fmt: skip
+    found = bench.conformance(parse_task(doc, "keys"), 300, seed=2, worlds=3)
+    assert found["differences"] == 0
+    assert found["goals"] > 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_all_that_is_carried_is_seen_as_in_the_embedded_world() -> None:
+    doc = {
+        "map": "#####\n#.k.#\n#...#\n#####",
+        "legend": {"#": "stone", "k": {"item": "key"}},
+        "inventory": {"crate": 2},
+        "step_limit": 30,
+        "goal": {"hold": "key"},
+    }
+    spec = parse_task(doc, "carried")
+    one, other = (task_envs(spec, (1, 72, 64), Place(world))(2) for world in ("luanti", "voxel"))
+    seen, expected = one.reset(seed=1)[0], other.reset(seed=1)[0]
+    for action in (0, 1, 4, 0, 4, 5):
+        np.testing.assert_array_equal(seen[:, 0, -2:], expected[:, 0, -2:])
+        assert seen[:, 0, -2:].any()
+        seen, expected = (envs.step(np.full(2, action))[0] for envs in (one, other))
+    one.close()
+    other.close()
 
 
 @needs_luanti

@@ -43,6 +43,9 @@ def test_a_skill_carries_its_task(own_task: Path, capsys: Capture) -> None:
     assert h_dqn(f"distill --skills mine break --name both {tiny}") == 0
     assert h_dqn("evaluate both/mine --episodes 4 --json") == 0
     assert last_json(capsys)["task"] == "mine"
+    assert h_dqn(f"train controller two_rooms --skills both {SMOKE} --env-steps 64 --name ctl") == 0
+    assert h_dqn("evaluate runs/ctl --task mine two_rooms --episodes 4 --json") == 0  # its skill knows the task
+    assert last_json(capsys)["tasks"]["mine"]["env_steps"] <= 4 * 25
 
 
 def test_ones_own_task_is_not_taken_for_the_shipped_one_of_its_name(own_task: Path, capsys: Capture) -> None:

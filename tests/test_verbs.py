@@ -11,10 +11,11 @@ from envs.luanti.compile import Compiler
 from envs.minerl.drawing import check_task
 from envs.oracle import Oracle
 from envs.task import TaskError
-from envs.task_file import load_task, parse_task
+from envs.task_file import load_task, parse_task, task_names
 from envs.verbs import Verb, within_reach
 from envs.voxel.vector import VoxelVectorEnv
-from envs.wrappers import SHADES, GreyStack
+from envs.wrappers import SHADES, GreyStack, grey
+from h_dqn.experiment.worlds import task_envs
 
 ITEMS = {name: {"color": [90, 90, 90], "item": True} for name in ("log", "plank", "bench", "gate")}
 VERBS: dict[str, Any] = {
@@ -177,3 +178,58 @@ def test_the_workshop_has_hundreds_of_verbs_and_can_be_solved() -> None:
     envs = VoxelVectorEnv(200, spec, size=4)
     lengths = Oracle(envs.worlds).play(envs, seed=1)
     assert max(length or 999 for length in lengths) <= spec.step_limit / 2
+
+
+# --- all that is carried is seen, also without verbs -----------------------------------------------------------------
+
+GEMS: dict[str, Any] = {
+    "map": "#####\n#...#\n#.g.#\n#####", "legend": {"#": "stone", "g": {"item": "gem"}}, "goal": {"hold": "gem"}, "step_limit": 20,
+    "materials": {"gem": {"color": [40, 200, 90], "item": True}}, "start": ".",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "carriable"),
+    [
+        ({}, {"gem"}),
+        ({"inventory": {"crate": 1}}, {"gem", "crate"}),
+        ({"inventory": {"crate": 0}}, {"gem"}),
+        ({"legend": {**GEMS["legend"], ".": {"item": "crate", "choose": 1, "otherwise": "g"}}, "start": "g"}, {"gem", "crate"}),
+        ({"legend": {**GEMS["legend"], "x": {"item": "crate"}}}, {"gem"}),  # which is not on the map
+        ({"legend": {**GEMS["legend"], "#": ["crate"]}}, {"gem", "crate"}),  # it drops itself
+        ({"legend": {**GEMS["legend"], "#": ["crate"]}, "actions": ["forward", "turn_left", "pick_up"]}, {"gem"}),
+        ({"materials": {"gem": {"color": [1, 2, 3], "item": True, "breakable": True, "drops": "crate"}}}, {"gem", "crate"}),
+        ({"verbs": {"pack": {"takes": {"gem": 2}, "gives": {"crate": 1}}}}, {"gem", "crate"}),
+        ({"actions": ["forward", "turn_left"], "inventory": {"gem": 1}, "goal": {"hold": "gem"}}, {"gem"}),
+    ],
+)
+def test_what_an_episode_may_give_to_carry(changes: dict[str, Any], carriable: set[str]) -> None:
+    spec = parse_task({**GEMS, **changes}, "gems")
+    assert spec.carriable == carriable
+    assert spec.hotbar == (len(carriable) > 1 or "verbs" in changes)
+
+
+def test_two_kinds_of_items_are_told_apart_without_verbs() -> None:
+    """Crate and gem carried look unlike the crate alone, which is what the hand shows of both."""
+    spec = parse_task({**GEMS, "inventory": {"crate": 1}}, "gems")
+    seen = []
+    for more in (0, 1):
+        envs = task_envs(spec, (1, 72, 64))(1)
+        envs.reset(seed=1)
+        worlds = envs.unwrapped.worlds  # type: ignore[attr-defined]
+        worlds.inventory[0, spec.number("gem")] = more
+        worlds.pose[0] = 2, 2, 0
+        obs, *_, info = envs.step(np.array([spec.actions.index("turn_left")]))
+        seen.append((obs[0, 0], info["observation"]["pov"][0]))
+    np.testing.assert_array_equal(seen[0][1], seen[1][1])
+    changed = np.argwhere(seen[0][0] != seen[1][0])
+    slot = 2 * spec.items.index("gem")
+    assert {tuple(place) for place in changed.tolist()} == {(z, x) for z in (70, 71) for x in (slot, slot + 1)}
+
+
+@pytest.mark.parametrize("name", [name for name in task_names() if name != "workshop"])
+def test_tasks_of_one_kind_of_item_are_seen_as_ever(name: str) -> None:
+    task = load_task(name)
+    assert not task.hotbar
+    obs, info = task_envs(task, (1, 64, 64))(2).reset(seed=1)
+    np.testing.assert_array_equal(obs[:, 0], grey(info["observation"]["pov"]))

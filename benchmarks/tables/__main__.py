@@ -13,6 +13,7 @@ from benchmarks.tables.speed import cuda, demo, speed
 from benchmarks.tables.summary import summary
 from benchmarks.tables.table import Table, markdown
 from benchmarks.tables.worlds import luanti, luanti_skills, minerl
+from h_dqn.checkpoint import write_text
 
 # page -> marker -> table
 TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
@@ -57,7 +58,7 @@ def main() -> None:
         if "--check" in sys.argv and written != text:
             raise SystemExit(f"{page} differs from benchmarks/results; run: make results")
         if "--check" not in sys.argv:
-            path.write_text(written)
+            write_text(path, written)
 
 
 if __name__ == "__main__":

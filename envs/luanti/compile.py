@@ -122,6 +122,7 @@ class Compiler:
         return {
             "solid": [False, *(material.solid for material in materials)],
             "breakable": [False, *(material.breakable for material in materials)],
+            "needs": [0, *(spec.number(material.needs) for material in materials)],
             "drops": [0, *(spec.number(material.drops) for material in materials)],
             "item": [False, *(material.item for material in materials)],
             "items": [spec.number(item) for item in spec.items],

@@ -100,12 +100,19 @@ def apply_action(action, state, n, rules):  # type: ignore[no-untyped-def]
     return effect
 
 
+@njit(cache=True, inline="always")
+def can_break(material, inventory, rules):  # type: ignore[no-untyped-def]
+    """Whether a block of this material breaks for who carries these counts of each material, (M,)."""
+    key = rules.needs[material]
+    return rules.breakable[material] and (key == AIR or inventory[key] > 0)
+
+
 @njit(cache=True)
 def _break_block(state, n, rules, x, z):  # type: ignore[no-untyped-def]
     """The block at eye level if there is one, else the one at the feet; a door breaks whole, as both are one material."""
     column = state.blocks[n, z, x]
     material = column[1] if column[1] != AIR else column[0]
-    if not rules.breakable[material]:
+    if not can_break(material, state.inventory[n], rules):
         return False
     for level in range(2):
         if column[level] == material:

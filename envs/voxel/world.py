@@ -43,6 +43,7 @@ class Rules(NamedTuple):
 
     solid: NDArray[np.bool_]  # (M,)
     breakable: NDArray[np.bool_]  # (M,)
+    needs: NDArray[np.uint8]  # (M,): material of the item that must be carried to break it, 0 is none
     drops: NDArray[np.uint8]  # (M,): material of the item that a broken block leaves, 0 is none
     actions: NDArray[np.int64]  # (A,): a number in ACTIONS, or len(ACTIONS) + the number of a verb
     verbs: VerbRules
@@ -60,6 +61,7 @@ class Rules(NamedTuple):
         return cls(
             solid=np.array([False, *(material.solid for material in materials)]),
             breakable=np.array([False, *(material.breakable for material in materials)]),
+            needs=np.array([AIR, *(spec.number(material.needs) for material in materials)], np.uint8),
             drops=np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8),
             actions=np.array([*map(ACTIONS.index, spec.actions), *(len(ACTIONS) + np.arange(len(spec.verbs)))], int),
             verbs=VerbRules.of(spec),

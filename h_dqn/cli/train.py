@@ -15,7 +15,7 @@ from h_dqn.cli.presets import Preset
 from h_dqn.cli.world import WorldFlags, world_words
 from h_dqn.config import Config
 from h_dqn.experiment.run import Plan, Run
-from h_dqn.experiment.training import start_run
+from h_dqn.experiment.training import masked, start_run
 
 
 @dataclass
@@ -49,6 +49,8 @@ class Train(JsonFlags, LibraryFlags, WorldFlags):
 
 def finish(run: Run, as_json: bool) -> None:
     """Let a run learn to its end; print its result and what to do next."""
+    for line in masked(run):
+        hint(line)
     with ProgressBar.shown() as bar:
         result = run.learn(bar)
     emit(result, as_json)

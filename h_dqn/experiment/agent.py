@@ -16,7 +16,7 @@ from envs.task_file import load_task, read_task, task_names
 from h_dqn.device import pick_device
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import VOXEL, Place, TaskEnvs, task_envs
-from h_dqn.options import Option, Primitive
+from h_dqn.options import Option, Primitive, Unavailable
 from h_dqn.rollout import Policy
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, is_policy, load_policy
@@ -44,14 +44,17 @@ class Agent:
         return str(self.head.card.get("task", {}).get("name", ""))
 
     def task(self, name: str | None = None) -> TaskSpec:
-        """The task of this name or path; by default the one that it was trained on, which it has kept.
+        """The task of this name or path; by default the one that it was trained on.
+
+        That one it has kept, and its skills theirs: their files are not needed, and shipped ones of their names are other tasks.
 
         Raises :class:`envs.task.TaskError` for one that is unknown or wrong.
         """
-        own = self.head.card.get("task", {})
-        if own.get("text") and (name is None or (name == self.trained_on and name not in task_names())):
-            return read_task(own["text"], self.trained_on)
-        return load_task(self.trained_on if name is None else name)
+        cards = [head.card.get("task", {}) for head in (self.head, *(skill.head for skill in self.skills))]
+        if name is None:
+            return read_task(cards[0]["text"], self.trained_on) if cards[0].get("text") else load_task(self.trained_on)
+        kept = next((card["text"] for card in cards if card.get("text") and card.get("name") == name), None)
+        return load_task(name) if kept is None or name in task_names() else read_task(kept, name)
 
     def envs(self, task: str | Path | None = None, place: Place = VOXEL) -> TaskEnvs:
         """Environments of :meth:`task`, seen as this agent sees."""
@@ -63,19 +66,39 @@ class Agent:
         return self.saved.options.interrupt
 
     def options(self, envs: TaskEnvs, device: torch.device | None = None) -> list[Option]:
-        """The options in the order of the outputs. Raises for a task that cannot carry them out."""
+        """The options in the order of the outputs; those that the task cannot carry out are never available.
+
+        Raises :class:`UserError` for a task that has none of its primitive actions.
+        """
         skills = {f"{OPTION}{skill.name}": skill for skill in self.skills}
         how = self.saved.options
         device = device or pick_device()
         options: list[Option] = []
         for name in self.head.outputs:
-            if name in skills:
+            if name in skills and set(skills[name].actions) & set(envs.actions):
                 options.append(skills[name].on(envs.actions, envs.shape, device, how.option_steps, how.stop_at_goal))
             elif name in envs.actions:
                 options.append(Primitive(name, envs.actions.index(name)))
             else:
-                raise UserError(f"'{self.head.name}' uses the action '{name}', which task '{envs.task.name}' does not allow")
+                options.append(Unavailable(name))
+        if not set(self.head.outputs) & set(envs.actions):
+            own = ", ".join(name for name in self.head.outputs if name not in skills)
+            raise UserError(f"'{self.head.name}' has no action that task '{envs.task.name}' allows (its own: {own})")
         return options
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the primitive actions that it, or a skill of its, can take."""
+        skills = {f"{OPTION}{skill.name}": skill.actions for skill in self.skills}
+        return tuple(dict.fromkeys(action for name in self.head.outputs for action in skills.get(name, (name,))))
+
+    def masked(self, envs: TaskEnvs) -> tuple[str, ...]:
+        """Its actions that the task lacks: it is played without them."""
+        return tuple(action for action in self.actions if action not in envs.actions)
+
+    def not_learned(self, envs: TaskEnvs) -> tuple[str, ...]:
+        """Actions of the task that it lacks, and so never takes."""
+        return tuple(action for action in envs.actions if action not in self.actions)
 
     def policy(self, seed: int) -> Policy:
         """How it chooses among its options."""

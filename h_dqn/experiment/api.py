@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,21 @@ from gymnasium.vector import VectorEnv
 
 from h_dqn.config import Config, change
 from h_dqn.evaluation import Evaluation
+from h_dqn.experiment import evaluate as evaluation
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.distil import distil
-from h_dqn.experiment.evaluate import evaluate_agent
-from h_dqn.experiment.evaluate import film as film_episode
+from h_dqn.experiment.evaluate import Outcome
 from h_dqn.experiment.run import Plan, Run
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
 from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
 from h_dqn.presets import PRESETS
+from skills_library.distill import DistillConfig
 from skills_library.library import Library
 
 __all__ = [
     "Agent",
     "Config",
+    "DistillConfig",
     "Evaluation",
     "Library",
     "Place",
@@ -30,6 +33,7 @@ __all__ = [
     "change",
     "distil",
     "evaluate",
+    "evaluate_tasks",
     "film",
     "load_agent",
     "make_envs",
@@ -56,7 +60,7 @@ def make_envs(task: str | Path, num_envs: int = 1, shape: Shape = FAST, place: P
 def evaluate(
     agent: Agent | str | Path, task: str | Path | None = None, episodes: int = 500, seed: int = 90001, place: Place = VOXEL
 ) -> Evaluation:
-    """Success on unseen episodes.
+    """Success on unseen episodes. What agent and task do not have in common is left out, and named in the outcome.
 
     Args:
         agent: an agent, a skill's name or a run's folder.
@@ -66,12 +70,33 @@ def evaluate(
         place: which world plays.
     """
     agent = agent if isinstance(agent, Agent) else load_agent(agent)
-    return evaluate_agent(agent, agent.envs(task, place), episodes, seed)
+    return evaluation.evaluate_agent(agent, agent.envs(task, place), episodes, seed)
+
+
+def evaluate_tasks(
+    agent: Agent | str | Path, tasks: Iterable[str | Path], episodes: int = 500, seed: int = 90001, place: Place = VOXEL
+) -> Iterator[tuple[str, Evaluation | Exception]]:
+    """Success on several tasks: yields the name of each and its outcome, or the error that says why it cannot be played.
+
+    The other arguments are those of :func:`evaluate`.
+    """
+    agent = agent if isinstance(agent, Agent) else load_agent(agent)
+    return evaluation.evaluate_tasks(agent, tasks, episodes, seed, place)
 
 
 def film(
-    agent: Agent | str | Path, path: str | Path, task: str | Path | None = None, seed: int = 90001, place: Place = VOXEL
+    agent: Agent | str | Path,
+    path: str | Path,
+    task: str | Path | None = None,
+    seed: int = 90001,
+    place: Place = VOXEL,
+    outcome: Outcome = "first",
+    episodes: int = 500,
 ) -> None:
-    """Write one episode as an mp4 to ``path``; the other arguments are those of :func:`evaluate`."""
+    """Write one episode as an mp4 to ``path``: the first, or the first of ``episodes`` that ends in success or failure.
+
+    The other arguments are those of :func:`evaluate`. Raises one of :data:`h_dqn.experiment.errors.FOR_PEOPLE` where none ends
+    so, or ``path`` cannot be written.
+    """
     agent = agent if isinstance(agent, Agent) else load_agent(agent)
-    film_episode(agent, agent.envs(task, place), Path(path), seed)
+    evaluation.film(agent, agent.envs(task, place), Path(path), seed, outcome, episodes)

@@ -49,6 +49,9 @@ def distil(
     agents = [agent_of(teacher) for teacher in teachers]
     envs = [agent.envs() for agent in agents]
     options = [agent.options(make) for agent, make in zip(agents, envs, strict=True)]
+    for agent, make in zip(agents, envs, strict=True):
+        if masked := agent.masked(make):
+            raise UserError(f"'{agent.head.name}' uses the action '{masked[0]}', which its task '{make.task.name}' no longer has")
     distiller = Distiller(teachers, envs, options, config, seed)
     began = time.perf_counter()
     rounds = -(-config.env_steps // (config.num_envs * config.round_steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from h_dqn.experiment.files import replacing
 from h_dqn.metrics import read_metrics, settled
 
 
@@ -25,7 +26,6 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
     axes.set(xlabel="environment steps", ylabel="success, %", ylim=(-3, 103), title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png", dpi=120)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
-    temporary.replace(path)

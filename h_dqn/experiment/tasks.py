@@ -13,6 +13,7 @@ from envs.oracle import Oracle
 from envs.registry import WORLDS
 from envs.task import Subgoal, TaskSpec
 from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.files import check_output, replacing
 from h_dqn.experiment.worlds import VOXEL, Place, task_envs
 from h_dqn.seeds import episode_seeds
 
@@ -59,6 +60,8 @@ def describe(task: TaskSpec) -> str:
     lines = [f"{task.name}: {task.title}\n", *task.rows, ""]
     for char, cell in task.legend.items():
         parts = [" on ".join(reversed(cell.column)) or "open floor"]
+        blocks = [task.materials[block] for block in dict.fromkeys(cell.column) if block in task.materials]
+        parts += [f"to break {block.name}, carry a {block.needs}" for block in blocks if block.needs]
         parts += [f"floor of {cell.floor}"] if cell.floor else []
         parts += [f"a {cell.item} lies there"] if cell.item else []
         parts += [f"{cell.choose[0]}..{cell.choose[1]} of them, else '{cell.otherwise}'"] if cell.choose else []
@@ -72,13 +75,12 @@ def describe(task: TaskSpec) -> str:
 
 def draw(task: TaskSpec, path: Path, seed: int = 1, place: Place = VOXEL) -> None:
     """Write the first pictures of eight episodes as one PNG or JPEG. Raises :class:`UserError` where it cannot be."""
-    if path.suffix.lower() not in PICTURES:
-        raise UserError(f"--picture {path}: must end in {' or '.join(PICTURES)}")
+    check_output(path, "--picture", PICTURES)
     envs = WORLDS[place.world].make(task, 8, 168, place.options)
     obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))  # type: ignore[arg-type]
     sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
-    if not cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1])):
-        raise UserError(f"{path}: the picture cannot be written there")
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(path.suffix, np.ascontiguousarray(sheet[..., ::-1]))[1].tobytes())
 
 
 def longest_solution(file: str, episodes: int = 200, place: Place = VOXEL) -> tuple[int, TaskSpec]:

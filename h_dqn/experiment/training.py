@@ -14,6 +14,7 @@ from h_dqn.experiment.run import Plan, Run, new_folder
 from h_dqn.experiment.watch import Watcher
 from h_dqn.presets import PRESETS
 from h_dqn.settings import unknown
+from skills_library.skill import SkillOption
 
 
 def start_run(plan: Plan, runs: Path, name: str | None = None) -> Run:
@@ -29,6 +30,18 @@ def start_run(plan: Plan, runs: Path, name: str | None = None) -> Run:
         raise UserError(f"{plan.task} is a sequence: a skill is trained on one task; use train flat or train controller")
     task = load_sequence(plan.task).name if is_sequence(plan.task) else load_task(plan.task).name
     return Run(plan, new_folder(runs, name, f"{plan.kind}-{task}-s{plan.seed}"))
+
+
+def masked(run: Run) -> list[str]:
+    """What is said before a run begins: a line for each of its skills that has actions which its task lacks."""
+    actions = run.envs.actions
+    lacking = {option.name: [one for one in option.head.outputs if one not in actions] for option in run.options
+               if isinstance(option, SkillOption)}  # fmt: skip
+    return [
+        f"{name} is played without {', '.join(names)}, which '{run.envs.task.name}' lacks"
+        for name, names in lacking.items()
+        if names
+    ]
 
 
 def preset(name: str = "fast", **changes: Any) -> Config:
@@ -72,5 +85,7 @@ def train(kind: str, task: str | Path, skills: Sequence[str], **how: Any) -> Run
     library = str(how.pop("library", "skills"))
     config = preset(planned.get("preset", "fast"), **how)
     run = start_run(Plan(kind, str(task), config, skills=tuple(skills), library=library, **planned), folder, name)
+    for line in masked(run):
+        watcher.say(line)
     run.learn(watcher)
     return run

@@ -37,7 +37,7 @@ class TaskEnvs:
     def __call__(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         stack, height, width = self.shape
         envs = WORLDS[self.place.world].make(self.task, num_envs, width, self.place.options)
-        return GreyStack(envs, stack, self.actions if height > width else (), hotbar=bool(self.task.verbs))
+        return GreyStack(envs, stack, self.actions if height > width else (), hotbar=self.task.hotbar)
 
     def limit(self, num_envs: int) -> int:
         """How many environments there are when so many are asked for."""

@@ -24,7 +24,7 @@ end
 
 -- The task: see Compiler.rules in envs/luanti/compile.py.
 local task = read_json(here .. "/task.json")
-for _, key in ipairs({"solid", "breakable", "drops", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
+for _, key in ipairs({"solid", "breakable", "needs", "drops", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
 
 local function node(name, red, tile, more)
 	local tiles = {tile}

@@ -49,7 +49,8 @@ actions["break"] = function(task, world)
 	local blocks, feet = world.blocks, cell * world.height
 	-- The block at eye level if there is one, else the one at the feet; a door breaks whole, as both are one material.
 	local material = blocks[feet + 1] ~= AIR and blocks[feet + 1] or blocks[feet]
-	if not task.breakable[material] then return false end
+	local key = task.needs[material] -- the item that must be carried
+	if not task.breakable[material] or (key ~= AIR and world.inventory[key] == 0) then return false end
 	for body = feet, feet + 1 do
 		if blocks[body] == material then blocks[body] = AIR end
 	end
