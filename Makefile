@@ -5,7 +5,7 @@ SEEDS ?= 1
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow test-minerl smoke-minerl lint bench reproduce ablate results clean
+.PHONY: setup demo test test-slow test-minerl smoke-minerl docker-lint docker-check lint bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -34,11 +34,19 @@ test-slow: setup
 	touch .venv/.minerl
 
 test-minerl: .venv/.minerl
-	$(BIN)/python -m pytest tests/test_minerl.py
+	$(BIN)/python -m pytest tests/test_minerl.py tests/test_minerl_serve.py
 
 # For a machine with the real Minecraft (ADDRESS=host:port): plays one episode and writes down what was said.
 smoke-minerl: .venv/.minerl
 	$(BIN)/python -m tests.minerl_smoke $(ADDRESS)
+
+# Dockerfile and compose files by hadolint and Docker Compose, which are fetched where they are missing.
+docker-lint: setup
+	$(BIN)/python -m tests.docker_check lint
+
+# The same, and each target's steps in a root by debootstrap: needs root and Debian or Ubuntu, no Docker engine; minutes a target.
+docker-check: setup
+	$(BIN)/python -m tests.docker_check $(TARGETS)
 
 lint: setup
 	$(BIN)/ruff check .

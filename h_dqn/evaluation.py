@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import VectorEnv, VectorWrapper
 
 from h_dqn.options import Option, OptionRunner
-from h_dqn.rollout import Policy, Rollout
+from h_dqn.rollout import Policy, Rollout, failed
 from h_dqn.seeds import Split, episode_seeds
 from h_dqn.statistics import wilson
 
@@ -31,6 +31,20 @@ class Evaluation:
     mean_return: float
     masked: tuple[str, ...] = ()
     not_learned: tuple[str, ...] = ()
+
+
+class Watched(VectorWrapper):
+    """The same environments; ``told`` learns after each step how many episodes are over, and what it raises ends the playing."""
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], told: Callable[[int], None]) -> None:
+        super().__init__(envs)
+        self.told, self.over = told, 0
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        self.over += int(((terminated | truncated) & ~failed(info, self.num_envs)).sum())
+        self.told(self.over)
+        return obs, reward, terminated, truncated, info
 
 
 def evaluate(

@@ -68,7 +68,7 @@ class Rollout:
         self._seeds: list[int | None] = list(seeds)  # of the episodes that run, None where the environment goes on drawing
         obs, info = envs.reset(seed=self._seeds)  # type: ignore[arg-type]
         self.obs: NDArray[np.uint8] = obs
-        self.missing = _failed(info, envs.num_envs)  # (N,) environments that have failed and are not back yet
+        self.missing = failed(info, envs.num_envs)  # (N,) environments that have failed and are not back yet
 
     def step(self) -> Step:
         runner, obs = self.runner, self.obs
@@ -79,7 +79,7 @@ class Rollout:
             runner.begin(due, self.policy(obs[due], available[due], np.flatnonzero(due)))
         option, action = runner.current.copy(), runner.act(obs)
         next_obs, reward, terminated, truncated, info = self.envs.step(action)
-        env_failed = _failed(info, len(due))
+        env_failed = failed(info, len(due))
         done = terminated | truncated | env_failed
         option_done = runner.advance(next_obs, done)
         next_available = runner.available(next_obs)
@@ -100,7 +100,7 @@ class Rollout:
             self._seeds[n] = next(self._next_seed, None) if self._next_seed is not None else None
         seeds = [seed if end else None for seed, end in zip(self._seeds, done, strict=True)]
         obs, info = self.envs.reset(seed=seeds, options={"reset_mask": done.copy()})  # type: ignore[arg-type]
-        self.missing = done & _failed(info, len(done))
+        self.missing = done & failed(info, len(done))
         return np.asarray(obs)
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,6 +114,6 @@ class Rollout:
         self.envs.load_state_dict(state["envs"])  # type: ignore[attr-defined]
 
 
-def _failed(info: dict[str, Any], num_envs: int) -> Bools:
+def failed(info: dict[str, Any], num_envs: int) -> Bools:
     """Where ``info`` says that the environment failed; most never do, and say nothing."""
     return np.array(info["lost"], bool) if "lost" in info else np.zeros(num_envs, bool)

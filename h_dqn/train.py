@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from h_dqn.config import Config
 from h_dqn.device import pick_device
-from h_dqn.evaluation import Evaluation, evaluate
+from h_dqn.evaluation import Evaluation, Watched, evaluate
 from h_dqn.learners import Method, Progress, make_learner
 from h_dqn.metrics import EpisodeStatistics, Row
 from h_dqn.options import Bools, Ints, Option, OptionRunner
@@ -68,6 +68,8 @@ class Trainer:
             self._record = np.zeros((config.env.num_envs, self.learner.needs.record_size), np.float32)
         self.env_steps = self.decisions = 0
         self.seconds = 0.0
+        self.evaluated: Callable[[int], None] = lambda episodes: None  # see Watched; what it raises ends an evaluation
+        self._validation_due = False
         self.best: tuple[float, dict[str, Any]] | None = None
         self.reached_95: tuple[int, float] | None = None
         self._begun = 0  # phases
@@ -112,30 +114,39 @@ class Trainer:
         """Learn to the end of the run; yields a row of metrics after each round.
 
         A row holds ``validation_success`` if this round ended with a validation. It may be closed between two rows, and a
-        trainer that got this one's ``state_dict`` goes on exactly where it stopped.
+        trainer that got this one's ``state_dict`` goes on exactly where it stopped, also if ``evaluated`` ended a validation.
         """
-        c = self.config
         if not self.env_steps:
             self._begin_phase()
-        while not self.done:
-            if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
-                self._end_phase()
-                self._enter()
-                self._begin_phase()
-            began, before = time.perf_counter(), self.env_steps
-            for _ in range(c.round_steps):
-                self._step()
-            metrics = self.learner.update(self.replay, self.progress)
-            if not isfinite(metrics.get("loss", 0.0)):
-                raise Diverged(f"learning went wrong after {self.env_steps:,} steps: the loss is {metrics['loss']}; "
-                               "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
-            every = c.validation.evaluate_every
-            due = self.env_steps // every > before // every
-            if self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING):
+        while self._validation_due or not self.done:
+            began, metrics = time.perf_counter(), dict[str, float]()
+            if not self._validation_due:  # else one was ended before it was over
+                metrics = self._round()
+            if self._validation_due:
                 metrics["validation_success"] = self._validate(self.seconds + time.perf_counter() - began)
+                self._validation_due = False
             self.seconds += time.perf_counter() - began
             yield {"env_steps": self.env_steps, "decisions": self.decisions, "seconds": self.seconds, **metrics}
         self._end_phase()
+
+    def _round(self) -> dict[str, float]:
+        """Play and learn once; the metrics of that."""
+        c = self.config
+        if self._begun < len(self._phases) and self.env_steps >= self._phases[self._begun][0]:
+            self._end_phase()
+            self._enter()
+            self._begin_phase()
+        before = self.env_steps
+        for _ in range(c.round_steps):
+            self._step()
+        metrics = self.learner.update(self.replay, self.progress)
+        if not isfinite(metrics.get("loss", 0.0)):
+            raise Diverged(f"learning went wrong after {self.env_steps:,} steps: the loss is {metrics['loss']}; "
+                           "try a smaller --learning-rate, --reward-scale or --max-grad-norm")  # fmt: skip
+        every = c.validation.evaluate_every
+        due = self.env_steps // every > before // every
+        self._validation_due = self.env_steps >= c.env_steps or (due and self.statistics.success > WORTH_VALIDATING)
+        return metrics
 
     def _begin_phase(self) -> None:
         for method in self.methods:
@@ -182,6 +193,7 @@ class Trainer:
 
     def _evaluate(self, envs: VectorEnv[Any, Any, Any], episodes: int, seed: int, split: Split) -> Evaluation:
         policy, interrupt = self.learner.policy(seed), self.config.options.interrupt
+        envs = Watched(envs, self.evaluated)
         return evaluate(envs, self.options, policy, episodes, seed, split=split, interrupt=interrupt)
 
     def state_dict(self) -> dict[str, Any]:
@@ -193,6 +205,7 @@ class Trainer:
             "counters": [self.env_steps, self.decisions, self.seconds, self._begun],
             "best": self.best,
             "reached_95": self.reached_95,
+            "validation_due": self._validation_due,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -204,4 +217,5 @@ class Trainer:
         self.replay.load_state_dict(state["replay"])
         self.statistics.load_state_dict(state["statistics"])
         self.best = state["best"] and (state["best"][0], state["best"][1])
+        self._validation_due = state["validation_due"]
         self.reached_95 = state["reached_95"] and (state["reached_95"][0], state["reached_95"][1])

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from h_dqn.config import change
-from h_dqn.evaluation import evaluate
+from h_dqn.evaluation import Watched, evaluate
 from h_dqn.options import primitives
 from h_dqn.presets import PRESETS
 from h_dqn.train import Trainer
@@ -130,6 +130,17 @@ def test_an_episode_that_failed_is_evaluated_again_with_its_seed() -> None:
     found = evaluate(failing, primitives(["left", "right"]), right, 40, seed=1)
     assert found == expected
     assert len({seed for _, seed in failing.seeds if seed is not None}) < len(failing.seeds)
+
+
+def test_whoever_watches_is_told_of_whole_episodes_alone() -> None:
+    told: list[int] = []
+
+    def right(obs: Any, available: Any, env_ids: Any) -> Any:
+        return np.ones(len(obs), np.int64)
+
+    evaluate(Watched(Failing(3), told.append), primitives(["left", "right"]), right, 12, seed=1)
+    assert told == sorted(told)
+    assert 12 <= told[-1] <= 15
 
 
 @pytest.mark.parametrize("learner", ["q_lambda", "dqn"])

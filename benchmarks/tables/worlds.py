@@ -74,14 +74,20 @@ def luanti_skills() -> Table:
 
 def minerl() -> Table:
     found = results.figures("minerl")
-    kinds = {"evaluate": _evaluated, "faults": _faults, "cost": _cost, "scaling": _scaling}
+    kinds = {"evaluate": _evaluated, "learning": _learned, "faults": _faults, "cost": _cost, "scaling": _scaling}
     rows = [row(label, cell(text, found[part])) for part, say in kinds.items() if part in found for label, text in say(found[part])]
-    return Table("`python -m benchmarks.minerl`", ("", "measured"), rows)
+    return Table("`python -m benchmarks.minerl`, `python -m benchmarks.minerl_learning`", ("", "measured"), rows)
 
 
 def _evaluated(part: dict[str, Any]) -> list[tuple[str, str]]:
     label = f"a skill of the embedded world on {part['minerl']['episodes']} episodes, there and here"
     return [(label, f"{wilson(part['embedded'])}, {wilson(part['minerl'])}")]
+
+
+def _learned(part: dict[str, Any]) -> list[tuple[str, str]]:
+    label = f"navigation1, learned from nothing in {part['minecrafts']} of them, seed {part['measured']['seed']}"
+    steps = f"{part['env_steps_to_95']:,} steps to 95 % in validation"
+    return [(label, f"{steps}; {wilson(part)} of {part['episodes']} unseen episodes")]
 
 
 def _faults(part: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,13 +1,13 @@
-"""Supervised Minecrafts, seen from the parent: a worker process each, deadlines, and a replacement for whatever fails.
+"""A supervised Minecraft, seen from the parent: a worker process, deadlines, and a replacement for whatever fails.
 
-Nothing here blocks but :func:`wait`, and that only for instances that are expected to answer.
+Nothing here waits for Minecraft; ``pool.py`` does, and only for instances that are expected to answer.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
+import logging
 import math
 import os
 import select
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.minerl.drawing import Mission
-from envs.minerl.folders import Folder, end_group, memory, sweep
+from envs.minerl.folders import Folder, end_group, memory
 from envs.minerl.link import Link
-from envs.minerl.settings import MineRLError, Settings
+from envs.minerl.serve import ask_for_restart
+from envs.minerl.settings import Settings
 
-__all__ = ["Instance", "MineRLError", "Pool", "Reply", "Settings", "close_pools", "shared_pool", "wait"]
-
+logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 DOWN, STARTING, IDLE, RESETTING, PLAYING, ACTING, GIVEN_UP = (
     "down", "starting", "idle", "resetting", "playing", "acting", "given up",
 )  # fmt: skip
 UNREACHABLE = ("ConnectionRefusedError", "gaierror", "OSError")
-MOST_REFUSALS = 5  # failures after which an address that never answered is given up
+MOST_AT_FIRST = 5  # failures after which one that never worked is given up
+BROKEN, MOST_RESTARTS = 2, 3  # failures in a row of one that can be reached, after which a new one is asked for; and how many times
 MOST_DELAY = 15.0  # seconds between two attempts to start it
 
 
@@ -71,6 +71,8 @@ class Instance:
         self._mission: Mission | None = None  # to be begun as soon as possible
         self._beginning: Mission | None = None  # being begun
         self._worked = False
+        self._alive = -math.inf  # when it last did a whole action, or was ended to be started anew
+        self._broken = self._restarts = 0  # in a row: failures of one that can be reached, new ones asked for
         self._episodes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Folder | None = None
@@ -205,6 +207,7 @@ class Instance:
             self.reply = Reply(told["did"], tuple(told["pose"]), told["counts"], pov, told["ticks"])
             if self.state == ACTING:
                 self.failures, self.healthy, self._worked = 0, True, True
+                self._alive, self._broken, self._restarts = time.monotonic(), 0, 0
             self.state = PLAYING
 
     def _fail(self, reason: str, ended: bool, fatal: bool = False) -> None:
@@ -218,83 +221,37 @@ class Instance:
         else:
             self.state = IDLE
         unreachable = reason.startswith(UNREACHABLE)
-        final = not self._worked and (fatal or (unreachable and self.failures >= MOST_REFUSALS))
-        if final or self.failures > self.settings.restarts:
-            if unreachable and self.address:
-                kind = reason.partition(":")[0]
-                self.reason = f"{self.name}: no Minecraft answers there ({kind}); start one, or give the address of one"
+        if self.address and unreachable:
+            kind = reason.partition(":")[0]
+            self.reason = f"{self.name}: no Minecraft answers there ({kind}); start one, or give the address of one"
+        elif self.address:
+            self._have_it_restarted()
+        most = self.settings.restarts if self._worked else min(MOST_AT_FIRST - 1, self.settings.restarts)
+        coming = unreachable and time.monotonic() < self._alive + self.settings.launch_s  # for so long it may take to start
+        if (fatal and not self._worked) or (self.failures > most and not coming):
             self.stop()
             self.state = GIVEN_UP
-        self._retry = time.monotonic() + (0.0 if self.failures < 2 else min(MOST_DELAY, 0.1 * 2 ** (self.failures - 2)))
+        self._retry = time.monotonic() + (0.0 if self.failures < 2 else min(MOST_DELAY, 0.1 * 2 ** min(self.failures - 2, 9)))
+        if not unreachable or self.failures == 1:  # while nothing is there, ``wait`` says so now and then
+            then = "given up" if self.state == GIVEN_UP else "it is tried again"
+            logger.warning("%s (failure %d in a row); %s", self.reason, self.failures, then)
 
+    def _have_it_restarted(self) -> None:
+        """It can be reached and failed once more: hung, or broken. Minecrafts of ``serve.py`` can be ended from here."""
+        assert self.address is not None
+        self._broken += 1
+        if self._broken >= BROKEN and self._restarts < MOST_RESTARTS and ask_for_restart(self.address):
+            self.failures, self._broken, self._alive = 0, 0, time.monotonic()
+            self._restarts += 1
+            self.reason += "; it was ended, to be started anew"
 
-class Pool:
-    """Minecrafts that vector environments share: each instance plays for whoever began its last episode."""
-
-    def __init__(self, count: int, settings: Settings) -> None:
-        if settings.addresses and count > len(settings.addresses):
-            raise MineRLError(f"{count} worlds need {count} addresses of Minecrafts, not {len(settings.addresses)}")
-        sweep()
-        addresses = settings.addresses or (None,) * count
-        self.instances = [Instance(settings, address) for address in addresses[:count]]
-        _open.add(self)
-
-    def __deepcopy__(self, memo: Any) -> Pool:
-        """The same Minecrafts: Gymnasium copies an environment's arguments with its ``spec``."""
-        return self
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is open, and not all of its Minecrafts have been given up."""
-        return self in _open and not all(instance.state == GIVEN_UP for instance in self.instances)
-
-    def close(self) -> None:
-        _open.discard(self)
-        for instance in self.instances:
-            instance.stop()
-        for instance in self.instances:
-            for thread in instance.cleanups:
-                thread.join(30)
+    def __str__(self) -> str:
+        doing = {STARTING: "is being started", RESETTING: "begins an episode", ACTING: "acts"}
+        last = f" after {self.failures} failures in a row, the last: {self.reason}" if self.failures else ""
+        return f"{self.name} {doing.get(self.state, 'is tried again soon')}{last}"
 
 
 def _clean_up(process: subprocess.Popen[bytes], folder: Folder) -> None:
     end_group(process.pid)
     process.wait()
     folder.remove()
-
-
-_open: set[Pool] = set()
-_shared: dict[tuple[int, Settings], Pool] = {}
-
-
-def shared_pool(count: int, settings: Settings) -> Pool:
-    """The pool that all who ask for the same in this process share; made at the first call, and anew where it is used up."""
-    pool = _shared.get((count, settings))
-    if pool is None or not pool.usable:
-        if pool is not None:
-            pool.close()
-        pool = _shared[count, settings] = Pool(count, settings)
-    return pool
-
-
-@atexit.register
-def close_pools() -> None:
-    """End all that is still open, as when a command or the program ends."""
-    for pool in list(_open):
-        pool.close()
-    _shared.clear()
-
-
-def wait(instances: Sequence[Instance], done: Callable[[], bool]) -> None:
-    """Move the instances on until ``done``; raises :class:`MineRLError` if all of them have been given up."""
-    while True:
-        for instance in instances:
-            instance.pump()
-        if done():
-            return
-        if all(instance.state == GIVEN_UP for instance in instances):
-            raise MineRLError(instances[0].reason)
-        waiting = [instance for instance in instances if instance.state != GIVEN_UP]
-        links = [instance._link.sock for instance in waiting if instance.busy and instance._link is not None]
-        soonest = min(instance.next_event() for instance in waiting) - time.monotonic()
-        select.select(links, [], [], min(1.0, max(0.001, soonest)))

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.minerl.drawing import check_task, draw, item_types, yaw_of
-from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Pool, Reply, wait
+from envs.minerl.instance import GIVEN_UP, PLAYING, Instance, Reply
+from envs.minerl.pool import Pool, wait
 from envs.minerl.settings import Settings, read_addresses
 from envs.task import HEADINGS, TaskSpec
 from envs.vector import Observation, WorldsVectorEnv

@@ -61,11 +61,11 @@ class MineRLWorld(World):
         return checks(self._given(options).settings.addresses)
 
     def close_all(self) -> None:
-        if instance := sys.modules.get("envs.minerl.instance"):  # else none was started
-            instance.close_pools()
+        if pool := sys.modules.get("envs.minerl.pool"):  # else none was started
+            pool.close_pools()
 
     def _settings(self, options: Any) -> dict[str, Any]:
-        from envs.minerl.instance import shared_pool
+        from envs.minerl.pool import shared_pool
 
         options = self._given(options)
         return {"pool": shared_pool(options.count, options.settings)}

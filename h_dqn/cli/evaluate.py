@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, argument, optional
-from h_dqn.cli.output import emit, emit_json, hint, show, success
+from h_dqn.cli.output import ProgressBar, emit, emit_json, hint, show, success
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.world import WorldFlags
 from h_dqn.evaluation import Evaluation
@@ -60,7 +60,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
         refused: dict[str, Exception] = {}
         last: str | None = None
         try:
-            outcomes = evaluate_tasks(agent, tasks, self.episodes, self.seed, self.place)
+            outcomes = evaluate_tasks(agent, tasks, self.episodes, self.seed, self.place, ProgressBar())
             for task, (name, outcome) in zip(tasks, outcomes, strict=True):
                 if isinstance(outcome, Evaluation):
                     results[name], last = self._result(agent, agent.task(task).name, outcome), task

@@ -198,6 +198,11 @@ class ProgressBar(Watcher):
             print(f"{what}: {moment.env_steps:,} of {moment.total:,} steps, {moment.steps_per_second:,.0f}/s, success {success}",
                   file=sys.stderr, flush=True)  # fmt: skip
 
+    def evaluated(self, episodes: int) -> None:
+        if time.perf_counter() - self._told > EVERY_S:
+            self._told = time.perf_counter()
+            self.say(f"evaluating: {episodes} episodes are over")
+
     def say(self, text: str) -> None:
         err.print("\n".join(map(visible, text.splitlines())), soft_wrap=True)
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from envs.materials import texture
 from envs.registry import WORLDS
 from envs.task import TaskSpec
-from h_dqn.evaluation import Evaluation
+from h_dqn.evaluation import Evaluation, Watched
 from h_dqn.evaluation import evaluate as play_episodes
 from h_dqn.experiment.agent import Agent
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
 from h_dqn.experiment.files import check_output, replacing
+from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import VOXEL, Place, TaskEnvs
 from h_dqn.options import OptionRunner
 from h_dqn.rollout import Rollout
@@ -31,7 +32,9 @@ VIDEOS = (".mp4",)
 SHARP = 336  # pixels of a film's frames where the world can be played twice at once
 
 
-def evaluate_agent(agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int = 90001) -> Evaluation:
+def evaluate_agent(
+    agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int = 90001, watcher: Watcher | None = None
+) -> Evaluation:
     """Success of ``agent`` on unseen episodes of a task.
 
     Its actions that the task lacks are never chosen; those of the task that it lacks, neither. The outcome names both.
@@ -41,21 +44,27 @@ def evaluate_agent(agent: Agent, envs: TaskEnvs, episodes: int = 500, seed: int 
         envs: the task, seen as the agent sees (``envs.shape == agent.shape``).
         episodes: how many.
         seed: decides which; never those of training, whatever the number.
+        watcher: is told how far it is.
     """
     options = agent.options(envs)
-    made = envs(min(250, episodes))
+    made = Watched(envs(min(250, episodes)), (watcher or Watcher()).evaluated)
     outcome = play_episodes(made, options, agent.policy(seed), episodes, seed, interrupt=agent.interrupt)
     return replace(outcome, masked=agent.masked(envs), not_learned=agent.not_learned(envs))
 
 
 def evaluate_tasks(
-    agent: Agent, tasks: Iterable[str | Path | None], episodes: int = 500, seed: int = 90001, place: Place = VOXEL
+    agent: Agent,
+    tasks: Iterable[str | Path | None],
+    episodes: int = 500,
+    seed: int = 90001,
+    place: Place = VOXEL,
+    watcher: Watcher | None = None,
 ) -> Iterator[tuple[str, Evaluation | Exception]]:
     """Play several tasks, and go on where one of them cannot be played.
 
     Args:
         tasks: names, or paths of task files; None for the one that the agent was trained on.
-        agent, episodes, seed: see :func:`evaluate_agent`.
+        agent, episodes, seed, watcher: see :func:`evaluate_agent`.
         place: which world plays.
     Yields, as soon as it is known, a task's name (as it was given, where another of that name was played before) and its outcome,
     or the error that says in one line why it cannot be played.
@@ -66,7 +75,7 @@ def evaluate_tasks(
         try:
             envs = agent.envs(task, place)
             name = envs.task.name if envs.task.name not in known else name
-            outcome: Evaluation | Exception = evaluate_agent(agent, envs, episodes, seed)
+            outcome: Evaluation | Exception = evaluate_agent(agent, envs, episodes, seed, watcher)
         except FOR_PEOPLE as error:
             outcome = error
         known.add(name)

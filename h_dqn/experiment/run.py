@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,11 @@ class Run:
         log = MetricsLog(self.folder)
         try:
             with stop_on_signal() as stop:
+                self.trainer.evaluated = self._during_evaluation(stop, watcher)
                 self._learn(log, stop, watcher)
+                self.trainer.use_best()
+                watcher.say(f"evaluating on {self.plan.episodes} unseen episodes ...")
+                outcome = self.trainer.evaluate(self.plan.episodes, self.plan.seed)
         except (KeyboardInterrupt, WorldError):
             watcher.say("\nstopping: saving what was learned ...")
             save_state(self.folder / "checkpoint", self.trainer.state_dict())
@@ -167,9 +172,6 @@ class Run:
             raise
         finally:
             log.close()
-        self.trainer.use_best()
-        watcher.say(f"evaluating on {self.plan.episodes} unseen episodes ...")
-        outcome = self.trainer.evaluate(self.plan.episodes, self.plan.seed)
         if not outcome.success_rate:
             watcher.say(f"it reached the goal in none of {outcome.episodes} episodes{self._advice()}")
         self._keep(self.policy(outcome))
@@ -178,6 +180,17 @@ class Run:
         learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
         return result
+
+    @staticmethod
+    def _during_evaluation(stop: threading.Event, watcher: Watcher) -> Callable[[int], None]:
+        """An evaluation in a slow world is long: it ends as soon as ``stop`` is set, and is begun anew when the run goes on."""
+
+        def evaluated(episodes: int) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            watcher.evaluated(episodes)
+
+        return evaluated
 
     def _advice(self) -> str:
         if self.trainer.statistics.successes:

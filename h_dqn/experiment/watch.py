@@ -25,6 +25,9 @@ class Watcher:
     def progress(self, moment: Moment) -> None:
         """After each round of learning."""
 
+    def evaluated(self, episodes: int) -> None:
+        """After each step of an evaluation, with how many episodes are over."""
+
     def say(self, text: str) -> None:
         """A line about what happens now."""
 
