@@ -5,7 +5,7 @@ SEEDS ?= 1
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow test-minerl smoke-minerl docker-lint docker-check lint bench reproduce ablate results clean
+.PHONY: setup demo test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -26,6 +26,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The command line's tests on a wheel that was installed where nothing can be written.
+test-installed: setup
+	WORKERS=$(WORKERS) tests/installed.sh $(BIN)/python
 
 # MineRL's Python part without Minecraft, and the tests of its adapter with it.
 .venv/.minerl: .venv/.done envs/minerl/requirements.txt

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks.provenance import ROOT, measured
+from envs.compiled import njit
 from h_dqn.checkpoint import write_text
 from h_dqn.elimination import LinearBandits, most_tries
 from h_dqn.statistics import iqm

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from envs.compiled import njit
 
 
 def shrink(grid: NDArray[np.uint8], most: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:

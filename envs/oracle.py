@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from numba import njit
 from numpy.typing import NDArray
 
+from envs.compiled import njit
 from envs.task import ACTIONS, AIR, HEADINGS
 from envs.verbs import Verb
 from envs.voxel.rules import (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.task import TaskSpec
-from envs.vector import Observation, WorldsVectorEnv
+from envs.vector import Observation, WorldsVectorEnv, checked_render_mode
 
 
 class SingleEnv(gym.Env[Observation, np.int64]):
@@ -35,11 +35,11 @@ class SingleEnv(gym.Env[Observation, np.int64]):
         self.vector = self.VECTOR(num_envs=1, task=task, size=size, **settings)
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode, self.metadata)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
-        super().reset(seed=None if seed is None else int(seed))
         observation, info = self.vector.reset(seed=None if seed is None else [seed])
+        super().reset(seed=None if seed is None else int(seed))
         return first_of(observation), first_of(info)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -48,7 +48,7 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         if not isinstance(num_envs, int | np.integer) or num_envs < 1:
             raise ValueError(f"num_envs must be a whole number above 0, not {num_envs!r}")
         self.num_envs = int(num_envs)
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode, self.metadata)
         self.single_observation_space, self.single_action_space = _spaces(self.spec_task, self.size)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -69,10 +69,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         elif isinstance(seed, int | np.integer):
             seeds = [int(seed) + i for i in range(self.num_envs)]
         else:
-            seeds = [None if one is None else int(one) for one in seed]
-        if len(seeds) != self.num_envs or any(one is not None and one < 0 for one in seeds):
+            seeds = list(seed) if isinstance(seed, Sequence | np.ndarray) else []
+        whole = all(one is None or (isinstance(one, int | np.integer) and one >= 0) for one in seeds)
+        if len(seeds) != self.num_envs or not whole:
             raise ValueError(f"seed must be a whole number from 0 on, {self.num_envs} of them, or None; not {seed!r}")
-        return mask, seeds
+        return mask, [None if one is None else int(one) for one in seeds]
 
     def _valid(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         actions, count = np.asarray(actions), len(self.spec_task.all_actions)
@@ -155,6 +156,13 @@ def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if len(pair) != 2 or not all(isinstance(side, int | np.integer) and 1 <= side <= MAX_SIZE for side in pair):
         raise ValueError(f"size must be one or two whole numbers from 1 to {MAX_SIZE}, not {size!r}")
     return int(pair[0]), int(pair[1])
+
+
+def checked_render_mode(mode: str | None, metadata: dict[str, Any]) -> str | None:
+    """``mode``; raises ValueError for one that ``metadata`` does not name."""
+    if mode not in (None, *metadata["render_modes"]):
+        raise ValueError(f"render_mode must be one of {', '.join(metadata['render_modes'])}, or None; not {mode!r}")
+    return mode
 
 
 def _spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym.spaces.Discrete]:

@@ -1,4 +1,4 @@
-"""From a world's dict of observations to what the learner reads: stacks of grey frames."""
+"""From a world's dict of observations to what learners read: the picture alone, or stacks of grey frames."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def grey(pov: Frames) -> Frames:
     """RGB (N, H, W, 3) -> luminance (N, H, W), both uint8."""
     n, height, width, _ = pov.shape
     return np.asarray(cv2.cvtColor(pov.reshape(n * height, width, 3), cv2.COLOR_RGB2GRAY), np.uint8).reshape(n, height, width)
+
+
+def pov_only(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """One world whose observations are its picture alone, (H, W, 3) uint8."""
+    space = env.observation_space["pov"]  # type: ignore[index]
+    return TransformObservation(env, lambda obs: obs["pov"], space)
 
 
 def grey_stack(env: gym.Env[Any, Any], stack: int = 4) -> gym.Env[Any, Any]:

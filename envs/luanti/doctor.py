@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import gymnasium as gym
 
+from envs.errors import WorldError
 from envs.luanti import programs
 from envs.verdict import GOOD, LACKS, NOTE, Verdict
 
@@ -20,7 +21,7 @@ def checks(env_id: str, start: bool) -> Iterator[Verdict]:
             gym.make_vec(env_id, num_envs=1).close()
             yield GOOD, f"{version} on a virtual screen, started in {time.perf_counter() - began:.1f} s"
             return
-    except programs.LuantiError as error:
+    except WorldError as error:
         yield LACKS if start else NOTE, f"no Luanti, the world of `--world luanti`: {error}"
         return
     if version in programs.TESTED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import mmap
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.lock import lock
 from envs.luanti.compile import MARKER, Compiler
 from envs.luanti.folders import PREFIX, free_port, remove, sweep
 from envs.luanti.programs import LuantiError, programs
@@ -157,9 +157,9 @@ class Engine:
     def _start(self, minetest: str, xvfb: str) -> None:
         folder = self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         # While the lock is held, the folder is in use; it must never be there unlocked.
-        lock = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
-        self._open.append(lock)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        descriptor = os.open(folder / "new-lock", os.O_CREAT | os.O_RDWR, 0o600)
+        self._open.append(descriptor)
+        lock(descriptor)
         (folder / "new-lock").rename(folder / "lock")
         deadline = time.monotonic() + START_S
         self.compiler.write(folder, free_port())

@@ -6,13 +6,14 @@ A folder belongs to whoever holds the lock on its file ``lock``; the kernel lets
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import tempfile
 from pathlib import Path
+
+from envs.lock import lock
 
 PREFIX = "h-dqn-luanti-"
 
@@ -28,20 +29,18 @@ def sweep() -> None:
     """End what engines left behind whose owners were killed, and remove their folders."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
-            lock = os.open(folder / "lock", os.O_RDWR)
+            descriptor = os.open(folder / "lock", os.O_RDWR)
         except OSError:
             continue  # not ours to read, or just being made
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # its owner lives
-        else:
+            if not lock(descriptor, wait=False):
+                continue  # its owner lives
             _kill_those_of(folder)
             with contextlib.suppress(OSError):
                 remove(folder, (folder / "display").read_text())
             remove(folder, "")
         finally:
-            os.close(lock)
+            os.close(descriptor)
 
 
 def _kill_those_of(folder: Path) -> None:

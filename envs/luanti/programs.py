@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from envs.errors import WorldError
+from envs.lock import check_system
 
 TESTED = "Minetest 5.6.1 (Linux)"
 INSTALL = "apt-get install minetest xvfb"
@@ -17,7 +18,8 @@ class LuantiError(WorldError, RuntimeError):
 
 
 def programs() -> tuple[str, str]:
-    """Paths of minetest and Xvfb. Raises :class:`LuantiError` where one is missing."""
+    """Paths of minetest and Xvfb. Raises :class:`WorldError` where one is missing."""
+    check_system()
     # Debian keeps games in a folder that is not on every user's path.
     path = os.environ.get("PATH", "") + ":/usr/games"
     found = {program: shutil.which(program, path=path) for program in ("minetest", "Xvfb", "setpriv")}

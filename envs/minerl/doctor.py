@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from envs.lock import check_system
 from envs.minerl.launch import FIRST_PORT, JAR, LaunchError, package, problems
 from envs.verdict import GOOD, LACKS, NOTE, Verdict
 
@@ -18,6 +19,7 @@ MEMORY, DISK = 4.0, 3.0  # GiB a Minecraft: Java's heap and its surroundings; a 
 
 def checks(addresses: tuple[tuple[str, int], ...]) -> Iterator[Verdict]:
     """One verdict each; with addresses, of the Minecrafts there, else of what a Minecraft needs to be started here."""
+    check_system()
     try:
         minecraft = package()
         yield GOOD, "minerl, the Python client"

@@ -6,7 +6,6 @@ A folder belongs to whoever holds the lock on its file ``lock``; the kernel lets
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -14,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import IO
+
+from envs.lock import check_system, lock
 
 PREFIX = "h-dqn-minerl-"
 
@@ -24,7 +25,7 @@ class Folder:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock: IO[str] | None = (self.path / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        lock(self._lock)
 
     def note_group(self, group: int) -> None:
         """Write down the process group that works here, with its start, since process numbers are used again."""
@@ -38,19 +39,21 @@ class Folder:
 
 
 def sweep() -> int:
-    """Remove the folders, and end the processes, of runs that were killed. Returns how many there were."""
+    """Remove the folders, and end the processes, of runs that were killed. Returns how many there were.
+
+    Raises :class:`WorldError` on a system where none can run.
+    """
+    check_system()
     swept = 0
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if not path.is_dir() or path.stat().st_uid != os.getuid():
             continue
         try:
-            lock = (path / "lock").open("r+")
+            file = (path / "lock").open("r+")
         except OSError:
             continue  # being made, or being removed
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        with file:
+            if not lock(file, wait=False):
                 continue  # in use
             with contextlib.suppress(OSError, ValueError):
                 group, start = (path / "group").read_text().split()

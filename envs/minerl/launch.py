@@ -6,7 +6,6 @@ and start a watcher of 385 MB beside it.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import shutil
@@ -15,6 +14,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from envs.lock import lock
 
 PORT, READY = "***** Start MalmoEnvServer on port ", "CLIENT enter state: DORMANT"
 SCRIPT, JAR = "launchClient.sh", Path("build/libs/MalmoMod-0.37.0-fat.jar")
@@ -47,10 +48,10 @@ def launch(folder: Path, minecraft: str | None, begun: Callable[[], None]) -> in
     if "gradlew" in script.read_text(errors="replace") and not (source / JAR).is_file():
         raise LaunchError(f"{source / JAR}: is missing: only the Python part of minerl is installed; use the Docker target minerl, "
                           "or attach to a Minecraft with --minerl-address")  # fmt: skip
-    lock = os.open(folder.parent, os.O_RDONLY)
+    descriptor = os.open(folder.parent, os.O_RDONLY)
     try:
         # Several launches at once are known to take each other's ports and to run out of memory.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock(descriptor)
         begun()
         shutil.copytree(source, folder / "Minecraft", ignore=shutil.ignore_patterns("**.lock"))
         if (source.parent / "Schemas").is_dir():
@@ -67,7 +68,7 @@ def launch(folder: Path, minecraft: str | None, begun: Callable[[], None]) -> in
             )
         return _wait(process, log)
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path) -> int:

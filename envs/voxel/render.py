@@ -11,9 +11,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from envs.compiled import njit, prange
 from envs.materials import TEXTURE_SIZE, texture
 from envs.task import AIR, HEADINGS, TaskSpec
 from envs.voxel.rules import CLEAR, FULL, SKIP, advance_goal, cell_ahead, held_item, take_step
@@ -228,6 +228,15 @@ def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-de
                 out[i, j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
 
 
+@njit(cache=True)
+def step_all(actions, invalid, state, rules):  # type: ignore[no-untyped-def]
+    """Step every world whose action is none of DRAW and SKIP; the arguments are those of :func:`step_and_draw`."""
+    for n in range(len(actions)):
+        if actions[n] >= 0:
+            invalid[n] = not take_step(actions[n], state, n, rules)
+        advance_goal(state, n, rules)
+
+
 @njit(cache=True, parallel=True)
 def step_and_draw(actions, pov, invalid, state, rules, camera):  # type: ignore[no-untyped-def]
     """Step every world and draw every picture; an action may also be DRAW or SKIP.
@@ -238,13 +247,18 @@ def step_and_draw(actions, pov, invalid, state, rules, camera):  # type: ignore[
         state, rules, camera: see :class:`envs.voxel.world.State`, which changes, :class:`envs.voxel.world.Rules` and
             :class:`Camera`.
     """
-    for n in range(len(actions)):
-        if actions[n] >= 0:
-            invalid[n] = not take_step(actions[n], state, n, rules)
-        advance_goal(state, n, rules)
+    step_all(actions, invalid, state, rules)
     height = pov.shape[1]
     bands = (height + BAND - 1) // BAND
     for job in prange(len(actions) * bands):
         n, first = job // bands, job % bands * BAND
         if actions[n] != SKIP:
             draw_rows(pov[n], first, min(first + BAND, height), state, n, camera)
+
+
+@njit(cache=True)
+def step_and_draw_one(actions, pov, invalid, state, rules, camera):  # type: ignore[no-untyped-def]
+    """:func:`step_and_draw` for N = 1, in this thread alone: who has one world a process has as many processes as cores."""
+    step_all(actions, invalid, state, rules)
+    if actions[0] != SKIP:
+        draw_rows(pov[0], 0, pov.shape[1], state, 0, camera)

@@ -10,8 +10,7 @@ column, row and units of 30 degrees, as in poses.
 
 from __future__ import annotations
 
-from numba import njit
-
+from envs.compiled import njit
 from envs.task import ACTIONS, AIR, GOALS, HEADINGS
 
 # Numbers of the actions and of the kinds of predicates.

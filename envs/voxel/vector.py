@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.compiled import PARALLEL
 from envs.task import TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
-from envs.voxel.render import Camera, step_and_draw
+from envs.voxel.render import Camera, step_and_draw, step_and_draw_one
 
 
 class VoxelVectorEnv(WorldsVectorEnv):
@@ -37,5 +38,10 @@ class VoxelVectorEnv(WorldsVectorEnv):
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:
         self._pov = self._pov.copy()  # what was handed out stays as it was
         invalid = np.zeros(self.num_envs, bool)
-        step_and_draw(actions, self._pov, invalid, self.worlds.state, self.worlds.rules, self._camera)
+        arguments = actions, self._pov, invalid, self.worlds.state, self.worlds.rules, self._camera
+        if self.num_envs == 1:
+            step_and_draw_one(*arguments)
+        else:
+            with PARALLEL:
+                step_and_draw(*arguments)
         return self._observe(), self._info(invalid)

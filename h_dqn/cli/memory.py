@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     on glibc this does nothing.
     """
     m_trim_threshold, m_mmap_threshold = -1, -3  # names of malloc.h
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(m_mmap_threshold, 1 << 30)
         mallopt(m_trim_threshold, (1 << 31) - 1)

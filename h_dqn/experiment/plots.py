@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from h_dqn.experiment.files import replacing
@@ -10,6 +11,8 @@ from h_dqn.metrics import read_metrics, settled
 
 def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
     """Success while training (last 300 episodes, lines) and in validation (dots) over environment steps, as PNG."""
+    # Where there is no home it keeps its fonts in a folder of its own, and would say so in three lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
 
     matplotlib.use("Agg")

@@ -15,6 +15,7 @@ import gymnasium as gym
 import numba
 import numpy as np
 
+from envs.compiled import njit
 from h_dqn.experiment.errors import UserError
 
 PEER = "MiniWorld-OneRoom-v0"
@@ -105,7 +106,7 @@ def ray_bound() -> float:
     return frames * 84 * 84 / (time.perf_counter() - began)
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _shade(out, textures, frames):  # type: ignore[no-untyped-def]
     height, width = out.shape[0], out.shape[1]
     for frame in range(frames):
