@@ -29,7 +29,7 @@ STEPS, EVERY = 150_000, 25_000
 def counts(seed: int, steps: int = STEPS, every: int = EVERY) -> dict[str, int]:
     """Pairs of a state and an action, of an agent while it learns."""
     (command,) = (cell.command for cell in cells("workshop", seed) if cell.arm == "with")
-    arguments = parse(command.split()).command
+    arguments = parse(command.split())
     make = task_envs(arguments.task, shape_of(arguments.config))
     trainer = Trainer(make, make.primitives(), arguments.config, seed)
     found = dict.fromkeys(("effective", "effective_eliminated", "futile", "futile_eliminated"), 0)

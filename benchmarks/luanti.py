@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from benchmarks.provenance import measured
 from benchmarks.reproduce import Summary, add, cells, run_all
 from envs.luanti import engine as luanti
-from envs.luanti.engine import LuantiError
 from envs.luanti.folders import PREFIX, free_port, sweep
+from envs.luanti.programs import LuantiError, version
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
 from envs.task import ACTIONS, TaskError, TaskSpec
@@ -481,7 +481,7 @@ def main() -> None:
             share = f" --share {arguments.share}" if arguments.share != 1 else ""
             part["measured"] = measured(f"python -m benchmarks.luanti {name}{share}", SEEDS.get(name, 1))
         found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-        found |= {name: part, "version": luanti.version()}
+        found |= {name: part, "version": version()}
         write_text(RESULT, json.dumps(found, indent=1) + "\n")
 
 

@@ -5,18 +5,23 @@ Only ids that can be made are registered: a world that cannot play a task has no
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from envs.registry import WORLDS
 
 TASKS = Path(__file__).parent / "tasks"
 
 
-def _special(path: Path) -> bool:
-    """Whether a task has verbs, or places with a reward of their own; without reading it whole, since importing this is quick."""
-    doc = tomllib.loads(path.read_text(encoding="utf-8"))
+# What each shipped task's file says, by the task's name; ``envs.task_file.load_task`` makes a task of it, which takes time.
+SHIPPED: dict[str, dict[str, Any]] = {
+    path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(TASKS.glob("*.toml"))
+}
+
+
+def _special(doc: dict[str, Any]) -> bool:
+    """Whether a task has verbs, or places with a reward of their own."""
     return "verbs" in doc or any(isinstance(cell, dict) and "reward" in cell for cell in doc["legend"].values())
 
 
-_tasks = {path.stem: _special(path) for path in sorted(TASKS.glob("*.toml"))}
 for _world in WORLDS.values():
-    _world.register([name for name, special in _tasks.items() if _world.plays_all_tasks or not special])
+    _world.register([name for name, doc in SHIPPED.items() if _world.plays_all_tasks or not _special(doc)])

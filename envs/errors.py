@@ -1,4 +1,7 @@
-"""Base classes of errors that are shown to users."""
+"""Base classes of errors that are shown to users, and how they speak of a name that is none."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class OneLineError(Exception):
@@ -10,3 +13,10 @@ class OneLineError(Exception):
 
 class WorldError(OneLineError):
     """A world failed and cannot go on, such as an engine that does not start any more; the message says what to do."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """ "unknown task 'brake'; did you mean 'break'? (known: ...)": the message for a name that is none of those known."""
+    names = list(known)
+    near = get_close_matches(str(name), names, 1)
+    return f"unknown {kind} '{name}'{f'; did you mean {near[0]!r}?' if near else ''} (known: {', '.join(names)})"

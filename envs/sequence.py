@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from envs.errors import unknown
 from envs.task import TaskError, TaskSpec
 from envs.task_file import load_task, read_toml
 from envs.task_parts import check_keys
@@ -50,8 +51,8 @@ def load_sequence(sequence: str | Path) -> Sequence:
     if path.suffix != ".toml":
         path = SEQUENCES / f"{sequence}.toml"
         if not path.is_file():
-            known = ", ".join(sorted(each.stem for each in SEQUENCES.glob("*.toml")))
-            raise TaskError(f"unknown sequence '{sequence}' (known: {known}; or give a path to a .toml file)")
+            known = sorted(each.stem for each in SEQUENCES.glob("*.toml"))
+            raise TaskError(f"{unknown('sequence', sequence, known)}; or give a path to a .toml file")
     doc = read_toml(path)
     try:
         check_keys("", doc, {"title": str, "repeat": int, "phase": list}, needed=("phase",))

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import OneLineError
-from envs.grid import beside, flood, keep_chosen, shrink
 from envs.materials import Material
 from envs.verbs import Verb, within_reach
 
@@ -168,6 +167,8 @@ class TaskSpec:
 
         Raises :class:`TaskError` if a thousand draws in a row cannot be solved.
         """
+        from envs.grid import keep_chosen, shrink  # with Numba, which whoever only reads a task needs not
+
         tables = self._tables
         for _ in range(MAX_DRAWS):
             grid = keep_chosen(shrink(tables.grid, self.shrink, rng), tables.choices, rng)
@@ -288,6 +289,8 @@ class _Search:
     def __init__(
         self, spec: TaskSpec, tables: _Tables, codes: NDArray[np.uint8], start: tuple[int, int], keys: Collection[str]
     ) -> None:
+        from envs.grid import beside, flood
+
         self.spec, self.tables, self.codes = spec, tables, codes
         self.breaks, passable = tables.opened_by(keys)
         self.passable: NDArray[np.bool_] = passable[codes]

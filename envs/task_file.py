@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs import TASKS, task_parts
+from envs.errors import unknown
 from envs.materials import MaterialError
 from envs.task import TaskError, TaskSpec
 from envs.task_parts import Kinds, check_keys
@@ -51,7 +52,7 @@ def load_task(task: str | Path | TaskSpec, change: Mapping[str, Any] | None = No
     if path.suffix != ".toml":
         path = TASKS / f"{task}.toml"
         if not path.is_file():
-            raise TaskError(f"unknown task '{task}' (known: {', '.join(task_names())}; or give a path to a .toml file)")
+            raise TaskError(f"{unknown('task', task, task_names())}; or give a path to a .toml file")
     try:
         return read_task(read_text(path), path.stem, change)
     except (TaskError, MaterialError) as error:

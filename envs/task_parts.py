@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from envs.errors import unknown
 from envs.materials import Material, materials_for, read_materials, standard_materials
 from envs.task import ACTIONS, GOALS, Cell, Subgoal, TaskError
 from envs.verbs import Verb, read_verbs
@@ -54,7 +55,7 @@ class Materials(dict[str, Material]):
         """The material's name; raises for one that is unknown, or is no item where it must be one."""
         if not isinstance(material, str) or material not in self:
             known = dict.fromkeys([*self, *standard_materials()])
-            raise TaskError(f"{where}: unknown material '{material}' (known: {', '.join(known)})")
+            raise TaskError(f"{where}: {unknown('material', material, known)}")
         if item and not self[material].item:
             raise TaskError(f"{where}: '{material}' cannot be an item (its material does not say item = true)")
         return str(material)
@@ -149,8 +150,8 @@ def read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:
 
 def read_actions(doc: Mapping[str, Any]) -> tuple[str, ...]:
     actions = tuple(doc.get("actions", ACTIONS))
-    if unknown := [action for action in actions if action not in ACTIONS]:
-        raise TaskError(f"actions: unknown action '{unknown[0]}' (known: {', '.join(ACTIONS)})")
+    if odd := [action for action in actions if action not in ACTIONS]:
+        raise TaskError(f"actions: {unknown('action', odd[0], ACTIONS)}")
     if not actions or len(set(actions)) != len(actions):
         raise TaskError("actions: must name each action once, and at least one")
     return actions

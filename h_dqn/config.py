@@ -16,7 +16,7 @@ from h_dqn.learners.q_lambda import QLambdaConfig
 from h_dqn.networks import NetworkConfig
 from h_dqn.options import OptionConfig
 from h_dqn.replay import ReplayConfig
-from h_dqn.settings import ConfigError, Count, Share, check
+from h_dqn.settings import ConfigError, Count, Share, check, named_settings, unknown
 
 __all__ = ["Config", "ConfigError", "EnvConfig", "ValidationConfig", "change", "from_json", "to_json"]
 
@@ -83,7 +83,7 @@ def change(config: Any, **settings: Any) -> Any:
     left = dict(settings)
     changed = _changed(config, left)
     if left:
-        raise ConfigError(f"unknown setting '{next(iter(left))}'")
+        raise ConfigError(unknown("setting", next(iter(left)), (name for name, _, _ in named_settings(changed))))
     return changed
 
 

@@ -1,8 +1,16 @@
-"""Settings that belong together, by name."""
+"""Settings that belong together, by name: :data:`PRESETS`, and what each is for: :data:`ABOUT`."""
 
 from h_dqn.config import Config, change
 
-# Everything tiny, to see in seconds that the parts work together.
+ABOUT = {
+    "fast": "what learns soonest on two cores; for episodes of up to sixty steps",
+    "long": "the same for episodes of about a hundred steps, such as three_rooms",
+    "paper": "as Tessler et al. 2017: Nature network, four frames of 84x84, replay, RMSProp; slow",
+    "small": "small pictures and a small network, for tasks that reward nothing but the goal",
+    "smoke": "seconds, to see that all parts work together; learns nothing",
+    "smoke_replay": "the same with the learner dqn",
+}
+
 SMOKE: Config = change(
     Config(),
     env_steps=512,
@@ -16,13 +24,10 @@ SMOKE: Config = change(
 )
 
 PRESETS: dict[str, Config] = {
-    # Whatever learns soonest on two cores.
     "fast": Config(),
-    # The same for episodes of a hundred steps, whose end must be felt from their beginning.
     "long": change(
         Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, evaluate_every=50_000
     ),
-    # Tessler et al. 2017 and their code: Nature network, 84x84x4, replay, centred RMSProp.
     "paper": change(
         Config(),
         env_steps=200_000,
@@ -53,7 +58,6 @@ PRESETS: dict[str, Config] = {
         final_learning_rate=1.0,
         td_clip=1.0,
     ),
-    # Small pictures and a small network, for tasks that need no more and reward nothing but the goal.
     "small": change(
         Config(),
         env_steps=100_000,
@@ -81,3 +85,5 @@ PRESETS: dict[str, Config] = {
         priority=0.5,
     ),
 }
+
+__doc__ += "\n\n" + "\n".join(f"{name}: {about}" for name, about in ABOUT.items()) + "\n"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from math import inf
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,13 @@ class ConfigError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """ "unknown preset 'fats'; did you mean 'fast'? (known: ...)": the message for a name that is none of those known."""
+    names = list(known)
+    near = get_close_matches(str(name), names, 1)
+    return f"unknown {kind} '{name}'{f'; did you mean {near[0]!r}?' if near else ''} (known: {', '.join(names)})"
 
 
 @dataclass(frozen=True)

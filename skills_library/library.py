@@ -21,21 +21,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h_dqn.files import TEMPORARY, lock, sweep, write_folder, write_text
-from skills_library.policy import (
-    CARD,
-    MANIFEST,
-    MODEL,
-    OLD_MANIFEST,
-    SavedPolicy,
-    SkillError,
-    is_policy,
-    load_policy,
-    policy_files,
-)
-from skills_library.skill import Skill
+from h_dqn.settings import unknown
+from skills_library.card import card_text
+from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, SkillError, head_names, is_policy, read_manifest
+
+if TYPE_CHECKING:  # with torch; what only looks a name or a card up does without
+    from skills_library.policy import SavedPolicy
+    from skills_library.skill import Skill
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 INDEX, OBJECTS = "library.json", "objects"
@@ -79,6 +74,10 @@ class Library:
         except (OSError, ValueError, RecursionError) as error:
             raise SkillError(f"{file}: cannot be read: {error}") from error
 
+    def __post_init__(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SkillError(f"{self.folder}: is no folder, and a library of skills is one")
+
     def names(self) -> list[str]:
         """Names of all policies."""
         kept = {path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)}
@@ -91,21 +90,46 @@ class Library:
         for root in (self.folder, self.shipped):
             if _NAME.fullmatch(name) and is_policy(root / name):
                 return root / name
-        known = ", ".join(self.names()) or "none yet; train one with: h-dqn train skill navigation1"
-        raise SkillError(f"unknown skill '{name}' (known: {known})")
+        if not (known := self.names()):
+            raise SkillError(f"unknown skill '{name}' (known: none yet; train one with: h-dqn train skill navigation1)")
+        raise SkillError(unknown("skill", name, known))
+
+    def cards(self) -> list[dict[str, Any]]:
+        """What each skill says of itself, without its weights: name, folder, task, measured and training."""
+        found = []
+        for folder in map(self.path, self.names()):
+            manifest = read_manifest(folder)
+            for name, head in zip(head_names(manifest), manifest["heads"], strict=True):
+                card = {part: head[part] for part in ("task", "measured")}
+                found.append({"name": name, "folder": str(folder), **card, "training": manifest["training"]})
+        return found
+
+    def card(self, name: str) -> str:
+        """The card of the policy that this skill is made of, in Markdown. Raises :class:`SkillError` as :meth:`path` does."""
+        policy, _, head = name.partition("/")
+        manifest = read_manifest(self.path(policy))
+        if head and name not in head_names(manifest):
+            raise SkillError(unknown("skill", name, head_names(manifest)))
+        return card_text(manifest)
 
     def policy(self, name: str) -> SavedPolicy:
         """The policy that a skill of this name (``NAME`` or ``NAME/HEAD``) is made of."""
+        from skills_library.policy import load_policy
+
         name = name.partition("/")[0]
         return load_policy(self.path(name), name)
 
     def skill(self, name: str) -> Skill:
         """A skill (``NAME``), or one head of a distilled network (``NAME/HEAD``)."""
+        from skills_library.skill import Skill
+
         policy = self.policy(name)
         return Skill(policy, policy.find(name) if "/" in name else policy.head)
 
     def skills(self, names: Sequence[str]) -> list[Skill]:
         """The skills of these names; a distilled network stands for all its heads. Heads of one network share it."""
+        from skills_library.skill import Skill
+
         policies = {folder: self.policy(folder) for folder in dict.fromkeys(name.partition("/")[0] for name in names)}
         found = []
         for name in names:
@@ -122,8 +146,6 @@ class Library:
 
     def create(self) -> None:
         """Make the folder a library, if it is none yet."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise SkillError(f"{self.folder} is a file; a library is a folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         with lock(self.folder, WAIT_S):
             if not self.exists:
@@ -131,6 +153,8 @@ class Library:
 
     def add(self, policy: SavedPolicy) -> Versions:
         """Keep ``policy`` as the newest version of its name. The one before stays current if it did better (:func:`better`)."""
+        from skills_library.policy import load_policy
+
         check_name(policy.name)
         objects = self.folder / OBJECTS
         objects.mkdir(parents=True, exist_ok=True)
@@ -159,6 +183,8 @@ class Library:
 
     def _adopt(self, name: str) -> Versions:
         """A policy that an older version of h-dqn kept under its name becomes the first version."""
+        from skills_library.policy import load_policy
+
         if not is_policy(self.folder / name):
             return Versions()
         return Versions((_keep(load_policy(self.folder / name, name), self.folder / OBJECTS),), 1)
@@ -200,6 +226,8 @@ def check_name(name: str) -> str:
 
 def _keep(policy: SavedPolicy, objects: Path) -> str:
     """Write a policy as an object; returns its ID. One that is there already is the same, and stays."""
+    from skills_library.policy import policy_files
+
     files = policy_files(policy)
     name = hashlib.sha256(files[MANIFEST]).hexdigest()[:32]
     if not (objects / name).exists():

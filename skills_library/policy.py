@@ -28,14 +28,12 @@ from h_dqn.files import write_folder
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import OptionConfig
 from h_dqn.policies import SoftmaxPolicy
+from h_dqn.settings import unknown
 from skills_library import schema
 from skills_library.card import card_text
+from skills_library.manifest import CARD, MANIFEST, MODEL, SkillError, head_names, is_policy, manifest_name, read_manifest
 
-MANIFEST, OLD_MANIFEST, MODEL, CARD = "policy.json", "skill.json", "model.safetensors", "CARD.md"
-
-
-class SkillError(ValueError):
-    """A skill or policy cannot be read, kept or used; the message says which one and why, in one line."""
+__all__ = ["PolicyHead", "SavedPolicy", "SkillError", "Termination", "is_policy", "load_policy", "policy_files", "save_policy"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class SavedPolicy:
         """The head of this name. Raises :class:`SkillError` for an unknown one, naming those that there are."""
         found = next((head for head in self.heads if head.name == name), None)
         if found is None:
-            raise SkillError(f"unknown skill '{name}' (known: {', '.join(head.name for head in self.heads)})")
+            raise SkillError(unknown("skill", name, (head.name for head in self.heads)))
         return found
 
     def policy(self, seed: int, head: PolicyHead | None = None) -> SoftmaxPolicy:
@@ -157,31 +155,16 @@ def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
 # --- reading ---
 
 
-def is_policy(folder: Path) -> bool:
-    """Whether a policy is kept there."""
-    return (folder / MANIFEST).is_file() or (folder / OLD_MANIFEST).is_file()
-
-
 def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
     """Read a policy's folder, also of an older schema. Raises :class:`SkillError` in one line for anything that does not fit.
 
     ``name``: what it must be called, as a file from a stranger may say anything.
     """
-    file = MANIFEST if (folder / MANIFEST).is_file() or not (folder / OLD_MANIFEST).is_file() else OLD_MANIFEST
+    file, manifest = manifest_name(folder), read_manifest(folder, schema.read)
 
     def refuse(reason: str) -> SkillError:
         return SkillError(f"{folder}: {reason}")
 
-    try:
-        manifest = json.loads((folder / file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise refuse(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise refuse(f"{file} is not JSON") from error
-    try:
-        manifest = schema.read(manifest)
-    except schema.SchemaError as error:
-        raise refuse(f"{file}{error}") from error
     if name is not None and manifest["name"] != name:
         raise refuse(f"{file}: its name is {manifest['name']!r}, not '{name}'")
     spec = NetworkSpec(**{**manifest["network"], "shape": tuple(manifest["network"]["shape"])})
@@ -194,9 +177,8 @@ def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
         raise refuse(f"weights '{wrong}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
-    own, several = manifest["name"], len(manifest["heads"]) > 1 or manifest["heads"][0]["name"] != manifest["name"]
-    heads = tuple(_head(f"{own}/{entry['name']}" if several else own, entry) for entry in manifest["heads"])
-    return SavedPolicy(own, network, heads, OptionConfig(**manifest["options"]), {"training": manifest["training"]})
+    heads = tuple(_head(name, entry) for name, entry in zip(head_names(manifest), manifest["heads"], strict=True))
+    return SavedPolicy(manifest["name"], network, heads, OptionConfig(**manifest["options"]), {"training": manifest["training"]})
 
 
 def _head(name: str, entry: dict[str, Any]) -> PolicyHead:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from h_dqn.networks import ARCHITECTURES, HEADS
 from h_dqn.options import OptionConfig
-from h_dqn.settings import ConfigError, check
+from h_dqn.settings import ConfigError, check, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEWEST = 2
 Entry = dict[str, Any]
@@ -52,6 +52,15 @@ class SchemaError(ValueError):
 
 def read(manifest: Any) -> Entry:
     """A manifest as today's schema has it, checked. Raises :class:`SchemaError`."""
+    manifest = read_card(manifest)
+    _check_network(manifest)
+    _check_options(manifest["options"])
+    _check_heads(manifest["heads"], manifest["network"]["outputs"])
+    return dict(manifest)
+
+
+def read_card(manifest: Any) -> Entry:
+    """The same, of which only the parts that say what it is and where it comes from are checked: quick, without torch."""
     version = manifest.get("schema") if isinstance(manifest, dict) else None
     if version == 1:
         manifest = _from_schema_1(manifest)
@@ -59,9 +68,11 @@ def read(manifest: Any) -> Entry:
         raise SchemaError(f" has schema {version!r}; this version reads schema 1 to {NEWEST}")
     _require(manifest, _PARTS, "")
     _require_card(manifest)
-    _check_network(manifest)
-    _check_options(manifest["options"])
-    _check_heads(manifest["heads"], manifest["network"]["outputs"])
+    for head in manifest["heads"]:
+        if not isinstance(head, dict):
+            raise SchemaError(f": each of 'heads' must have {', '.join(_HEAD)}")
+        _require(head, _HEAD, "heads.")
+        _require_card(head)
     return dict(manifest)
 
 
@@ -96,13 +107,15 @@ def _require_card(entry: Entry) -> None:
 
 
 def _check_network(manifest: Entry) -> None:
+    from h_dqn.networks import ARCHITECTURES, HEADS  # with torch
+
     network = manifest["network"]
     _require(network, _NETWORK, "network.")
     if set(network) != set(_NETWORK):
         raise SchemaError(f": 'network.{min(set(network) - set(_NETWORK))}' is unknown")
     for part, known in (("network", ARCHITECTURES), ("head", HEADS)):
         if network[part] not in known:
-            raise SchemaError(f": unknown {part} '{network[part]}' (known: {', '.join(known)})")
+            raise SchemaError(f": {unknown(part, network[part], known)}")
     shape = network["shape"]
     if not (len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
         raise SchemaError(": network.shape must be three whole numbers from 1 to 512")
@@ -123,10 +136,6 @@ def _check_heads(heads: list[Any], outputs: int) -> None:
     """Heads must cover the network's outputs, one after the other."""
     at = 0
     for entry in heads:
-        if not isinstance(entry, dict):
-            raise SchemaError(f": each of 'heads' must have {', '.join(_HEAD)}")
-        _require(entry, _HEAD, "heads.")
-        _require_card(entry)
         if not entry["outputs"] or not all(isinstance(name, str) for name in entry["outputs"]) or entry["first"] != at:
             raise SchemaError(f": head '{entry['name']}' does not fit the outputs before it")
         end = entry["termination"]

@@ -142,7 +142,7 @@ def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
     torch.testing.assert_close(fro.values(obs), heads_of(student)[1].values(obs))
     with pytest.raises(SkillError, match="holds several skills; name one: both/to, both/fro"):
         library.skill("both")
-    with pytest.raises(SkillError, match="unknown skill 'both/up' \\(known: both/to, both/fro\\)"):
+    with pytest.raises(SkillError, match="unknown skill 'both/up'; did you mean 'both/to'\\? \\(known: both/to, both/fro\\)"):
         library.skill("both/up")
 
 

@@ -15,9 +15,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from benchmarks import luanti as bench
-from envs.luanti import engine
 from envs.luanti.compile import SLOTS, Compiler, exact_yaw
-from envs.luanti.engine import INSTALL, LuantiError
+from envs.luanti.programs import INSTALL, LuantiError, programs
 from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
 from envs.task import HEADINGS, TaskError
 from envs.task_file import load_task, parse_task, task_names
@@ -26,7 +25,7 @@ from h_dqn.experiment.worlds import Place, task_envs
 from tests.helpers import h_dqn, last_json, refused
 
 try:
-    engine.programs()
+    programs()
     MISSING = ""
 except LuantiError as error:
     MISSING = str(error)

@@ -175,7 +175,7 @@ def test_a_skill_is_trained_and_evaluated_there(in_tmp: Path, capsys: pytest.Cap
         run(["train", "skill", "navigation1", "--preset", "smoke", "--env-steps", "64", "--validation-episodes", "4", *there]) == 0
     )
     assert run(["evaluate", "navigation1", "--task", "navigation1", *there]) == 0
-    assert "success_rate" in capsys.readouterr().out
+    assert "success" in capsys.readouterr().out
     for stand in stands:
         stand.close()
 

@@ -21,8 +21,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.errors import OneLineError, WorldError
-from envs.luanti import engine
-from envs.luanti.engine import LuantiError
+from envs.luanti.programs import INSTALL, LuantiError, programs
 from envs.minerl.settings import MineRLError
 from envs.minerl.world import MineRLOptions
 from envs.oracle import Oracle
@@ -36,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 EVERY = pytest.mark.parametrize("world", WORLDS.values(), ids=lambda world: world.name)
 
 try:
-    engine.programs()
+    programs()
     LUANTI = True
 except LuantiError:
     LUANTI = False
@@ -221,7 +220,7 @@ def test_the_doctor_calls_a_missing_engine_a_lack_where_it_is_wanted(monkeypatch
     for start, word in ((False, NOTE), (True, LACKS)):
         ((said, text),) = WORLDS["luanti"].doctor(start=start)
         assert said == word
-        assert engine.INSTALL in text
+        assert INSTALL in text
 
 
 @pytest.mark.skipif(not LUANTI, reason="Luanti is not installed")

@@ -89,7 +89,7 @@ def test_a_file_is_named_with_the_mistake(tmp_path: Path) -> None:
         assert reason in str(error.value)
     with pytest.raises(TaskError, match=r"no\.toml: cannot be read"):
         load_task(tmp_path / "no.toml")
-    with pytest.raises(TaskError, match=r"unknown task 'navigation9' .*navigation1"):
+    with pytest.raises(TaskError, match=r"unknown task 'navigation9'; did you mean .*known: .*navigation1"):
         load_task("navigation9")
 
 

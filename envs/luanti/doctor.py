@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import gymnasium as gym
 
 from envs.errors import WorldError
-from envs.luanti import engine
+from envs.luanti import programs
 from envs.verdict import GOOD, LACKS, NOTE, Verdict
 
 
 def checks(env_id: str, start: bool) -> Iterator[Verdict]:
     """One verdict. ``start``: the world ``env_id`` is wanted, and is started once to see whether it can be."""
     try:
-        version = engine.version()
+        version = programs.version()
         if start:
             began = time.perf_counter()
             gym.make_vec(env_id, num_envs=1).close()
@@ -24,7 +24,7 @@ def checks(env_id: str, start: bool) -> Iterator[Verdict]:
     except WorldError as error:
         yield LACKS if start else NOTE, f"no Luanti, the world of `--world luanti`: {error}"
         return
-    if version in engine.TESTED:
+    if version in programs.TESTED:
         yield GOOD, f"{version}, the world of `--world luanti`"
     else:
-        yield NOTE, f"{version}: `--world luanti` is tested with {engine.TESTED} only"
+        yield NOTE, f"{version}: `--world luanti` is tested with {programs.TESTED} only"

@@ -8,7 +8,6 @@ import mmap
 import os
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -21,41 +20,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import WorldError
-from envs.lock import check_system, lock
+from envs.lock import lock
 from envs.luanti.compile import MARKER, Compiler
 from envs.luanti.folders import PREFIX, free_port, remove, sweep
+from envs.luanti.programs import LuantiError, programs
 
 START_S, STEP_S = 30.0, 10.0  # deadlines: from the start of the programs to their first answer, and for any command
 POLL_S = 0.0002  # between two looks at the screen; to look without a pause would take the engine's time
 ATTEMPTS = 3
-TESTED = "Minetest 5.6.1 (Linux)"
-INSTALL = "apt-get install minetest xvfb"
-
-
-class LuantiError(WorldError, RuntimeError):
-    """The engine is missing, cannot be started, or died again and again; the message says what to do."""
 
 
 class EngineDied(Exception):
     """The engine died or did not answer in time; it can be started again."""
-
-
-def programs() -> tuple[str, str]:
-    """Paths of minetest and Xvfb. Raises :class:`WorldError` where one is missing."""
-    check_system()
-    # Debian keeps games in a folder that is not on every user's path.
-    path = os.environ.get("PATH", "") + ":/usr/games"
-    found = {program: shutil.which(program, path=path) for program in ("minetest", "Xvfb", "setpriv")}
-    if missing := [program for program, where in found.items() if where is None]:
-        raise LuantiError(f"{' and '.join(missing)} cannot be found; Luanti needs, on Debian: {INSTALL}")
-    return str(found["minetest"]), str(found["Xvfb"])
-
-
-def version() -> str:
-    """The engine's name and version. Raises :class:`LuantiError` where it is missing."""
-    minetest, _ = programs()
-    return subprocess.run([minetest, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 class Engine:

@@ -9,7 +9,7 @@ from envs.voxel.env import VoxelEnv
 class LuantiEnv(VoxelEnv):
     """A room of :class:`envs.voxel.env.VoxelEnv`, with the same spaces, rewards and ends, played and drawn by Luanti.
 
-    Needs Debian's packages minetest and xvfb. Raises :class:`envs.luanti.engine.LuantiError` where they are missing.
+    Needs Debian's packages minetest and xvfb. Raises :class:`envs.luanti.programs.LuantiError` where they are missing.
     """
 
     VECTOR = LuantiVectorEnv

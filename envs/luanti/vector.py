@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.luanti.compile import SLOTS, Compiler
-from envs.luanti.engine import ATTEMPTS, Engine, EngineDied, LuantiError
+from envs.luanti.engine import ATTEMPTS, Engine, EngineDied
+from envs.luanti.programs import LuantiError
 from envs.task import TaskSpec
 from envs.vector import Observation
 from envs.voxel.rules import DRAW, SKIP
@@ -33,7 +34,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
         num_envs, task, size, fov: see :class:`envs.voxel.vector.VoxelVectorEnv`; rooms of at most 32 by 32 cells, 14 blocks high.
         engines: how many; default: one for each two processors, but no more than worlds.
 
-    Raises :class:`envs.luanti.engine.LuantiError` where Luanti is missing, cannot be started or does not stay alive.
+    Raises :class:`envs.luanti.programs.LuantiError` where Luanti is missing, cannot be started or does not stay alive.
     """
 
     PLAIN = False

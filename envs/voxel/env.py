@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.display import window_lacks
 from envs.single import SingleEnv
 from envs.task import TaskSpec
 from envs.vector import Observation
@@ -65,7 +64,7 @@ class VoxelEnv(SingleEnv):
         return None
 
     def _show(self) -> None:
-        if self.render_mode == "human" and has_display():
+        if self.render_mode == "human" and window_lacks() is None:
             import cv2
 
             picture = cv2.resize(self.vector.pictures[0], (504, 504), interpolation=cv2.INTER_NEAREST)
@@ -74,12 +73,7 @@ class VoxelEnv(SingleEnv):
 
     def close(self) -> None:
         super().close()
-        if self.render_mode == "human" and has_display():
+        if self.render_mode == "human" and window_lacks() is None:
             import cv2
 
             cv2.destroyAllWindows()
-
-
-def has_display() -> bool:
-    """Whether a window can be opened. Without a display OpenCV would not raise an error but end the process."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

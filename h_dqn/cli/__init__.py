@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import errno
+import io
+import os
+import re
 import signal
 import sys
+from contextlib import redirect_stderr
 from typing import Any
 
 import h_dqn
+
+RULE, SIDE = re.compile(r"^\W*[─-]+\W*$"), re.compile(r"^[│|] ?|[│|]$")
+ADVICE = ("For full helptext", "Argument helptext", "run ")
+PLAIN = {
+    "invalid literal for int() with base 10": "not a whole number",
+    "could not convert string to float": "not a number",
+    "Error parsing ": "",
+}
+BOUNDS = {"seed": (0, 2**63 - 1), "episodes": (1, 10**9)}
 
 
 def main() -> None:
@@ -20,62 +32,96 @@ def main() -> None:
 
 def parse(arguments: list[str]) -> Any:
     """The command that these words stand for, with its flags as fields; not run yet."""
-    import tyro
-
-    from h_dqn.cli.commands import ABOUT, all_commands
-
     if arguments == ["--version"]:
         print(f"h-dqn {h_dqn.__version__}")
         raise SystemExit(0)
-    return tyro.cli(all_commands(arguments), prog="h-dqn", description=ABOUT, args=arguments)
+    if os.environ.get("NO_COLOR"):
+        os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")  # it reads this when it is imported
+    import tyro
+
+    from h_dqn.cli.commands import choose
+
+    chosen, said = choose(arguments), io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(chosen.kind, prog=chosen.prog, description=chosen.description, args=chosen.arguments)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        from h_dqn.experiment.errors import UserError
+
+        raise UserError(f"{in_one_line(said.getvalue())} (see: {chosen.prog} --help)") from end
 
 
-def check_numbers(command: Any) -> None:
-    """Raises UserError for a number that cannot be, whichever command has such a flag."""
-    from h_dqn.experiment.errors import UserError
+def in_one_line(box: str) -> str:
+    """What tyro says in a box with a title, without its advice to read the help."""
+    parts, lines = [""], box.strip().splitlines()
+    for line in lines[1:-1] if len(lines) > 2 else lines:
+        if RULE.match(line):
+            parts.append("")
+        else:
+            parts[-1] += " " + SIDE.sub("", line).strip()
+    told = [" ".join(part.split()).rstrip(".") for part in parts]
+    line = "; ".join(part for part in told if part and not part.startswith(ADVICE))
+    for python, plain in PLAIN.items():
+        line = line.replace(python, plain)
+    return line
 
-    while hasattr(command, "command"):  # of a group
-        command = command.command
-    for name, least, most in (("seed", 0, 2**63 - 1), ("episodes", 1, 10**9)):
+
+def check_flags(command: Any) -> None:
+    """Raises UserError for a number that cannot be, and for a name that no file of a run could hold, whichever the command."""
+    for name, (least, most) in BOUNDS.items():
         if not least <= (value := getattr(command, name, least)) <= most:
-            raise UserError(f"--{name.replace('_', '-')} must be from {least} to {most}, not {value}")
+            from h_dqn.experiment.errors import UserError
+
+            raise UserError(f"--{name} must be from {least} to {most}, not {value}")
+    for name in ("task", "name", "runs", "library") if hasattr(command, "runs") else ():
+        value = str(getattr(command, name, ""))
+        if value.encode("utf-8", "ignore").decode() != value:
+            from h_dqn.experiment.errors import UserError
+
+            raise UserError(f"'{value}' is not UTF-8 text, which the names of a run must be")
 
 
 def run(arguments: list[str]) -> int:
     """Run a command; returns its exit code."""
-    from envs.registry import close_all
+    from h_dqn.cli.terminal import printing
+
+    with printing() as out:
+        code = _run(arguments)
+        out.flush()
+        if out.failure and not code:  # the work is done, but what could not be printed must not look as if it had been
+            return _refuse(f"standard output: {out.failure.strerror or out.failure}")
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     from h_dqn.cli.memory import keep_freed_memory
-    from h_dqn.cli.terminal import print_anywhere
-    from h_dqn.experiment.errors import FOR_PEOPLE, out_of_memory
 
     keep_freed_memory()
-    print_anywhere()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command = parse(arguments)
-        check_numbers(command)
+        check_flags(command)
         command.run()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return 0
-    except FOR_PEOPLE as error:
-        return _refuse(str(error))
-    except OSError as error:
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+    except Exception as error:
+        from h_dqn.experiment.errors import explanation
+
+        if (reason := explanation(error)) is None:
             raise
-        return _refuse(f"{error.filename or 'the disk'}: {error.strerror}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        return _refuse(f"not enough memory ({str(error)[:200]}); try fewer --num-envs, or a smaller --size or --capacity")
+        return _refuse(reason)
     finally:
-        close_all()
+        if registry := sys.modules.get("envs.registry"):  # else nothing was started
+            registry.close_all()
     return 0
 
 
 def _refuse(reason: str) -> int:
-    print(f"h-dqn: error: {' '.join(reason.split())}", file=sys.stderr)
+    from h_dqn.cli.terminal import visible
+
+    print(f"h-dqn: error: {visible(' '.join(reason.split()))}", file=sys.stderr)
     return 2
 
 

@@ -1,30 +1,30 @@
-"""``h-dqn bench`` and ``h-dqn doctor``."""
+"""``h-dqn bench``."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
 
-from h_dqn.cli.flags import JsonFlags, WorldFlags
-from h_dqn.cli.output import err, out
+from h_dqn.cli.flags import JsonFlags
+from h_dqn.cli.output import emit, readable, show, words
+from h_dqn.cli.world import WorldFlags
 
 
 @dataclass
 class Bench(JsonFlags, WorldFlags):
-    """Speed, as a ratio to a peer measured in the same run.
+    """Measure speed, as a ratio to a peer in the same run.
 
-    world: frames per second of the embedded world, against MiniWorld in the same run, and how the speed scales.
-    A frame is one step of one world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench`
-    and OpenGL (libgl1, libegl1).
+    world: frames per second of the embedded world, against MiniWorld, and how the speed scales. A frame is one step of one
+    world with its 84x84 RGB picture; resets are counted in. The peer needs the extra `bench` and OpenGL (libgl1, libegl1).
+
     steps: steps per second of any --world, and the ratio to a plain Python loop.
+
     skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
-    train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same observations;
-    and environment steps a second with --eliminate, --tune-discount, both and neither.
+
+    train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same
+    observations; and environment steps a second with --eliminate, --tune-discount, both and neither.
     """
 
     what: tyro.conf.Positional[Literal["world", "steps", "train", "skills"]]
@@ -37,11 +37,14 @@ class Bench(JsonFlags, WorldFlags):
     def run(self) -> None:
         result = self._measure()
         if self.json:
-            print(json.dumps(result))
-        elif "scaling" in result:
-            _show_world(result)
-        else:
-            print("\n".join(f"{key}: {value}" for key, value in result.items()))
+            emit(result, True)
+            return
+        if "scaling" in result:
+            _show_scaling(result["scaling"])
+        elif "rows" in result:
+            header = list(result["rows"][0])
+            show([*map(words, header)], [[readable(row[key]) for key in header] for row in result["rows"]])
+        emit({key: value for key, value in result.items() if key not in ("scaling", "rows")}, False)
 
     def _measure(self) -> dict[str, Any]:
         if self.what == "train":
@@ -61,25 +64,9 @@ class Bench(JsonFlags, WorldFlags):
         return world_speed()
 
 
-def _show_world(result: dict[str, Any]) -> None:
-    sizes = sorted({row["size"] for row in result["scaling"]})
-    table = Table("worlds", *(f"{size} px" for size in sizes), title="frames per second")
-    for n in sorted({row["worlds"] for row in result["scaling"]}):
-        table.add_row(str(n), *(f"{row['frames_per_second']:,.0f}" for row in result["scaling"] if row["worlds"] == n))
-    err.print(table)
-    rays, bound = result["rays_per_second_per_core"], result["bound_rays_per_second_per_core"]
-    err.print(f"rays per second and core: {rays / 1e6:.0f} million, of {bound / 1e6:.0f} million that this machine "
-              f"writes as textured, shaded pixels without looking for what a ray hits ({rays / bound:.0%})")  # fmt: skip
-    err.print(f"{result['frames_per_second']:,.0f} frames/s; {result['peer']}: {result['peer_frames_per_second']:,.0f} frames/s; "
-              f"ratio {result['ratio']:.1f}")  # fmt: skip
-
-
-@dataclass
-class Doctor(WorldFlags):
-    """Say what this machine has and lacks, and what to do about it."""
-
-    def run(self) -> None:
-        from h_dqn.experiment.doctor import COLORS, examine
-
-        for verdict, text in examine(self.place):
-            out.print(f"[{COLORS[verdict]}]{verdict:>5}[/]  {escape(text)}", soft_wrap=True)
+def _show_scaling(rows: list[dict[str, Any]]) -> None:
+    """Frames per second by number of worlds and size of the picture."""
+    sizes = sorted({row["size"] for row in rows})
+    speed = {(row["worlds"], row["size"]): row["frames_per_second"] for row in rows}
+    table = [[str(n), *(f"{speed[n, size]:,.0f}" for size in sizes)] for n in sorted({row["worlds"] for row in rows})]
+    show(["worlds", *(f"frames/s, {size} px" for size in sizes)], table)

@@ -1,49 +1,151 @@
-"""The tree of commands. Which flags there are depends on the preset, the learner and the world that are named."""
+"""The tree of commands. Only the command that is named is imported and completed, so that the others cost no time.
+
+Which flags a command has depends on the preset, the learner and the world that are named.
+"""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
+import shutil
+import textwrap
+from collections.abc import Mapping
 from dataclasses import field, fields, make_dataclass
-from typing import Annotated, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Union
 
 import tyro
 
-from envs.registry import WORLDS
-from h_dqn.cli.bench import Bench, Doctor
-from h_dqn.cli.demo import Demo
-from h_dqn.cli.evaluate import Evaluate
-from h_dqn.cli.flags import WorldFlags
-from h_dqn.cli.skills import Distill, SkillsList, SkillsShow
-from h_dqn.cli.tasks import Play, TasksCheck, TasksList, TasksShow
-from h_dqn.cli.train import Resume, Train, TrainController, TrainFlat, TrainSkill
-from h_dqn.config import Config
-from h_dqn.experiment.training import preset
-from h_dqn.experiment.worlds import VOXEL
+if TYPE_CHECKING:
+    from h_dqn.config import Config
 
 ABOUT = "h-dqn: an agent that learns skills in Minecraft-like worlds and keeps them. Start with: h-dqn demo"
+
+
+class Verb(NamedTuple):
+    """A command: a module of ``h_dqn.cli``, and the dataclass in it whose fields are its flags and whose docstring begins so."""
+
+    about: str
+    module: str
+    kind: str
+
+    def load(self) -> type:
+        loaded: type = getattr(importlib.import_module(f"h_dqn.cli.{self.module}"), self.kind)
+        return loaded
 
 
 class Group(NamedTuple):
     """Verbs of one noun."""
 
     about: str
-    verbs: dict[str, type]
+    verbs: Mapping[str, Verb]
 
 
-COMMANDS: dict[str, type | Group] = {
-    "demo": Demo,
-    "tasks": Group("The tasks: list, show or check them.", {"list": TasksList, "show": TasksShow, "check": TasksCheck}),
-    "play": Play,
+COMMANDS: Mapping[str, Verb | Group] = {
+    "demo": Verb("Learn a skill, then a task with it and without it: about six minutes on two cores.", "demo", "Demo"),
+    "tasks": Group(
+        "The tasks: list, show or check them.",
+        {
+            "list": Verb("List the shipped tasks.", "tasks", "TasksList"),
+            "show": Verb("Print a task's map and rules, and write pictures of it.", "tasks", "TasksShow"),
+            "check": Verb("Check a task file, and prove with the oracle that it can be solved in time.", "tasks", "TasksCheck"),
+        },
+    ),
+    "play": Verb("Play a task yourself, in a window or in the terminal.", "tasks", "Play"),
     "train": Group(
         "Train a skill, the flat baseline or the controller.",
-        {"skill": TrainSkill, "flat": TrainFlat, "controller": TrainController},
+        {
+            "skill": Verb("Train a skill on one task and keep it in the library.", "train", "TrainSkill"),
+            "flat": Verb("Train the baseline: the same agent, with primitive actions only.", "train", "TrainFlat"),
+            "controller": Verb(
+                "Train the controller, which chooses among primitive actions and skills.", "train", "TrainController"
+            ),
+        },
     ),
-    "distill": Distill,
-    "resume": Resume,
-    "evaluate": Evaluate,
-    "skills": Group("The library of skills: list or show them.", {"list": SkillsList, "show": SkillsShow}),
-    "bench": Bench,
-    "doctor": Doctor,
+    "distill": Verb("Distil several skills into one network with a head for each.", "distill", "Distill"),
+    "resume": Verb("Go on with a run that was interrupted, exactly where it stopped.", "train", "Resume"),
+    "evaluate": Verb("Measure how often a skill or a run's agent reaches the goal.", "evaluate", "Evaluate"),
+    "skills": Group(
+        "The library of skills: list or show them.",
+        {
+            "list": Verb("List the skills of the library.", "skills", "SkillsList"),
+            "show": Verb("Print a skill's card.", "skills", "SkillsShow"),
+        },
+    ),
+    "bench": Verb("Measure speed, as a ratio to a peer in the same run.", "bench", "Bench"),
+    "doctor": Verb("Say what this machine has and lacks, and what to do about it.", "doctor", "Doctor"),
 }
+
+
+class Chosen(NamedTuple):
+    """What tyro is to parse: a type, what the usage calls it, its description, and the words that are left for it."""
+
+    kind: Any
+    prog: str
+    description: str
+    arguments: list[str]
+
+
+def choose(arguments: list[str]) -> Chosen:
+    """The command that the first words name; where they name none, the choice among the commands that they could go on with.
+
+    Raises for a preset, learner or world that is named and unknown.
+    """
+    entry: Verb | Group = Group(ABOUT, COMMANDS)  # type: ignore[arg-type]
+    words = ["h-dqn"]
+    while isinstance(entry, Group) and arguments and arguments[0] in entry.verbs:
+        entry, words, arguments = entry.verbs[arguments[0]], [*words, arguments[0]], arguments[1:]
+    if isinstance(entry, Group):
+        return Chosen(_choice(entry), " ".join(words), entry.about, arguments)
+    kind = complete(entry.load(), arguments)
+    return Chosen(kind, " ".join(words), wrapped(inspect.cleandoc(kind.__doc__ or "")), arguments)
+
+
+def _choice(group: Group) -> Any:
+    """The commands of a group as a union of empty types: enough to list them."""
+    kinds = [Annotated[make_dataclass(word, []), tyro.conf.subcommand(word, description=verb.about)]
+             for word, verb in group.verbs.items()]  # fmt: skip
+    return Union[tuple(kinds)]  # noqa: UP007
+
+
+def wrapped(text: str) -> str:
+    """``text`` in lines of at most 80 columns, each paragraph anew; a line that is set in stays one of its own.
+
+    Every line begins with a space, as tyro joins lines that begin with a letter to those before them.
+    """
+    width, lines = max(20, min(80, shutil.get_terminal_size().columns)) - 1, []
+    for part in re.split(r"\n\n|\n(?= )", text):
+        indent = re.match(r" *", part)[0]  # type: ignore[index]
+        lines += textwrap.wrap(part, width, subsequent_indent=indent and f"{indent}  ", break_on_hyphens=False) or [""]
+    return textwrap.indent("\n".join(lines), " ")
+
+
+def complete(kind: type, arguments: list[str]) -> type:
+    """A command with the flags that depend on what was named: those of the learner's settings and of the world."""
+    parts: dict[str, Any] = {}
+    if hasattr(kind, "preset") and hasattr(kind, "learner"):
+        from h_dqn.experiment.training import preset
+
+        learner = named("learner", arguments)
+        parts["config"] = narrowed(preset(named("preset", arguments) or "fast", **({"learner": learner} if learner else {})))
+    if hasattr(kind, "world"):
+        from envs.registry import WORLDS
+        from h_dqn.experiment.place import VOXEL, Place
+
+        parts["world_options"] = WORLDS[Place(named("world", arguments) or VOXEL.world).world].options()
+    # Their flags have no prefix.
+    typed: list[Any] = [
+        (name, Annotated[type(part), tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")], field(default=part))
+        for name, part in parts.items()
+    ]
+    made = make_dataclass(kind.__name__, typed, bases=(kind,), kw_only=True)
+    made.__doc__ = kind.__doc__
+    # What is the command's own comes first, then what it shares with others: help is read from the top.
+    own = [name for base in made.__mro__[1:] for name in inspect.get_annotations(base)]
+    entries: dict[str, Any] = made.__dataclass_fields__  # type: ignore[attr-defined]
+    in_order = sorted(entries, key=lambda name: own.index(name) if name in own else len(own))
+    made.__dataclass_fields__ = {name: entries[name] for name in in_order}  # type: ignore[attr-defined]
+    return made
 
 
 def named(flag: str, arguments: list[str]) -> str | None:
@@ -58,41 +160,9 @@ def named(flag: str, arguments: list[str]) -> str | None:
 
 def narrowed(config: Config) -> Config:
     """``config`` as a type that names its learner's own settings, of which tyro can make flags."""
+    kind = type(config)
     learner = ("learner", type(config.learner), field(default=config.learner))
-    kind = make_dataclass("Config", [learner], bases=(Config,), frozen=True)
-    kind.__doc__ = Config.__doc__
-    made: Config = kind(**{entry.name: getattr(config, entry.name) for entry in fields(config)})
+    narrow = make_dataclass("Config", [learner], bases=(kind,), frozen=True)
+    narrow.__doc__ = kind.__doc__
+    made: Config = narrow(**{entry.name: getattr(config, entry.name) for entry in fields(config)})
     return made
-
-
-def all_commands(arguments: list[str]) -> Any:
-    """The union of all commands, as tyro reads it. Raises for a preset or learner that is named and unknown."""
-    learner = named("learner", arguments)
-    config = narrowed(preset(named("preset", arguments) or "fast", **({"learner": learner} if learner else {})))
-    world = WORLDS.get(named("world", arguments) or VOXEL.world, WORLDS[VOXEL.world])
-
-    def complete(kind: type) -> type:
-        """A command with the flags that depend on what was named."""
-        parts = {"world_options": world.options()} if issubclass(kind, WorldFlags) else {}
-        parts |= {"config": config} if issubclass(kind, Train) else {}
-        # Their flags have no prefix.
-        typed: list[Any] = [
-            (name, Annotated[type(part), tyro.conf.OmitArgPrefixes], field(default=part)) for name, part in parts.items()
-        ]
-        made = make_dataclass(kind.__name__, typed, bases=(kind,), kw_only=True)
-        made.__doc__ = kind.__doc__
-        return made
-
-    def verb(kind: type, name: str) -> Any:
-        return Annotated[complete(kind), tyro.conf.subcommand(name, description=kind.__doc__)]
-
-    def command(name: str, entry: type | Group) -> Any:
-        if not isinstance(entry, Group):
-            return verb(entry, name)
-        inner: Any = Union[tuple(verb(kind, word) for word, kind in entry.verbs.items())]  # noqa: UP007
-        made: Any = make_dataclass(name, [("command", Annotated[inner, tyro.conf.OmitSubcommandPrefixes])])
-        made.run = lambda self: self.command.run()
-        made.__doc__ = entry.about
-        return Annotated[made, tyro.conf.OmitArgPrefixes, tyro.conf.subcommand(name, description=entry.about)]
-
-    return Union[tuple(command(name, entry) for name, entry in COMMANDS.items())]  # noqa: UP007

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rich.table import Table
+import tyro
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
-from h_dqn.cli.output import ProgressBar, emit, hint, out
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, argument, optional
+from h_dqn.cli.output import ProgressBar, emit, emit_json, hint, show, success
+from h_dqn.cli.terminal import visible
+from h_dqn.cli.world import WorldFlags
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
@@ -23,7 +24,9 @@ MANY = 6  # names that are listed one by one
 
 @dataclass
 class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
-    """Measure how often a skill or a run's agent reaches the goal on unseen episodes.
+    """Measure how often a skill or a run's agent reaches the goal.
+
+    The episodes are unseen: none of them was trained on.
 
     It is played without actions that the task lacks, and never takes those that it has not learned; both are said. A task that it
     cannot play at all is one line at the end, with exit code 2, beside the results of the others.
@@ -33,15 +36,15 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
       h-dqn evaluate runs/demo/controller --task two_rooms --video episode.mp4 --film failure
     """
 
-    what: Name
+    what: Annotated[str, tyro.conf.Positional, argument("SKILL|FOLDER")]
     """a skill of the library, or the folder of a run"""
-    task: tuple[str, ...] = ()
+    task: Annotated[tuple[str, ...], optional("TASK ...")] = ()
     """the tasks to play, names or files; default: the one it was trained on"""
     episodes: int = 500
     """how many"""
     seed: int = 90001
     """decides which episodes; never those of training, whatever the number"""
-    video: Path | None = None
+    video: Annotated[Path | None, optional("FILE")] = None
     """also write one episode (of the last task that is played) to this mp4 file, with the running option written on each frame"""
     film: Literal["first", "success", "failure"] = "first"
     """which episode --video shows: the first, or the first of --episodes that ends so"""
@@ -73,7 +76,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
             except FOR_PEOPLE as error:
                 errors.append(error)
         for one in errors[:-1]:
-            hint(f"h-dqn: error: {one}")
+            hint(f"h-dqn: error: {visible(str(one))}")
         if errors:
             raise errors[-1]
 
@@ -94,10 +97,9 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
             for result in results.values():
                 emit(result if self.json else {key: value for key, value in result.items() if value != []}, self.json)
         elif self.json:
-            print(json.dumps({"tasks": results, "refused": refused}))
+            emit_json({"tasks": results, "refused": refused})
         elif results:
-            table = Table("task", "success", "95 % interval")
-            for name, result in results.items():
-                low, high = result["ci95"]
-                table.add_row(name, f"{result['success_rate']:.1%}", f"{low:.1%} to {high:.1%}")
-            out.print(table)
+            rows = [
+                (name, success(result), f"{result['mean_return']:.2f}", str(result["episodes"])) for name, result in results.items()
+            ]
+            show(("task", "success", "mean return", "unseen episodes"), rows)

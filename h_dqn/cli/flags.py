@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from envs.registry import WORLDS
-from h_dqn.experiment.worlds import Place
-
-Name = tyro.conf.Positional[str]
-if TYPE_CHECKING:
-    World = str
-else:
-    World = Literal[tuple(WORLDS)]
+from h_dqn.cli.output import path_word
 
 
-@dataclass(kw_only=True)
-class WorldFlags:
-    """Which world plays. The options of the world that is named are flags too (``world_options``; see ``commands.py``)."""
+def argument(metavar: str, **how: Any) -> Any:
+    """An argument whose value the help calls ``metavar``."""
+    return tyro.conf.arg(metavar=metavar, **how)
 
-    world: World = "voxel"
-    """which world plays the task; its own flags are shown by --world NAME --help"""
 
-    @property
-    def place(self) -> Place:
-        return Place(self.world, getattr(self, "world_options", None))
+def optional(metavar: str, **how: Any) -> Any:
+    """The same of one that may be left out; its help says itself what then happens."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="", **how)
+
+
+Task = Annotated[str, tyro.conf.Positional, argument("TASK")]
+Skill = Annotated[str, tyro.conf.Positional, argument("SKILL")]
+Names = Annotated[tuple[str, ...], optional("NAME ...")]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
+Folder = Annotated[Path, argument("FOLDER")]
+OptionalName = Annotated[str | None, optional("NAME")]
 
 
 @dataclass(kw_only=True)
 class LibraryFlags:
-    library: Path = Path("skills")
+    library: Folder = Path("skills")
     """where skills are kept"""
+
+    @property
+    def library_words(self) -> list[str]:
+        """As :func:`library_words`."""
+        return library_words(str(self.library))
 
 
 @dataclass(kw_only=True)
 class JsonFlags:
-    json: bool = False
-    """print the result as one JSON object"""
+    json: Switch = False
+    """print the result as one JSON object, with every digit"""
+
+
+def library_words(library: str) -> list[str]:
+    """The flag that a command needs to find this library; none for the one that is looked in by itself."""
+    return [] if library == str(LibraryFlags.library) else ["--library", path_word(library)]

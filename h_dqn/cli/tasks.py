@@ -4,58 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from rich.table import Table
-
-from envs.task_file import load_task, task_names
-from h_dqn.cli.flags import Name, WorldFlags
-from h_dqn.cli.output import out
+from h_dqn.cli.flags import JsonFlags, Switch, Task, optional
+from h_dqn.cli.output import emit, emit_json, show
+from h_dqn.cli.world import WorldFlags
 
 
 @dataclass
-class TasksList:
+class TasksList(JsonFlags):
     """List the shipped tasks."""
 
     def run(self) -> None:
-        table = Table("task", "what to do", "steps", "actions")
-        for name in task_names():
-            task = load_task(name)
-            table.add_row(name, task.title, str(task.step_limit), ", ".join(task.actions))
-        out.print(table)
+        from envs import SHIPPED  # their files as they are; reading a task whole costs time
+
+        if self.json:
+            emit_json({name: {key: doc[key] for key in ("title", "step_limit", "actions")} for name, doc in SHIPPED.items()})
+            return
+        rows = []
+        for name, doc in SHIPPED.items():
+            verbs = ["and its verbs"] if "verbs" in doc else []
+            rows.append((name, doc["title"], str(doc["step_limit"]), ", ".join([*doc["actions"], *verbs])))
+        show(("task", "what to do", "steps", "actions"), rows)
 
 
 @dataclass
-class TasksShow(WorldFlags):
+class TasksShow(JsonFlags, WorldFlags):
     """Print a task's map and rules, and write pictures of it.
 
     Example: h-dqn tasks show three_rooms --picture three_rooms.png
     """
 
-    task: Name
+    task: Task
     """a task's name or the path of a task file"""
-    picture: Path | None = None
-    """where to write the pictures, as PNG; default: <task>.png"""
+    picture: Annotated[Path | None, optional("FILE")] = None
+    """where to write the pictures, as PNG or JPEG; default: TASK.png"""
     seed: int = 1
     """which episodes are shown"""
 
     def run(self) -> None:
-        from h_dqn.experiment.tasks import describe, draw
+        from envs.task_file import load_task
+        from h_dqn.experiment.tasks import describe, draw, facts
 
         task = load_task(self.task)
         path = self.picture or Path(f"{task.name}.png")
         draw(task, path, self.seed, self.place)
-        print(f"{describe(task)}\npictures: {path}")
+        if self.json:
+            emit_json({**facts(task), "picture": str(path)})
+        else:
+            print(f"{describe(task)}\npictures: {path}")
 
 
 @dataclass
-class TasksCheck(WorldFlags):
-    """Check a task file, and prove with the oracle that it can be solved within its limit.
+class TasksCheck(JsonFlags, WorldFlags):
+    """Check a task file, and prove with the oracle that it can be solved in time.
 
     Example: h-dqn tasks check my_room.toml
     """
 
-    file: Name
-    """the task file"""
+    file: Task
+    """the path of a task file, or a task's name"""
     episodes: int = 200
     """how many drawn episodes the oracle plays"""
 
@@ -63,25 +71,30 @@ class TasksCheck(WorldFlags):
         from h_dqn.experiment.tasks import longest_solution
 
         longest, task = longest_solution(self.file, self.episodes, self.place)
+        if self.json:
+            emit({"task": task.name, "episodes": self.episodes, "longest": longest, "step_limit": task.step_limit}, True)
+            return
         print(f"{self.file}: good. The oracle solves {self.episodes} of {self.episodes} episodes; the longest takes {longest} "
               f"of {task.step_limit} steps.")  # fmt: skip
 
 
 @dataclass
 class Play(WorldFlags):
-    """Play a task yourself, in a window, or in the terminal where there is no display.
+    """Play a task yourself, in a window or in the terminal.
 
-    Keys: w forward, a and d turn, b break, e pick up, p place, r new episode, q quit.
+    The terminal is taken where there is no display. The keys stay on the screen: w forward, a and d turn, b break, e pick up,
+    p place, v choose a verb, . the same verb again, r new episode, q quit. A verb is found by typing any part of its name.
     """
 
-    task: Name
+    task: Task
     """a task's name or the path of a task file"""
     seed: int = 1
     """which episode comes first"""
-    terminal: bool = False
+    terminal: Switch = False
     """play in the terminal even where there is a display"""
 
     def run(self) -> None:
+        from envs.task_file import load_task
         from h_dqn.experiment.play import play
 
         play(load_task(self.task), self.seed, self.terminal, self.place)

@@ -1,13 +1,20 @@
-"""Text that prints on any terminal: what its encoding lacks is written in ASCII instead of ending the command."""
+"""Standard output and error that never fail: whoever reads them may go away, the disk behind them may be full, their encoding may
+lack a character, and they may not be there at all. The work goes on to its end all the same.
+"""
 
 from __future__ import annotations
 
 import codecs
+import errno
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 from unicodedata import normalize
 
 _PLAIN = {"±": "+-", "…": "...", "≥": ">=", "≤": "<=", "λ": "lambda", "→": "->", "×": "x", "–": "-", "—": "-", "▀": '"'}  # noqa: RUF001
-_BOXES = {"─": "-", "━": "-", "═": "-", "│": "|", "┃": "|", "║": "|"}
+_BOXES = {"─": "-", "━": "-", "═": "-", "│": "|", "┃": "|", "║": "|", "•": "*"}
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -25,9 +32,65 @@ def plain(character: str) -> str:
     return normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
 
 
-def print_anywhere() -> None:
-    """Let standard output and error write whatever their encoding lacks in ASCII."""
+def visible(text: str) -> str:
+    """``text`` with what is no printable character (a line's end, a terminal's command, half a character) written out."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+class Steady:
+    """A stream that drops what it cannot write any more; all else is that of the stream it stands before.
+
+    ``failure`` is why it drops, or None. That nobody reads any more (``| head``) is no failure but a wish.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._do(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._do(self._stream.flush)
+
+    def _do(self, act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            if isinstance(error, OSError) and error.errno != errno.EPIPE:
+                self.failure = error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            with suppress(OSError, ValueError):  # what waits in its buffer is written at the end
+                os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            self._stream = open(os.devnull, "w")  # noqa: SIM115
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def printing() -> Iterator[Steady]:
+    """Within this, printing raises nothing, whatever is printed; yields standard output."""
+    for size in ("COLUMNS", "LINES"):
+        if os.environ.get(size) == "0":  # as terminals say that do not know it
+            del os.environ[size]
+    for number in range(3):  # else the next file that is opened would be taken for a closed one of these
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     codecs.register_error("in_ascii", _in_ascii)
-    for stream in (sys.stdout, sys.stderr):
+    before = sys.stdout, sys.stderr
+    for stream in before:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="in_ascii")
+    out, err = map(Steady, before)
+    sys.stdout, sys.stderr = out, err
+    try:
+        yield out
+    finally:
+        out.flush()
+        err.flush()
+        sys.stdout, sys.stderr = before

@@ -9,8 +9,10 @@ from typing import Annotated, ClassVar
 import tyro
 
 from envs.sequence import is_sequence
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Name, WorldFlags
-from h_dqn.cli.output import ProgressBar, emit, hint
+from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Task, argument, library_words, optional
+from h_dqn.cli.output import ProgressBar, command, emit, hint, path_word
+from h_dqn.cli.presets import Preset
+from h_dqn.cli.world import WorldFlags, world_words
 from h_dqn.config import Config
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
@@ -20,22 +22,21 @@ from h_dqn.experiment.training import masked, start_run
 
 @dataclass
 class Train(JsonFlags, LibraryFlags, WorldFlags):
-    task: Name
+    task: Task
     """a task's name (see: h-dqn tasks list) or the path of a task file; also a sequence of tasks, which says its own steps"""
-    preset: str = "fast"
-    """settings to start from: fast, long, paper, small, smoke, smoke_replay; single ones can be changed by the flags below"""
-    learner: str | None = None
-    """which learner, if not the preset's: q_lambda or dqn; each has its own flags below"""
+    preset: Preset = "fast"
     seed: int = 1
     """decides everything random"""
     episodes: int = 500
     """unseen episodes of the evaluation at the end"""
-    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """a skill or a run's folder to begin from: its layers, and its outputs for the options that both have; the rest is new"""
-    name: str | None = None
+    name: OptionalName = None
     """folder of the run below --runs; must not exist"""
-    runs: Path = Path("runs")
+    runs: Folder = Path("runs")
     """where runs are kept"""
+    start: Annotated[str | None, optional("SKILL|FOLDER", name="from")] = None
+    """a skill or a run's folder to begin from: its layers, and its outputs for the options that both have; the rest is new"""
+    learner: Annotated[str | None, optional("NAME")] = None
+    """which learner, if not the preset's: q_lambda or dqn; each has its own flags below"""
 
     kind: ClassVar[str] = ""
 
@@ -55,14 +56,16 @@ def finish(run: Run, as_json: bool) -> None:
     with ProgressBar.shown() as bar:
         result = run.learn(bar)
     emit(result, as_json)
-    what = run.envs.task.name if run.plan.kind == "skill" else str(run.folder)
-    task = run.envs.task.name if is_sequence(run.plan.task) else run.plan.task  # the last of a sequence's, as it is unchanged
-    hint(f"evaluate it with: h-dqn evaluate {what} --task {task} --video {run.folder}/episode.mp4")
+    plan, name = run.plan, run.envs.task.name
+    what = [name, *library_words(plan.library)] if plan.kind == "skill" and not name.startswith("-") else [path_word(run.folder)]
+    task = name if is_sequence(plan.task) else path_word(plan.task)  # the last of a sequence's, as it is unchanged
+    video = path_word(run.folder / "episode.mp4")
+    hint(f"evaluate it with: {command('evaluate', *what, '--task', task, *world_words(plan.place), '--video', video)}")
 
 
 @dataclass
 class TrainSkill(Train):
-    """Train a deep skill network on one task and keep it in the library.
+    """Train a skill on one task and keep it in the library.
 
     Example: h-dqn train skill navigation1 --seed 1
     """
@@ -72,7 +75,7 @@ class TrainSkill(Train):
 
 @dataclass
 class TrainFlat(Train):
-    """Train the baseline: the same agent on the same task, with primitive actions only.
+    """Train the baseline: the same agent, with primitive actions only.
 
     Example: h-dqn train flat two_rooms
     """
@@ -82,12 +85,12 @@ class TrainFlat(Train):
 
 @dataclass
 class TrainController(Train):
-    """Train the H-DRLN controller, which chooses among primitive actions and skills.
+    """Train the controller, which chooses among primitive actions and skills.
 
     Example: h-dqn train controller two_rooms --skills navigation1
     """
 
-    skills: tuple[str, ...] = ()
+    skills: Names = ()
     """skills of the library that it may choose"""
 
     kind: ClassVar[str] = "controller"
@@ -100,7 +103,7 @@ class Resume(JsonFlags):
     Example: h-dqn resume runs/skill-navigation1-s1
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
     """the run's folder"""
 
     def run(self) -> None:

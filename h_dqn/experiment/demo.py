@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from h_dqn.experiment.agent import load_agent
-from h_dqn.experiment.errors import FOR_PEOPLE
 from h_dqn.experiment.evaluate import film
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import MISFITS, RunFolder
-from h_dqn.experiment.training import preset
+from h_dqn.experiment.training import preset as named_preset
 from h_dqn.experiment.watch import Watcher
 from h_dqn.files import write_text
 from h_dqn.metrics import read_metrics
@@ -52,7 +51,7 @@ class Demo:
 
     def __init__(self, plan: DemoPlan, folder: Path) -> None:
         check(plan)
-        preset(plan.preset)
+        named_preset(plan.preset)
         self.plan, self.folder = replace(plan, library=str(Path(plan.library).absolute())), folder
         self._files = RunFolder(folder)
 
@@ -64,7 +63,7 @@ class Demo:
         try:
             plan = DemoPlan(**{name: value for name, value in entry["plan"].items() if name != "kind"})
             return cls(replace(plan, library=str(library)) if library else plan, folder)
-        except (*FOR_PEOPLE, *MISFITS) as error:
+        except MISFITS as error:
             raise files.misfit(error) from error
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, dict[str, Any]]:
@@ -95,7 +94,7 @@ class Demo:
             if RunFolder(folder).begun:
                 run = Run.resume(folder)
             else:
-                config = preset(plan.preset, env_steps=min(STEPS[kind], PRESETS[plan.preset].env_steps))
+                config = named_preset(plan.preset, env_steps=min(STEPS[kind], PRESETS[plan.preset].env_steps))
                 start = SKILL if skills else None  # the controller sees with the skill's layers from the beginning
                 run = Run(Plan(kind, task, config, plan.preset, plan.seed, plan.episodes, skills, start, plan.library), folder)
             result = run.learn(watcher)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from h_dqn.experiment.agent import AGENT, SKILLS, Agent, agent_of, measured
-from h_dqn.experiment.errors import FOR_PEOPLE, UserError
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.run_folder import MISFITS, RunFolder, keep, new_folder
 from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
@@ -83,7 +83,7 @@ class Distillation:
             plan = DistillPlan.from_json({name: value for name, value in entry["plan"].items() if name != "kind"})
             own = Library(folder / SKILLS, shipped=folder / "none")
             return cls(replace(plan, library=str(library)) if library else plan, folder, own.skills(plan.skills))
-        except (*FOR_PEOPLE, *MISFITS) as error:
+        except MISFITS as error:
             raise files.misfit(error) from error
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:

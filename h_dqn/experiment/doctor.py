@@ -1,17 +1,21 @@
-"""What this machine has and lacks, and what to do about it."""
+"""What this machine has and lacks, and what to do about it. Quick: a package is imported only where that is what is examined."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 
+from envs.display import window_lacks
 from envs.registry import WORLDS
 from envs.verdict import GOOD, LACKS, NOTE, Verdict
-from envs.voxel.env import has_display
-from h_dqn.experiment.worlds import VOXEL, Place
+from h_dqn.experiment.place import VOXEL, Place
 
 COLORS = {GOOD: "green", LACKS: "red", NOTE: "yellow"}
 
@@ -41,18 +45,36 @@ def _python() -> Verdict:
     return GOOD, f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
-def _processor() -> Verdict:
-    from envs.compiled import config
+def _threads(variable: str) -> str:
+    """How many threads a library takes that reads this variable of the environment."""
+    return os.environ.get(variable) or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 
-    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {config.NUMBA_NUM_THREADS} threads"
+
+def _processor() -> Verdict:
+    version("numba")
+    return GOOD, f"{os.cpu_count()} processor cores; the world draws with {_threads('NUMBA_NUM_THREADS')} threads"
+
+
+def _has_cuda_driver() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return shutil.which("nvidia-smi") is not None
+    return True
 
 
 def _torch() -> Verdict:
-    import torch
-
-    if torch.cuda.is_available():
-        return GOOD, f"torch {torch.__version__}, CUDA device {torch.cuda.get_device_name()}"
-    return GOOD, f"torch {torch.__version__}, CPU with {torch.get_num_threads()} threads (no CUDA device found; none is needed)"
+    """Torch itself, which takes seconds, is asked only where there is a driver that it could use."""
+    found = f"torch {version('torch')}"
+    if _has_cuda_driver():
+        code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            return LACKS, f"{found} cannot be imported: {(done.stderr.strip().splitlines() or ['it says nothing'])[-1]}"
+        if device := done.stdout.strip():
+            return GOOD, f"{found}, CUDA device {device}"
+        return NOTE, f"{found}, which finds no CUDA device though there is a driver; it learns on the CPU"
+    return GOOD, f"{found}, on the CPU (no CUDA device found; none is needed)"
 
 
 def _opencv() -> Verdict:
@@ -64,9 +86,9 @@ def _opencv() -> Verdict:
 
 
 def _display() -> Verdict:
-    if has_display():
+    if (lack := window_lacks()) is None:
         return GOOD, "a display, so that `h-dqn play` opens a window"
-    return NOTE, "no display: `h-dqn play` uses the terminal; nothing else needs one"
+    return NOTE, f"{lack}: `h-dqn play` uses the terminal; nothing else needs one"
 
 
 def _video() -> Verdict:

@@ -2,134 +2,151 @@
 
 from __future__ import annotations
 
-import os
-import select
-import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.display import window_lacks
 from envs.registry import WORLDS
 from envs.task import TaskSpec
-from envs.voxel.env import has_display
-from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.worlds import VOXEL, Place
+from h_dqn.experiment.place import VOXEL, Place
+from h_dqn.experiment.screens import BACK, END, ENTER, ESCAPE, TAB, Screen, terminal, window
+from h_dqn.experiment.tasks import in_words
 
 KEYS = {"w": "forward", "a": "turn_left", "d": "turn_right", "b": "break", "e": "pick_up", "p": "place"}
-QUIT, AGAIN = "q", "r"
-Show = Callable[[NDArray[np.uint8], str], None]
+VERB, REPEAT, AGAIN, QUIT = "v", ".", "r", "q"
+PAGE = 8  # verbs that are shown at once
+ENDS = (QUIT, END)
 
 
-def play(task: TaskSpec, seed: int = 1, terminal: bool = False, place: Place = VOXEL) -> None:
+def play(task: TaskSpec, seed: int = 1, in_terminal: bool = False, place: Place = VOXEL) -> None:
     """Let a person play ``task``.
 
     Args:
         task: what is played.
         seed: which episode comes first.
-        terminal: play in the terminal even where there is a display.
+        in_terminal: play in the terminal even where there is a display.
         place: which world plays it.
-    Raises :class:`UserError` where there is neither a display nor a terminal, and for tasks with more actions than keys.
+    Raises :class:`h_dqn.experiment.errors.UserError` where there is neither a display nor a terminal.
     """
-    if task.verbs:
-        raise UserError(f"task '{task.name}' has {len(task.verbs)} verbs, and there is no key for them")
-    windowed = not terminal and has_display()
-    if not windowed and not sys.stdin.isatty():
-        raise UserError("play needs a display or a terminal to read keys from")
-    env = WORLDS[place.world].make_single(task, 480 if windowed else 84, place.options)
-    print(f"{task.title}\n" + "  ".join(f"{key} {name}" for key, name in KEYS.items() if name in task.actions)
-          + f"  {AGAIN} new episode  {QUIT} quit")  # fmt: skip
-    with _window(task.name) if windowed else _terminal() as (show, read):
-        _play(env, task.actions, seed, show, read)
+    with terminal() if in_terminal or window_lacks() else window(task.name) as screen:
+        env = WORLDS[place.world].make_single(task, screen.side, place.options)
+        Game(env, task, screen).play(seed)
 
 
-def _play(env: gym.Env[Any, Any], actions: tuple[str, ...], seed: int, show: Show, read: Callable[[], str]) -> None:
-    obs, _ = env.reset(seed=seed)
-    note, total = "", 0.0
-    while True:
-        carried = ", ".join(f"{count} {item}" for item, count in obs["inventory"].items() if count)
-        show(obs["pov"], f"return {total:g}   {'carrying ' + carried if carried else 'empty hands'}   {note}")
-        key = read()
-        if key == QUIT:
-            return
-        if key == AGAIN:
-            obs, _ = env.reset()
-            note, total = "", 0.0
-        elif KEYS.get(key) in actions:
-            obs, reward, terminated, truncated, info = env.step(np.int64(actions.index(KEYS[key])))
-            total += float(reward)
-            note = "that had no effect" if info["invalid_action"] else ""
-            if terminated or truncated:
-                end = f"lost: {info['reason']}" if info.get("lost") else "goal reached" if terminated else "time is up"
-                show(obs["pov"], f"{end}, return {total:g}; {AGAIN} new episode, {QUIT} quit")
-                while (key := read()) not in (AGAIN, QUIT):
-                    pass
-                if key == QUIT:
-                    return
-                obs, _ = env.reset()
-                note, total = "", 0.0
+class Game:
+    """Episodes of one task on a screen.
+
+    Args:
+        env: the task's environment; its action numbers are those of ``task.all_actions``.
+        task: what is played.
+        screen: where.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], task: TaskSpec, screen: Screen) -> None:
+        self.env, self.task, self.screen = env, task, screen
+        self.obs: dict[str, Any] = {}
+        self.steps, self.total, self.last, self.over = 0, 0.0, "", ""
+        self.verb: str | None = None  # the one that was chosen last
+
+    def _begin(self, seed: int | None = None) -> None:
+        self.obs, _ = self.env.reset(seed=seed)
+        self.steps, self.total, self.last, self.over = 0, 0.0, "none yet", ""
+
+    def play(self, seed: int) -> None:
+        """Until the person has enough."""
+        self._begin(seed)
+        while True:
+            self.show(self.status())
+            key = self.screen.key().lower()
+            if key in ENDS:
+                return
+            if key == AGAIN:
+                self._begin()
+            elif not self.over and (action := self._action(key)):
+                self._act(action)
+
+    def _action(self, key: str) -> str | None:
+        """What this key stands for; None where it is nothing."""
+        if key == VERB and self.task.verbs:
+            chosen = self._choose()
+            self.verb = chosen or self.verb
+            return chosen
+        if key == REPEAT:
+            return self.verb
+        action = KEYS.get(key)
+        return action if action in self.task.actions else None
+
+    def _act(self, action: str) -> None:
+        self.obs, reward, terminated, truncated, info = self.env.step(np.int64(self.task.all_actions.index(action)))
+        self.steps, self.total = self.steps + 1, self.total + float(reward)
+        self.last = f"{action}, which had no effect" if info["invalid_action"] else action
+        if terminated or truncated:
+            self.over = f"LOST: {info['reason']}" if info.get("lost") else "GOAL REACHED" if terminated else "TIME IS UP"
+
+    def show(self, lines: Sequence[str]) -> None:
+        """The picture of now with these lines."""
+        picture: NDArray[np.uint8] = self.obs["pov"]
+        self.screen.show(picture, lines)
+
+    def status(self) -> list[str]:
+        """The lines that are always there: goal, how far it is, what is carried, what was done, and the keys."""
+        carried = ", ".join(f"{count} {item}" for item, count in self.obs["inventory"].items() if count)
+        over = f"   {self.over}" if self.over else ""
+        return [
+            f"goal: {self.task.title} ({in_words(self.task)})",
+            f"step {self.steps} of {self.task.step_limit}   return {self.total:g}{over}",
+            f"carried: {carried or 'nothing'}",
+            f"last action: {self.last}",
+            f"keys: {'   '.join(self._keys())}",
+        ]
+
+    def _keys(self) -> Iterator[str]:
+        yield from (f"{key} {name.replace('_', ' ')}" for key, name in KEYS.items() if name in self.task.actions and not self.over)
+        if self.task.verbs and not self.over:
+            yield f"{VERB} choose one of {len(self.task.verbs)} verbs"
+            if self.verb:
+                yield f"{REPEAT} {self.verb} again"
+        yield from (f"{AGAIN} new episode", f"{QUIT} quit")
+
+    # --- verbs ---
+
+    def _choose(self) -> str | None:
+        """A verb, by typing parts of its name; None where the person thinks better of it."""
+        typed, chosen = "", 0
+        while True:
+            found = matches(typed, [verb.name for verb in self.task.verbs])
+            chosen = min(chosen, max(0, len(found) - 1))
+            self.show(listed(typed, found, chosen))
+            key = self.screen.key()
+            if key in (ESCAPE, END):
+                return None
+            if key == ENTER and found:
+                return found[chosen]
+            if key == TAB:
+                chosen = (chosen + 1) % max(1, len(found))
+            elif key == BACK:
+                typed, chosen = typed[:-1], 0
+            elif key.isprintable():
+                typed, chosen = typed + key, 0
 
 
-@contextmanager
-def _window(title: str) -> Iterator[tuple[Show, Callable[[], str]]]:
-    def show(picture: NDArray[np.uint8], text: str) -> None:
-        bar = np.zeros((30, picture.shape[1], 3), np.uint8)
-        cv2.putText(bar, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-        cv2.imshow(title, np.vstack([picture[..., ::-1], bar]))
-
-    def read() -> str:
-        while (code := cv2.waitKey(50)) < 0:
-            if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
-                return QUIT
-        return chr(code & 255)
-
-    try:
-        cv2.namedWindow(title)
-    except cv2.error as error:
-        raise UserError("no window can be opened; play in the terminal with --terminal") from error
-    try:
-        yield show, read
-    finally:
-        cv2.destroyAllWindows()
+def matches(typed: str, names: Sequence[str]) -> list[str]:
+    """The names in which every word typed occurs; those that begin with what was typed come first."""
+    words = typed.lower().split()
+    found = [name for name in names if all(word in name.lower() for word in words)]
+    return sorted(found, key=lambda name: not name.lower().startswith(typed.lower().strip()))
 
 
-@contextmanager
-def _terminal() -> Iterator[tuple[Show, Callable[[], str]]]:
-    """Pictures out of half blocks in 24-bit colour, two pixels a character."""
-
-    def show(picture: NDArray[np.uint8], text: str) -> None:
-        columns, lines = shutil.get_terminal_size()
-        side = max(8, min(columns, 2 * (lines - 2)))
-        small = np.asarray(cv2.resize(picture, (side, side // 2 * 2), interpolation=cv2.INTER_AREA))
-        rows = []
-        for top, bottom in zip(small[::2], small[1::2], strict=True):
-            cells = [f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(top, bottom, strict=True)]
-            rows.append("".join(cells) + "\x1b[0m")
-        sys.stdout.write("\x1b[H\x1b[J" + "\r\n".join(rows) + f"\r\n{text}\r\n")
-        sys.stdout.flush()
-
-    def read() -> str:
-        while not select.select([sys.stdin], [], [], 0.5)[0]:
-            pass
-        key = os.read(sys.stdin.fileno(), 1).decode(errors="ignore")
-        if key in ("\x03", ""):
-            raise KeyboardInterrupt
-        return key
-
-    try:
-        import termios
-        import tty
-    except ImportError:
-        raise UserError("play reads keys from a terminal on Unix only; elsewhere it needs a display") from None
-    saved = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setcbreak(sys.stdin)
-        yield show, read
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, saved)
-        sys.stdout.write("\x1b[0m\n")
+def listed(typed: str, found: Sequence[str], chosen: int) -> list[str]:
+    """The lines in which a verb is chosen: the page of those found on which the chosen one is, with a mark before it."""
+    first = chosen // PAGE * PAGE
+    page = [f"{'>' if number == chosen else ' '} {name}" for number, name in enumerate(found)][first : first + PAGE]
+    return [
+        f"which verb? {typed}_   ({len(found)} found{f', {first + 1} to {first + len(page)} shown' if len(found) > PAGE else ''})",
+        *(page or ["  no verb is called so"]),
+        "keys: letters find   tab next   enter take it   backspace delete   escape back",
+    ]

@@ -22,7 +22,7 @@ from h_dqn.config import change, to_json
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import AGENT, measured
-from h_dqn.experiment.errors import FOR_PEOPLE, UserError
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.inputs import Inputs, differences, gather_inputs, kept_inputs
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
@@ -85,7 +85,7 @@ class Run:
         try:
             plan, inputs = Plan.from_json(entry["plan"]), kept_inputs(entry["inputs"], folder)
             run = cls(replace(plan, library=str(library)) if library else plan, folder, inputs)
-        except (*FOR_PEOPLE, *MISFITS, StopIteration) as error:
+        except (*MISFITS, StopIteration) as error:
             raise files.misfit(error) from error
         run.differences = [*differences(inputs, plan), *entry["changed"]]
         return run

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from envs.errors import OneLineError
 from h_dqn.checkpoint import CheckpointError, Checkpoints
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.experiment.versions import versions
@@ -30,7 +31,17 @@ from skills_library.policy import SavedPolicy, save_policy
 RUN, RESULT, CHECKPOINT = "run.json", "result.json", "checkpoint"
 LARGEST = 16 << 20  # bytes of run.json
 # What a part of a file that is not what it should be raises where it is read.
-MISFITS = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, RuntimeError)
+MISFITS = (
+    UserError,
+    OneLineError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    RuntimeError,
+)
 
 
 def new_folder(root: Path, name: str | None, default: str) -> Path:

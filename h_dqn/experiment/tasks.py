@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from envs.oracle import Oracle
 from envs.registry import WORLDS
-from envs.task import TaskSpec
+from envs.task import Subgoal, TaskSpec
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.files import check_output
 from h_dqn.experiment.worlds import VOXEL, Place, task_envs
@@ -19,6 +20,40 @@ from h_dqn.seeds import episode_seeds
 
 PICTURES = (".png", ".jpg")
 TINY = (1, 8, 8)  # a shape of observations where nothing is looked at
+
+
+def in_words(task: TaskSpec) -> str:
+    """The goal of a task as a sentence: "carry the crate, then place the crate on the pad"."""
+    return ", then ".join(_subgoal_in_words(task, part) for part in task.goal)
+
+
+def _subgoal_in_words(task: TaskSpec, goal: Subgoal) -> str:
+    cells = [task.legend[char] for char in goal.char]
+    blocks = " or ".join(dict.fromkeys(cell.column[0] for cell in cells if cell.column))
+    floors = " or ".join(dict.fromkeys(cell.floor for cell in cells if cell.floor))
+    where = f"the {floors or blocks or f'place {goal.char!r} of the map'}"
+    return {
+        "reach": f"go to {where}",
+        "hold": f"carry the {goal.item}",
+        "broken": f"break the {blocks}",
+        "placed_at": f"place the {goal.item} on {where}",
+    }[goal.kind]
+
+
+def facts(task: TaskSpec) -> dict[str, Any]:
+    """What :func:`describe` says, for machines."""
+    return {
+        "task": task.name,
+        "title": task.title,
+        "map": list(task.rows),
+        "legend": {char: asdict(cell) for char, cell in task.legend.items()},
+        "goal": [asdict(part) for part in task.goal],
+        "actions": list(task.actions),
+        "verbs": [verb.name for verb in task.verbs],
+        "step_limit": task.step_limit,
+        "reward_step": task.reward_step,
+        "reward_success": task.reward_success,
+    }
 
 
 def describe(task: TaskSpec) -> str:
@@ -33,7 +68,7 @@ def describe(task: TaskSpec) -> str:
         parts += [f"{cell.choose[0]}..{cell.choose[1]} of them, else '{cell.otherwise}'"] if cell.choose else []
         lines.append(f"  {char}  {'; '.join(parts)}")
     goal = ", then ".join(f"{part.kind} {part.item} {part.char}".strip().replace("  ", " ") for part in task.goal)
-    lines += [f"\ngoal: {goal}", f"actions: {', '.join(task.actions)}"]
+    lines += [f"\ngoal: {in_words(task)} ({goal})", f"actions: {', '.join(task.actions)}"]
     lines += [f"verbs: {', '.join(verb.name for verb in task.verbs)}"] if task.verbs else []
     lines.append(f"limit: {task.step_limit} steps; reward {task.reward_step:g} a step, {task.reward_success:g} for the last")
     return "\n".join(lines)

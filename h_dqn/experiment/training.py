@@ -15,6 +15,7 @@ from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import new_folder
 from h_dqn.experiment.watch import Watcher
 from h_dqn.presets import PRESETS
+from h_dqn.settings import unknown
 from skills_library.skill import SkillOption
 
 
@@ -47,7 +48,7 @@ def masked(run: Run) -> list[str]:
 def preset(name: str = "fast", **changes: Any) -> Config:
     """A preset with single settings changed, each named as on the command line. Raises for an unknown one."""
     if name not in PRESETS:
-        raise UserError(f"unknown preset '{name}' (known: {', '.join(PRESETS)})")
+        raise UserError(unknown("preset", name, PRESETS))
     config: Config = change(PRESETS[name], **changes)
     return config
 

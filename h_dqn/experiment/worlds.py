@@ -12,27 +12,12 @@ from envs.task import TaskSpec
 from envs.task_file import load_task
 from envs.wrappers import MEMORY, GreyStack
 from h_dqn.config import Config
-from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.place import VOXEL, Place
 from h_dqn.options import Option, primitives
 
+__all__ = ["VOXEL", "Place", "Shape", "TaskEnvs", "shape_of", "task_envs"]
+
 Shape = tuple[int, int, int]  # (S, H, W) of an observation
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which world plays, and what is set for it."""
-
-    world: str = "voxel"
-    """a name in envs.registry.WORLDS"""
-    options: Any = None
-    """an instance of that world's options; None for their defaults"""
-
-    def __post_init__(self) -> None:
-        if self.world not in WORLDS:
-            raise UserError(f"unknown world '{self.world}' (known: {', '.join(WORLDS)})")
-
-
-VOXEL = Place()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from h_dqn.learners.base import Choice, Learner, Metrics, Progress
 from h_dqn.learners.dqn import DQN, DQNConfig
 from h_dqn.learners.method import Method
 from h_dqn.learners.q_lambda import QLambda, QLambdaConfig
-from h_dqn.settings import ConfigError
+from h_dqn.settings import ConfigError, unknown
 
 if TYPE_CHECKING:
     from h_dqn.config import Config
@@ -40,5 +40,5 @@ def learner_name(settings: Any) -> str:
 def learner_settings(name: str) -> type[Any]:
     """The type of a learner's settings. Raises ConfigError for an unknown name."""
     if name not in LEARNERS:
-        raise ConfigError(f"unknown learner '{name}' (known: {', '.join(LEARNERS)})")
+        raise ConfigError(unknown("learner", name, LEARNERS))
     return LEARNERS[name].settings

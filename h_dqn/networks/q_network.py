@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from h_dqn.elimination import ELIMINATED, EliminationNetwork
 from h_dqn.networks.heads import HEADS
 from h_dqn.networks.torso import Shape, Torso
-from h_dqn.settings import ConfigError
+from h_dqn.settings import ConfigError, unknown
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class QNetwork(nn.Module):
     def __init__(self, spec: NetworkSpec, initial_value: float = 0.0) -> None:
         super().__init__()
         if spec.head not in HEADS:
-            raise ConfigError(f"unknown head '{spec.head}' (known: {', '.join(HEADS)})")
+            raise ConfigError(unknown("head", spec.head, HEADS))
         self.spec = spec
         self.torso = Torso(spec.network, spec.shape)
         self.head = HEADS[spec.head](self.torso.features, spec.outputs, initial_value)

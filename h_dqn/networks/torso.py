@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from h_dqn.settings import ConfigError
+from h_dqn.settings import ConfigError, unknown
 
 Shape = tuple[int, int, int]  # (S, H, W) of one stack of frames
 
@@ -50,7 +50,7 @@ class Torso(nn.Sequential):
 
     def __init__(self, architecture: str, shape: Shape) -> None:
         if architecture not in ARCHITECTURES:
-            raise ConfigError(f"unknown network '{architecture}' (known: {', '.join(ARCHITECTURES)})")
+            raise ConfigError(unknown("network", architecture, ARCHITECTURES))
         plan = ARCHITECTURES[architecture]
         layers: list[nn.Module] = []
         channels, side_h, side_w = shape
