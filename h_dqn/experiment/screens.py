@@ -128,13 +128,13 @@ def window(title: str) -> Iterator[Screen]:
 @contextmanager
 def terminal() -> Iterator[Screen]:
     """The terminal, as it was before at the end. Raises :class:`UserError` where there is none that could show a picture."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
-        raise UserError("play needs a display, or a terminal to draw in and to read keys from")
     try:
         import termios
         import tty
     except ImportError as error:
-        raise UserError("play in the terminal is not possible on this system; it needs a display") from error
+        raise UserError("play reads keys from a terminal on Unix only; elsewhere it needs a display") from error
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+        raise UserError("play needs a display, or a terminal to draw in and to read keys from")
     number = sys.stdin.fileno()
     saved = termios.tcgetattr(number)
     try:
