@@ -160,13 +160,6 @@ def live() -> bool:
     return err.is_terminal and not err.is_dumb_terminal
 
 
-def tracked(rounds: Iterator[Any], total: int) -> Iterable[Any]:
-    """The same rounds, with a bar that shows how many are done."""
-    from rich.progress import track
-
-    return track(rounds, "distilling", total=total, console=err, disable=not live())
-
-
 class ProgressBar(Watcher):
     """A bar on a terminal; elsewhere a line now and then."""
 

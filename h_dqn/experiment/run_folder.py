@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +50,8 @@ def new_folder(root: Path, name: str | None, default: str) -> Path:
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; give a folder for --runs")
     if name is not None:
+        if Path(name).name != name:
+            raise UserError(f"--name {name}: must be one name, of a folder in {root}")
         if (root / name).exists():
             raise UserError(f"{root / name} exists already; give another --name, or remove that folder")
         return root / name
@@ -139,8 +142,9 @@ class RunFolder:
     def leave(self, error: BaseException, env_steps: int, watcher: Watcher) -> None:
         """Say how work that ends with this error goes on."""
         if not isinstance(error, Diverged):  # nor would it go on better
-            why = f"by {error}" if isinstance(error, Stopped) else "by an error" if isinstance(error, Exception) else ""
-            watcher.say(f"stopped {why} after {env_steps:,} steps. Go on with: h-dqn resume {self.path}")
+            why = f"by {error} " if isinstance(error, Stopped) else "by an error " if isinstance(error, Exception) else ""
+            words = shlex.quote(f"./{self.path}" if str(self.path).startswith("-") else str(self.path))
+            watcher.say(f"stopped {why}after {env_steps:,} steps. Go on with: h-dqn resume {words}")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The work is over."""
