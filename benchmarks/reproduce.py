@@ -56,6 +56,8 @@ class Cell:
     seed: int
     after: tuple[str, ...] = ()
     """experiments, or experiment.arm, whose commands with this seed must be done before"""
+    runs: Path = RUNS
+    """where runs are kept"""
 
     @property
     def name(self) -> str:
@@ -69,7 +71,7 @@ class Cell:
     @property
     def folder(self) -> Path:
         """The run's folder, of which ``reported.json`` is written last."""
-        return RUNS / f"s{self.seed}" / self.name
+        return self.runs / f"s{self.seed}" / self.name
 
     @property
     def begun(self) -> Path:
@@ -103,7 +105,7 @@ class Cell:
         """
         if self.done_since(after):
             return
-        line = self.line.replace("{runs}", str(self.folder.parent.relative_to(ROOT)))
+        line = self.line.replace("{runs}", str(self.folder.parent))
         print(f"h-dqn {line}", file=sys.stderr, flush=True)
         result = self._go_on(begun := f"{line} --episodes {episodes} # {revision()} {newest(after)}\n")
         if result is None:
@@ -155,7 +157,7 @@ def cells(file: str, seed: int) -> list[Cell]:
         experiment, _, arm = name.partition(".")
         for word, meaning in doc.get("let", {}).items():
             command = command.replace(f"{{{word}}}", meaning)
-        found.append(Cell(experiment, arm, command, seed, (*after.get(experiment, ()), *after.get(name, ()))))
+        found.append(Cell(experiment, arm, command, seed, (*after.get(experiment, ()), *after.get(name, ())), RUNS))
     return found
 
 

@@ -10,6 +10,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from itertools import accumulate
 from typing import Any
@@ -123,8 +124,8 @@ class RemoteVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """N environments in actors, with the spaces, observations, rewards, ends and infos that they have in this process.
 
     An actor that dies costs the episodes that ran in it. ``info["lost"]``, (N,) bool, says of each of its environments, until a
-    reset begins an episode in the actor that took its place: what it returned is no transition; its observation is a repetition, its
-    reward 0, its episode truncated. No call waits for an actor that died, unless none is left. Infos of a reset are those of the
+    reset begins an episode in the actor that took its place: what it returned is no transition; its observation is a repetition,
+    its reward 0, its episode truncated. No call waits for an actor that died, unless none is left. Infos of a reset are of the
     environments that it was for.
 
     Args:
@@ -256,8 +257,9 @@ def shares(number: int, count: int) -> list[int]:
 
 
 def _close(parts: list[Part]) -> None:
-    for part in parts:
-        part.actor.close.remote(part.number)
+    with suppress(Exception):  # where the cluster is gone, so are they
+        for part in parts:
+            part.actor.close.remote(part.number)
 
 
 def _put(into: dict[str, Any], where: slice, obs: Observation) -> None:
