@@ -178,7 +178,7 @@ def test_how_environments_are_shared_out() -> None:
 
 
 TABLE = [
-    Cell("skills", "navigation1", "train skill navigation1 --preset smoke --env-steps 60000", 1),
+    Cell("skills", "navigation1", "train skill navigation1 --preset smoke --env-steps 15000", 1),
     Cell("skills", "pickup", "train skill pickup --preset smoke", 1),
     Cell("two_rooms", "h-drln", "train controller two_rooms --preset smoke --skills navigation1", 1, ("skills",)),
     Cell("rooms", "navigation1", "evaluate navigation1 --task navigation1 two_rooms", 1, ("skills",)),
