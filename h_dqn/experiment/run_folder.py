@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import OneLineError
-from h_dqn.checkpoint import CheckpointError, Checkpoints
+from h_dqn.checkpoint import Checkpoints
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.experiment.versions import versions
 from h_dqn.experiment.watch import Stopped, Watcher
 from h_dqn.files import lock, sweep, write_folder, write_text
+from h_dqn.state import CheckpointError
 from h_dqn.train import Diverged
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, save_policy
