@@ -126,7 +126,7 @@ class RunFolder:
                 try:
                     load(state)
                 except MISFITS as error:
-                    if isinstance(error, FOR_PEOPLE) or out_of_memory(error):
+                    if isinstance(error, OneLineError) or out_of_memory(error):  # of a world, or of the machine
                         raise
                     raise CheckpointError(f"{self.path / CHECKPOINT}: does not fit this run ({error}); begin it anew") from error
             yield
