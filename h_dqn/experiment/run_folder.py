@@ -99,6 +99,8 @@ class RunFolder:
 
     def misfit(self, error: Exception) -> Exception:
         """An error for people, for a part of run.json that is not what it should be."""
+        if out_of_memory(error):
+            return error
         if isinstance(error, FOR_PEOPLE):
             return UserError(f"{self.path / RUN}: {error}")
         return UserError(f"{self.path / RUN}: not what this version of h-dqn writes ({error!r}); begin it anew")
