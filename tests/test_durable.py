@@ -25,9 +25,8 @@ from h_dqn.state import CheckpointError
 from skills_library.library import Library
 from skills_library.manifest import SkillError
 from skills_library.policy import SavedPolicy
-from tests.helpers import Capture, h_dqn, refused
+from tests.helpers import Capture, h_dqn, refused, saved_policy
 from tests.kills import Killer
-from tests.test_library import saved as one_policy
 
 SMOKE = "--preset smoke --episodes 4"
 
@@ -77,7 +76,7 @@ def weights(policy: SavedPolicy) -> torch.Tensor:
 
 def saved(number: int) -> SavedPolicy:
     """One of many policies of one name."""
-    policy = one_policy()
+    policy = saved_policy()
     with torch.no_grad():
         for weight in policy.network.parameters():
             weight.add_(number)
@@ -166,15 +165,13 @@ def test_what_stands_twice_is_written_once(tmp_path: Path) -> None:
 
 def test_a_lock_is_one_processs_and_dies_with_it(tmp_path: Path) -> None:
     code = "import sys, pathlib, h_dqn.files as f; held = f.lock(pathlib.Path(sys.argv[1])); print('held', flush=True); input()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    with pytest.raises(Locked, match="another process is at work here"):
-        lock(tmp_path)
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(Locked, match="another process is at work here"):
+            lock(tmp_path)
+        process.kill()
     lock(tmp_path).release()
 
 

@@ -40,7 +40,7 @@ class RunsList(JsonFlags):
 
 @dataclass
 class RunsShow(JsonFlags):
-    """Show a run: its plan, the versions it began with, and what came of it."""
+    """Show a run: its plan, versions and result."""
 
     folder: RunFolderArgument
     """the run's folder"""
@@ -60,7 +60,7 @@ class RunsShow(JsonFlags):
 
 @dataclass
 class Resume(JsonFlags):
-    """Go on with a run, distillation or demo that was stopped, exactly where it was saved.
+    """Go on with whatever was stopped, exactly where it was saved.
 
     Example: h-dqn resume runs/skill-navigation1-s1
     """

@@ -48,7 +48,10 @@ class SkillsShow(JsonFlags, LibraryFlags):
 
 @dataclass
 class SkillsHistory(JsonFlags, LibraryFlags):
-    """List the versions of a skill, oldest first; training a skill again makes a new one."""
+    """List the versions of a skill.
+
+    The oldest is number 1; training a skill again makes a new one.
+    """
 
     name: Skill
     """its name in the library"""
