@@ -31,7 +31,7 @@ def main() -> None:
 
     # Distil it with a shipped skill: one network, a head for each.
     config = h_dqn.DistillConfig(env_steps=min(given.steps, 240_000))
-    result = h_dqn.distil(library, ["navigation1", "treasure"], "both", config, given.seed, given.episodes)
+    result = h_dqn.distil(library, ["navigation1", "treasure"], "both", config, seed=given.seed, episodes=given.episodes)
     for name, row in result["heads"].items():
         print(f"both/{name}: {row['success_rate']:.1%}, its teacher {row['teacher']:.1%}")
 

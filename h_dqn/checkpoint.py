@@ -12,19 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from h_dqn.files import commit, sweep, temporary_file
+from h_dqn.state import CheckpointError
 
 SHARE = 0.02  # most of the time that goes into saving
 EVERY_S = 10.0  # between two checkpoints, where saving takes no longer
 SUFFIX = ".safetensors"
-
-
-class CheckpointError(ValueError):
-    """A saved state cannot be read, or does not fit; the message names the file and the reason."""
 
 
 class Checkpoints:
@@ -143,41 +139,6 @@ def _rich(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 def _checksum(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:32]
-
-
-def restore(array: NDArray[Any], saved: Any, what: str, least: float | None = None, most: float | None = None) -> None:
-    """Fill ``array`` with what was saved of it, once that has its shape and type and is from ``least`` to ``most``.
-
-    So nothing compiled ever sees a number that could not be. Raises :class:`CheckpointError`.
-    """
-    array[...] = checked(saved, what, array.shape, array.dtype, least, most)
-
-
-def checked(
-    saved: Any, what: str, shape: tuple[int | None, ...], dtype: Any, least: float | None = None, most: float | None = None
-) -> NDArray[Any]:
-    """The saved array, if it has this shape (None: any length) and type, and is from ``least`` to ``most``."""
-    if not isinstance(saved, np.ndarray) or saved.dtype != dtype or len(saved.shape) != len(shape):
-        raise CheckpointError(f"'{what}' is no array of {np.dtype(dtype)} with {len(shape)} axes")
-    if any(want is not None and want != found for want, found in zip(shape, saved.shape, strict=True)):
-        raise CheckpointError(f"'{what}' has shape {saved.shape}, not {shape}")
-    if saved.size and ((least is not None and saved.min() < least) or (most is not None and saved.max() > most)):
-        raise CheckpointError(f"'{what}' has numbers that cannot be (from {saved.min()} to {saved.max()})")
-    return saved
-
-
-def whole(saved: Any, what: str, least: int, most: int = 2**63 - 1) -> int:
-    """The saved number, if it is a whole one from ``least`` to ``most``."""
-    if type(saved) is not int or not least <= saved <= most:
-        raise CheckpointError(f"'{what}' has numbers that cannot be ({saved!r})")
-    return saved
-
-
-def numbers(saved: Any, what: str, least: int, most: int = 2**63 - 1) -> list[int]:
-    """The saved numbers, if they are a list of :func:`whole` ones."""
-    if not isinstance(saved, list):
-        raise CheckpointError(f"'{what}' is no list of numbers")
-    return [whole(number, what, least, most) for number in saved]
 
 
 def like(saved: Any, tensors: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from h_dqn.checkpoint import checked, load_optimizer, whole
+from h_dqn.checkpoint import load_optimizer
 from h_dqn.replay import Reservoir, SMDPReplay
+from h_dqn.state import checked, whole
 
 ELIMINATED = -1e9  # stands for the Q-value of an option that is not to be chosen
 RIDGE = 1.0  # on features of frames, most of which differ little: what tells few tries apart must not count as unknown

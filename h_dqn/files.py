@@ -97,7 +97,7 @@ def lock(folder: Path, wait_s: float = 0.0) -> FileLock:
 
     Raises :class:`Locked` if another process has it and does not give it back in time.
     """
-    held = FileLock(folder / ".lock", mode=0o644)
+    held = FileLock(folder / ".lock")
     try:
         held.acquire(timeout=wait_s)
     except Timeout:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from h_dqn.checkpoint import numbers, restore
 from h_dqn.rollout import Step
+from h_dqn.state import numbers, restore
 
 Row = dict[str, float]
 METRICS = "metrics.jsonl"

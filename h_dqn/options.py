@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from h_dqn.checkpoint import restore
 from h_dqn.settings import Count
+from h_dqn.state import restore
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

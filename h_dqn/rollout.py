@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.checkpoint import checked
 from h_dqn.options import KEEP, Bools, Ints, OptionRunner
+from h_dqn.state import checked
 
 # (obs, available, env_ids) of the environments where a decision is due -> option for each.
 Policy = Callable[[NDArray[np.uint8], Bools, Ints], Ints]

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.checkpoint import CheckpointError, like, numbers, whole
+from h_dqn.checkpoint import like
 from h_dqn.config import Config
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation, Watched, evaluate
@@ -24,6 +24,7 @@ from h_dqn.recorder import Recorder
 from h_dqn.replay import SMDPReplay
 from h_dqn.rollout import Rollout
 from h_dqn.seeds import Split, episode_seeds
+from h_dqn.state import CheckpointError, numbers, whole
 
 MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
 WORTH_VALIDATING = 0.5  # share of the newest episodes that reached the goal, explorers among them

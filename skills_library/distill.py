@@ -18,13 +18,14 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from h_dqn.checkpoint import like, load_optimizer, restore, whole
+from h_dqn.checkpoint import like, load_optimizer
 from h_dqn.device import DeviceName, pick_device
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import Bools, Ints, Option, OptionRunner
 from h_dqn.rollout import Policy, Rollout
 from h_dqn.seeds import episode_seeds
 from h_dqn.settings import Count, Positive, Share, check
+from h_dqn.state import restore, whole
 from h_dqn.targets import DISTILLATION_LOSSES
 from h_dqn.train import MakeEnvs
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError, Termination

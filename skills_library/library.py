@@ -112,6 +112,24 @@ class Library:
             raise SkillError(unknown("skill", name, head_names(manifest)))
         return card_text(manifest)
 
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """The versions of a policy in this library, oldest first: version, id, current, measured and training of each.
+
+        Raises :class:`SkillError` for one that is not in the index.
+        """
+        versions = self._known(self.index(), name)
+        found = []
+        for number, one in enumerate(versions.ids, 1):
+            manifest = read_manifest(self.folder / OBJECTS / one)
+            card = {"measured": manifest["heads"][0]["measured"], "training": manifest["training"]}
+            found.append({"version": number, "id": one, "current": number == versions.current, **card})
+        return found
+
+    def _known(self, index: dict[str, Versions], name: str) -> Versions:
+        if name not in index:
+            raise SkillError(f"no versions of '{name}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
+        return index[name]
+
     def policy(self, name: str) -> SavedPolicy:
         """The policy that a skill of this name (``NAME`` or ``NAME/HEAD``) is made of."""
         from skills_library.policy import load_policy
@@ -174,10 +192,10 @@ class Library:
         """Make this version of a name current. Raises :class:`SkillError` for a name or version that is not there."""
         with lock(self.folder, WAIT_S):
             index = self.index()
-            if name not in index or not 1 <= version <= len(index[name].ids):
-                known = f"1 to {len(index[name].ids)}" if name in index else "none"
-                raise SkillError(f"skill '{name}' has no version {version} in {self.folder} (known: {known})")
-            index[name] = Versions(index[name].ids, version)
+            ids = self._known(index, name).ids
+            if not 1 <= version <= len(ids):
+                raise SkillError(f"skill '{name}' has no version {version} (known: 1 to {len(ids)})")
+            index[name] = Versions(ids, version)
             self._commit(index)
             self._link(name, index[name].id)
 

@@ -15,9 +15,11 @@ from h_dqn.config import Config, change
 from h_dqn.learners import Learner, Method, make_learner
 from h_dqn.learners.dqn import DQN
 from h_dqn.learners.q_lambda import QLambda
+from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import Option, primitives
 from h_dqn.replay import Decisions
 from h_dqn.train import Trainer
+from skills_library.policy import PolicyHead, SavedPolicy, Termination
 from tests.conftest import Corridor, Walk
 
 Capture = pytest.CaptureFixture[str]
@@ -130,3 +132,16 @@ def toml_of(doc: dict[str, Any]) -> str:
 
 def _toml_value(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else "{ " + ", ".join(f'{k} = "{v}"' for k, v in value.items()) + " }"
+
+
+# --- skills ---
+
+
+def saved_policy(name: str = "walk", outputs: int = 3, end: Termination | None = None) -> SavedPolicy:
+    """A skill that nobody trained."""
+    torch.manual_seed(1)
+    network = QNetwork(NetworkSpec("compact", (2, 32, 32), outputs))
+    torch.nn.init.normal_(network.head.get_parameter("weight"))
+    actions = ("forward", "turn_left", "turn_right")[:outputs]
+    head = PolicyHead(name, actions, termination=end or Termination(), card={"task": {"name": "navigation1"}})
+    return SavedPolicy(name, network, (head,))

@@ -100,7 +100,7 @@ def test_a_picture_is_drawn_without_a_home_and_without_a_word(tmp_path: Path) ->
 
 NO_UNIX = """
 import importlib.abc, os, signal, sys
-import torch  # which counts on some of it where sys.platform is "linux"
+import filelock, torch  # which count on some of it where sys.platform is "linux"
 class Hidden(importlib.abc.MetaPathFinder):
     names = {"fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "curses", "readline", "syslog"}
     def find_spec(self, name, path=None, target=None):

@@ -24,18 +24,10 @@ from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError, Termination, load_policy, save_policy
 from skills_library.skill import Skill, SkillOption
 from tests.conftest import places
+from tests.helpers import saved_policy as saved
 
 OLD_SKILLS = Path(__file__).parent / "data" / "old_format" / "skills"
 SHAPE, DEVICE = (2, 32, 32), pick_device("cpu")
-
-
-def saved(name: str = "walk", outputs: int = 3, end: Termination | None = None) -> SavedPolicy:
-    torch.manual_seed(1)
-    network = QNetwork(NetworkSpec("compact", SHAPE, outputs))
-    torch.nn.init.normal_(network.head.get_parameter("weight"))
-    actions = ("forward", "turn_left", "turn_right")[:outputs]
-    head = PolicyHead(name, actions, termination=end or Termination(), card={"task": {"name": "navigation1"}})
-    return SavedPolicy(name, network, (head,))
 
 
 def skill(end: Termination | None = None) -> Skill:

@@ -401,10 +401,10 @@ BAD = {
     "a folder for a task": ("tasks check folder.toml", ["folder.toml: cannot be read: Is a directory"]),
     "a folder to train on": ("train flat folder.toml", ["folder.toml"]),
     "a file for a run": ("evaluate file", ["unknown skill 'file'"]),
-    "a file to resume": ("resume file", ["file: no checkpoint here"]),
+    "a file to resume": ("resume file", ["file: no run is kept here"]),
     "a file for the library": ("skills list --library file", ["file: is no folder"]),
     "a file for the library to show": ("skills show x --library file", ["file: is no folder"]),
-    "a file for runs": ("train flat navigation1 --preset smoke --runs file", ["Not a directory"]),
+    "a file for runs": ("train flat navigation1 --preset smoke --runs file", ["file is a file"]),
     "a folder for a picture": ("tasks show navigation1 --picture folder.png", ["folder.png"]),
     "text that is none": ("tasks check binary.toml", ["binary.toml: cannot be read: not UTF-8 text"]),
 }

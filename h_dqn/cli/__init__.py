@@ -25,7 +25,7 @@ BOUNDS = {"seed": (0, 2**63 - 1), "episodes": (1, 10**9)}
 def main() -> None:
     """Entry point of ``h-dqn`` and of ``python -m h_dqn``.
 
-    Exit code 0: done; 2: the user can mend it (one line says what); 130: interrupted.
+    Exit code 0: done; 2: the user can mend it (one line says what); 128 + n: ended by signal n.
     """
     sys.exit(run(sys.argv[1:]))
 
@@ -99,13 +99,15 @@ def _run(arguments: list[str]) -> int:
     from h_dqn.cli.memory import keep_freed_memory
 
     keep_freed_memory()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         command = parse(arguments)
         check_flags(command)
         command.run()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        return 128 + int(getattr(error, "number", signal.SIGINT))
     except Exception as error:
         from h_dqn.experiment.errors import explanation
 
@@ -125,5 +127,7 @@ def _refuse(reason: str) -> int:
     return 2
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _: Any) -> None:
+    from h_dqn.experiment.watch import Stopped
+
+    raise Stopped(number)

@@ -63,13 +63,22 @@ COMMANDS: Mapping[str, Verb | Group] = {
         },
     ),
     "distill": Verb("Distil several skills into one network with a head for each.", "distill", "Distill"),
-    "resume": Verb("Go on with a run that was interrupted, exactly where it stopped.", "train", "Resume"),
+    "resume": Verb("Go on with whatever was stopped, exactly where it was saved.", "runs", "Resume"),
+    "runs": Group(
+        "The runs: list or show them.",
+        {
+            "list": Verb("List runs, and how far each is.", "runs", "RunsList"),
+            "show": Verb("Show a run: its plan, versions and result.", "runs", "RunsShow"),
+        },
+    ),
     "evaluate": Verb("Measure how often a skill or a run's agent reaches the goal.", "evaluate", "Evaluate"),
     "skills": Group(
-        "The library of skills: list or show them.",
+        "The library of skills: list or show them, or choose among versions.",
         {
             "list": Verb("List the skills of the library.", "skills", "SkillsList"),
             "show": Verb("Print a skill's card.", "skills", "SkillsShow"),
+            "history": Verb("List the versions of a skill.", "skills", "SkillsHistory"),
+            "use": Verb("Make another version of a skill the current one.", "skills", "SkillsUse"),
         },
     ),
     "bench": Verb("Measure speed, as a ratio to a peer in the same run.", "bench", "Bench"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, OptionalName
+from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, OptionalName, library_words
 from h_dqn.cli.output import ProgressBar, command, emit_json, path_word, seconds, shell, show, success
 from h_dqn.cli.presets import Preset
 from h_dqn.experiment.demo import SKILL, TASK, demo
@@ -37,19 +38,24 @@ class Demo(JsonFlags, LibraryFlags):
             results = demo(folder, self.seed, self.preset, self.episodes, str(self.library), bar)
         if self.json:
             emit_json(results)
-            return
-        labels = {
-            SKILL: f"{SKILL}: the skill",
-            "controller": f"{TASK}: controller with the skill",
-            "flat": f"{TASK}: flat, without",
-        }
-        rows = []
-        for part, label in labels.items():
-            result = results[part]
-            rows.append((label, success(result), f"{result['env_steps']:,}", seconds(result["seconds"])))
-        show(("", "success", "environment steps", "time"), rows)
-        controller, library = path_word(folder / "controller"), self.library_words
-        print(f"""
+        else:
+            show_demo(results, folder, str(self.library))
+
+
+def show_demo(results: dict[str, Any], folder: Path, library_folder: str) -> None:
+    """Print what came of a demo."""
+    labels = {
+        SKILL: f"{SKILL}: the skill",
+        "controller": f"{TASK}: controller with the skill",
+        "flat": f"{TASK}: flat, without",
+    }
+    rows = []
+    for part, label in labels.items():
+        result = results[part]
+        rows.append((label, success(result), f"{result['env_steps']:,}", seconds(result["seconds"])))
+    show(("", "success", "environment steps", "time"), rows)
+    controller, library = path_word(folder / "controller"), library_words(library_folder)
+    print(f"""
 learning curve    {folder}/curve.png
 a solved episode  {folder}/controller.mp4
 TensorBoard       tensorboard {shell("--logdir", folder)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Names, argument
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, Names, argument, library_words
 from h_dqn.cli.output import ProgressBar, command, emit_json, hint, percent, show, success
 from h_dqn.experiment.distil import Distillation, DistillPlan
 from h_dqn.experiment.run_folder import new_folder
@@ -38,17 +38,19 @@ class Distill(JsonFlags, LibraryFlags):
         plan = DistillPlan(self.skills, self.name, self.config, self.seed, self.episodes, str(self.library))
         distillation = Distillation(plan, new_folder(self.runs, None, f"distill-{self.name}-s{self.seed}"))
         with ProgressBar.shown() as bar:
-            self.say(distillation.learn(bar))
-
-    def say(self, result: dict[str, Any]) -> None:
-        """Print what came of it."""
+            result = distillation.learn(bar)
         if self.json:
             emit_json(result)
-            return
-        show(
-            ("skill", "its own network", "distilled"),
-            [(name, percent(row["teacher"]), success(row)) for name, row in result["heads"].items()],
-        )
-        print(f"weights: {result['weights']:,}, of {result['teacher_weights']:,} in the teachers' networks "
-              f"({percent(result['weights'] / result['teacher_weights'])})")  # fmt: skip
-        hint(f"use it with: {command('train', 'controller', 'three_rooms', '--skills', self.name, *self.library_words)}")
+        else:
+            show_distilled(result, self.name, str(self.library))
+
+
+def show_distilled(result: dict[str, Any], name: str, library: str) -> None:
+    """Print what came of a distillation."""
+    show(
+        ("skill", "its own network", "distilled"),
+        [(head, percent(row["teacher"]), success(row)) for head, row in result["heads"].items()],
+    )
+    print(f"weights: {result['weights']:,}, of {result['teacher_weights']:,} in the teachers' networks "
+          f"({percent(result['weights'] / result['teacher_weights'])})")  # fmt: skip
+    hint(f"use it with: {command('train', 'controller', 'three_rooms', '--skills', name, *library_words(library))}")

@@ -48,4 +48,4 @@ class JsonFlags:
 
 def library_words(library: str) -> list[str]:
     """The flag that a command needs to find this library; none for the one that is looked in by itself."""
-    return [] if library == str(LibraryFlags.library) else ["--library", path_word(library)]
+    return [] if Path(library).absolute() == LibraryFlags.library.absolute() else ["--library", path_word(library)]

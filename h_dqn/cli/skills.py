@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill
+import tyro
+
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, argument
 from h_dqn.cli.output import emit_json, percent, show
 from skills_library.library import Library
 
@@ -41,3 +44,42 @@ class SkillsShow(JsonFlags, LibraryFlags):
             emit_json([card for card in library.cards() if self.name in (card["name"], card["name"].partition("/")[0])])
         else:
             print(text)
+
+
+@dataclass
+class SkillsHistory(JsonFlags, LibraryFlags):
+    """List the versions of a skill.
+
+    The oldest is number 1; training a skill again makes a new one.
+    """
+
+    name: Skill
+    """its name in the library"""
+
+    def run(self) -> None:
+        versions = Library(self.library).history(self.name)
+        if self.json:
+            emit_json(versions)
+            return
+        rows = []
+        for one in versions:
+            success, steps = one["measured"].get("success_rate"), one["training"].get("env_steps", 0)
+            rows.append((str(one["version"]), "current" if one["current"] else "", percent(success), f"{steps:,}", one["id"]))
+        show(("version", "", "success", "steps trained", "id"), rows)
+
+
+@dataclass
+class SkillsUse(LibraryFlags):
+    """Make another version of a skill the current one.
+
+    Example: h-dqn skills use navigation1 1
+    """
+
+    name: Skill
+    """its name in the library"""
+    version: Annotated[int, tyro.conf.Positional, argument("VERSION")]
+    """which of its versions; see: h-dqn skills history"""
+
+    def run(self) -> None:
+        Library(self.library).use(self.name, self.version)
+        print(f"version {self.version} of {self.name} is current")

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import tyro
-
 from envs.sequence import is_sequence
-from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Task, argument, library_words, optional
+from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Task, library_words, optional
 from h_dqn.cli.output import ProgressBar, command, emit, hint, path_word
 from h_dqn.cli.presets import Preset
 from h_dqn.cli.world import WorldFlags, world_words
@@ -17,7 +15,6 @@ from h_dqn.config import Config
 from h_dqn.experiment.place import Place
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
-from h_dqn.experiment.runs import resume
 from h_dqn.experiment.training import masked, start_run
 
 
@@ -100,23 +97,3 @@ class TrainController(Train):
     """skills of the library that it may choose"""
 
     kind: ClassVar[str] = "controller"
-
-
-@dataclass
-class Resume(JsonFlags):
-    """Go on with a run that was interrupted, exactly where it stopped.
-
-    Example: h-dqn resume runs/skill-navigation1-s1
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
-    """the run's folder"""
-
-    def run(self) -> None:
-        work = resume(self.folder)
-        if isinstance(work, Run):
-            finish(work, self.json)
-            return
-        with ProgressBar.shown() as bar:
-            result = work.learn(bar)
-        emit(result, self.json)

@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
     """``FOR_PEOPLE``: errors that say themselves what is wrong. Some come with torch, so that they are imported when asked for."""
     if name != "FOR_PEOPLE":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from h_dqn.checkpoint import CheckpointError
+    from h_dqn.state import CheckpointError
     from h_dqn.train import Diverged
 
     return (*_QUICK, CheckpointError, Diverged)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from h_dqn.checkpoint import whole
 from h_dqn.config import change, to_json
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation
@@ -33,6 +32,7 @@ from h_dqn.metrics import MetricsLog
 from h_dqn.networks import QNetwork
 from h_dqn.options import Option
 from h_dqn.settings import check
+from h_dqn.state import whole
 from h_dqn.train import Trainer
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, Termination, save_policy

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import OneLineError
-from h_dqn.checkpoint import CheckpointError, Checkpoints
+from h_dqn.checkpoint import Checkpoints
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.experiment.versions import versions
 from h_dqn.experiment.watch import Stopped, Watcher
 from h_dqn.files import lock, sweep, write_folder, write_text
+from h_dqn.state import CheckpointError
 from h_dqn.train import Diverged
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, save_policy
@@ -98,6 +99,8 @@ class RunFolder:
 
     def misfit(self, error: Exception) -> Exception:
         """An error for people, for a part of run.json that is not what it should be."""
+        if out_of_memory(error):
+            return error
         if isinstance(error, FOR_PEOPLE):
             return UserError(f"{self.path / RUN}: {error}")
         return UserError(f"{self.path / RUN}: not what this version of h-dqn writes ({error!r}); begin it anew")
@@ -125,7 +128,7 @@ class RunFolder:
                 try:
                     load(state)
                 except MISFITS as error:
-                    if isinstance(error, FOR_PEOPLE) or out_of_memory(error):
+                    if isinstance(error, OneLineError) or out_of_memory(error):  # of a world, or of the machine
                         raise
                     raise CheckpointError(f"{self.path / CHECKPOINT}: does not fit this run ({error}); begin it anew") from error
             yield

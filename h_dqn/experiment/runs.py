@@ -31,6 +31,12 @@ class KnownRun:
     """up to which it is saved"""
     result: dict[str, Any] | None
 
+    @property
+    def what(self) -> str:
+        """What it is a run of, in words."""
+        of = self.plan.get("task") or " ".join(self.plan.get("skills", ()))
+        return f"{self.plan.get('kind', '')} {of}".strip()
+
 
 def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo:
     """What was stopped in this folder; its ``learn`` goes on.

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import whole
 from h_dqn.learners.base import Choice, Metrics, Progress
 from h_dqn.learners.method import Method
 from h_dqn.learners.value_learner import ValueConfig, ValueLearner
@@ -27,6 +26,7 @@ from h_dqn.learners.values import (
 from h_dqn.options import Bools, Ints
 from h_dqn.replay import Decisions, ReplayNeeds, SMDPReplay
 from h_dqn.settings import ConfigError, Count, CountOrZero, NotNegative, Positive
+from h_dqn.state import whole
 from h_dqn.targets import smdp_target
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import like, numbers
+from h_dqn.checkpoint import like
 from h_dqn.cuda_graph import CudaGraph
 from h_dqn.device import pick_device
 from h_dqn.elimination import ELIMINATED, Elimination
@@ -28,6 +28,7 @@ from h_dqn.policies import SoftmaxPolicy, greedy
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.rollout import Policy
 from h_dqn.settings import Count, CountOrZero, NotNegative, Share, ShareBelowOne
+from h_dqn.state import numbers
 from h_dqn.targets import double_q_bootstrap, masked_max
 
 if TYPE_CHECKING:

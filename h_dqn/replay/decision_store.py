@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h_dqn.checkpoint import checked
 from h_dqn.replay.trajectory_buffer import Ints
+from h_dqn.state import checked
 
 MASKS = ("available", "next_available")  # saved as bits
 

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import CheckpointError, checked, numbers, restore
 from h_dqn.replay.decision_store import DecisionStore
 from h_dqn.replay.decisions import Decisions, End, ReplayNeeds
 from h_dqn.replay.reservoir import Reservoir, draw_for, largest_of_each
 from h_dqn.replay.sum_tree import SumTree
 from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
+from h_dqn.state import CheckpointError, checked, numbers, restore
 
 RUNNING = ("first", "option", "available", "previous")  # what is known of the decisions that are running
 BETA = 0.4  # exponent of the importance weights of prioritised replay

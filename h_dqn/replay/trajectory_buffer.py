@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.checkpoint import CheckpointError, checked, restore
+from h_dqn.state import CheckpointError, checked, restore
 
 KEPT = ("reward", "invalid", "age")  # what is saved beside the frames
 
