@@ -208,19 +208,19 @@ def test_a_table_survives_a_node(tmp_path: Path) -> None:
 
     expected = table(tmp_path / "alone", 2)
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    dying = started.add_node(num_cpus=2)
+    raylets = [started.add_node(num_cpus=1).all_processes["raylet"][0].process.pid for _ in range(2)]
     run, _ = on_cluster(started.address)
     folder = tmp_path / "shared" / "s1" / "skills.navigation1"
 
     def kill() -> None:
         while not list((folder / "checkpoint").glob("*")):
             time.sleep(0.1)
-        raylet = psutil.Process(dying.all_processes["raylet"][0].process.pid)
-        for process in [*raylet.children(recursive=True), raylet]:
+        trees = [[*psutil.Process(pid).children(recursive=True), psutil.Process(pid)] for pid in raylets]
+        tree = next(tree for tree in trees if any(folder.name in one.cmdline() for one in tree))
+        for process in tree:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         resumed.append((folder / "run.json").stat().st_ino)
-        started.add_node(num_cpus=2)
 
     resumed: list[int] = []
     killer = threading.Thread(target=kill, daemon=True)
