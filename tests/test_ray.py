@@ -202,7 +202,7 @@ def without_clocks(part: Any) -> Any:
 @pytest.mark.slow
 def test_a_table_survives_a_node(tmp_path: Path) -> None:
     """The same figures as without Ray, though the node that trains was killed, with all of its processes, after a checkpoint."""
-    pytest.importorskip("ray", reason=ABSENT)
+    ray = pytest.importorskip("ray", reason=ABSENT)
     psutil = pytest.importorskip("psutil")
     from ray.cluster_utils import Cluster
 
@@ -230,4 +230,5 @@ def test_a_table_survives_a_node(tmp_path: Path) -> None:
         assert resumed == [(folder / "run.json").stat().st_ino], "it went on, and was not begun anew"
     finally:
         cluster.hosts.cache_clear()
+        ray.shutdown()
         started.shutdown()
