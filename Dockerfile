@@ -17,11 +17,11 @@ WORKDIR /opt/h-dqn
 # Torch first: it is the largest layer and changes least.
 ARG TORCH_INDEX
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch>=2.9,<=2.13.0"
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY envs envs
 COPY h_dqn h_dqn
 COPY skills_library skills_library
-RUN pip install --no-cache-dir -e . && chmod -R a+rX /opt/h-dqn
+RUN pip install --no-cache-dir -c constraints.txt -e . && chmod -R a+rX /opt/h-dqn
 USER app
 WORKDIR /work
 ENTRYPOINT ["h-dqn"]
@@ -33,6 +33,13 @@ USER root
 RUN apt-get update \
     && apt-get install -y --no-install-recommends minetest xvfb \
     && rm -rf /var/lib/apt/lists/*
+USER app
+
+# A node of several machines (`--ray`), with the world of `--world luanti`. Build: docker build --target ray -t h-dqn-ray .
+# With others: see compose.yaml
+FROM luanti AS ray
+USER root
+RUN pip install --no-cache-dir -c /opt/h-dqn/constraints.txt "ray>=2.9"
 USER app
 
 # The learner for Minecrafts in other containers: with MineRL's Python client, without Minecraft.
@@ -79,11 +86,11 @@ ARG TORCH_INDEX
 RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch>=2.9,<=2.13.0"
 COPY envs/minerl/requirements.txt envs/minerl/requirements.txt
 RUN pip install -r envs/minerl/requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY envs envs
 COPY h_dqn h_dqn
 COPY skills_library skills_library
-RUN pip install -e . && chmod -R a+rX /opt/h-dqn
+RUN pip install -c constraints.txt -e . && chmod -R a+rX /opt/h-dqn
 USER app
 WORKDIR /work
 # 9000 is Minecraft's port; 10000 that of envs.minerl.serve, by which a learner has a Minecraft that hangs started anew.

@@ -5,16 +5,17 @@ SEEDS ?= 1
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint bench reproduce ablate results clean
+.PHONY: setup demo test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint constraints bench reproduce ablate results clean
 
 setup: .venv/.done
 
-# torch comes first and alone, so that the machine's own build (CPU or CUDA) is taken and kept.
-.venv/.done: pyproject.toml
+# The versions are those that were tested (constraints.txt). torch comes first and alone, so that the machine's own build (CPU or CUDA)
+# is taken and kept.
+.venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet "torch>=2.9,<=2.13.0"
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
 	touch .venv/.done
 
 demo: setup
@@ -57,8 +58,20 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The newest versions that pyproject.toml allows, found in an environment of its own. Test what came of it before it is committed.
+constraints:
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/pip install --quiet --upgrade pip
+	build/constraints/bin/pip install --quiet "torch>=2.9,<=2.13.0"
+	build/constraints/bin/pip install --quiet -e ".[bench,dev,ray]"
+	{ echo "# Versions that were tested together; made by: make constraints"; \
+	  build/constraints/bin/pip list --format=freeze --exclude-editable --exclude pip | sed 's/+.*//'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
 bench: setup
-	$(BIN)/pip install --quiet -e ".[bench]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/h-dqn bench world
 	$(BIN)/h-dqn bench skills
 	$(BIN)/h-dqn bench train

@@ -82,6 +82,10 @@ class World:
         self._given(options)
         return num_envs
 
+    def check_shared(self, options: Any = None) -> None:
+        """Raises :class:`envs.errors.WorldError` for options with which its environments cannot be shared out to processes."""
+        self._given(options)
+
     def doctor(self, options: Any = None, start: bool = False) -> Iterator[Verdict]:
         """What this world needs beyond the project's own packages, and what this machine has of it.
 

@@ -86,8 +86,8 @@ class Walk:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that one process of several has to run (--dist loadgroup): what they share is costly, or there is only one of it."""
     for item in items:
-        if item.path.stem == "test_luanti":  # each asserts that no engine is left on this machine
-            item.add_marker(pytest.mark.xdist_group("luanti"))
+        if item.path.stem in ("test_luanti", "test_ray"):  # each asserts that no engine is left here; they share a cluster
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         elif "trained" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("trained"))
 

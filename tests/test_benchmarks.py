@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -26,6 +28,8 @@ from benchmarks.tables.table import cell as shown
 from envs.oracle import Oracle
 from envs.task_file import load_task
 from envs.voxel.vector import VoxelVectorEnv
+from h_dqn import checkpoint
+from h_dqn.checkpoint import Checkpoints
 from h_dqn.experiment import versions
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +143,62 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
         if cell.waits_for(skills):
             with pytest.raises(AssertionError, match="run again"):
                 cell.run(4, [skills])
+
+
+class Killed(BaseException):
+    """Instead of SIGKILL, of a command that runs in this process."""
+
+
+def test_a_run_of_a_table_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its checkpoint, if the same command began it; a run that was over, but not reported, is not run again."""
+    cell = reproduce.Cell("skills", "navigation1", "train skill navigation1 --preset smoke --env-steps 96", 1, runs=tmp_path)
+    typed: list[list[str]] = []
+    save, kills = Checkpoints.save, [2]
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(reproduce, "revision", lambda: "abc")
+
+    def save_and_die(*arguments: Any) -> None:
+        save(*arguments)
+        kills[0] -= 1
+        if not kills[0]:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_die)
+
+    real = subprocess.run
+
+    def h_dqn(arguments: list[str], **how: Any) -> Any:
+        if Path(arguments[0]).name != "h-dqn":
+            return real(arguments, **how)
+        typed.append(arguments[1:])
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            assert cli.run(arguments[1:]) == 0
+        return subprocess.CompletedProcess(arguments, 0, output.getvalue())
+
+    monkeypatch.setattr(subprocess, "run", h_dqn)
+    monkeypatch.setattr(reproduce, "measured", lambda *_, **__: {})
+    with pytest.raises(Killed):
+        cell.run(4)
+    cell.run(4)
+    assert [words[0] for words in typed] == ["train", "resume"]
+    went_on = cell.result
+    assert went_on is not None
+
+    whole = replace(cell, runs=tmp_path / "whole")
+    whole.run(4)
+    assert whole.result is not None
+    for name in ("success_rate", "env_steps", "decisions", "mean_return"):
+        assert went_on[name] == whole.result[name]
+
+    begun = f"{cell.line} --episodes 4 # abc 0.0\n"
+    (cell.folder / "reported.json").unlink()
+    cell.begun.write_text(begun)
+    cell.run(4)
+    assert len(typed) == 3, "its result is there"
+    (cell.folder / "reported.json").unlink()
+    cell.begun.write_text(begun.replace("abc", "another revision"))
+    cell.run(4)
+    assert typed[3][0] == "train"
 
 
 def nobodys(part: Any, path: str) -> Iterator[str]:

@@ -15,7 +15,9 @@ import h_dqn.cli as cli
 from tests.dockerfile import ROOT, commands, read, words
 
 ARGUMENTS, STAGES = read()
-BASED_ON_EMBEDDED = [name for name, stage in STAGES.items() if name == "embedded" or stage.base == "embedded"]
+BASED_ON_EMBEDDED = ["embedded"]
+for _name, _stage in STAGES.items():  # which come after those that they are based on
+    BASED_ON_EMBEDDED += [_name] if _stage.base in BASED_ON_EMBEDDED else []
 WHOLE = ("embedded", "minerl")  # the stages that begin with somebody else's image
 
 
@@ -82,6 +84,17 @@ def test_the_learner_can_have_a_gpu() -> None:
     assert learner["build"]["args"]["TORCH_INDEX"] == ""
     assert learner["image"] != compose()["learner"]["image"], "else one build takes the other's place"
     assert learner["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_the_nodes_of_a_cluster_are_alike_and_only_there_when_asked_for() -> None:
+    head, worker, learner = (compose()[name] for name in ("ray-head", "ray-worker", "learner"))
+    for node in (head, worker):
+        assert node["profiles"] == ["ray"]
+        assert [node[key] for key in ("volumes", "user")] == [learner[key] for key in ("volumes", "user")]
+        assert node["image"] == "h-dqn-ray"
+    assert head["build"]["target"] == "ray"
+    assert "--head" in head["entrypoint"]
+    assert "--address=ray-head:6379" in worker["entrypoint"]
 
 
 # --- running -----------------------------------------------------------------------------------------------------------

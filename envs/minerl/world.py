@@ -55,6 +55,11 @@ class MineRLWorld(World):
         count: int = self._given(options).count
         return min(num_envs, count)
 
+    def check_shared(self, options: Any = None) -> None:
+        if self._given(options).settings.addresses:
+            raise WorldError("with --ray each actor starts --minerl-instances Minecrafts of its own; those that run already "
+                             "(--minerl-address, $H_DQN_MINERL_ADDRESS) are on other machines without it")  # fmt: skip
+
     def doctor(self, options: Any = None, start: bool = False) -> Iterator[Verdict]:
         from envs.minerl.doctor import checks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -12,6 +12,7 @@ from h_dqn.cli.output import ProgressBar, command, emit, hint, path_word
 from h_dqn.cli.presets import Preset
 from h_dqn.cli.world import WorldFlags, world_words
 from h_dqn.config import Config
+from h_dqn.experiment.place import Place
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.training import masked, start_run
@@ -34,14 +35,19 @@ class Train(JsonFlags, LibraryFlags, WorldFlags):
     """a skill or a run's folder to begin from: its layers, and its outputs for the options that both have; the rest is new"""
     learner: Annotated[str | None, optional("NAME")] = None
     """which learner, if not the preset's: q_lambda or dqn; each has its own flags below"""
+    ray: Annotated[str | None, optional("ADDRESS")] = None
+    """for slow worlds: step the environments in actors of a Ray cluster (local, auto or host:port; needs the extra `ray`)"""
+    ray_actors: int = Place.ray_actors
+    """with --ray: how many actors share the environments"""
 
     kind: ClassVar[str] = ""
 
     def run(self) -> None:
         config: Config = self.config  # type: ignore[attr-defined]
         skills = tuple(getattr(self, "skills", ()))
+        place = replace(self.place, ray=self.ray, ray_actors=self.ray_actors)
         plan = Plan(
-            self.kind, self.task, config, self.preset, self.seed, self.episodes, skills, self.start, str(self.library), self.place
+            self.kind, self.task, config, self.preset, self.seed, self.episodes, skills, self.start, str(self.library), place
         )
         finish(start_run(plan, self.runs, self.name), self.json)
 

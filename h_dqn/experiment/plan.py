@@ -41,7 +41,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         options = self.place.options and asdict(self.place.options)
-        return {**asdict(self), "config": to_json(self.config), "place": {"world": self.place.world, "options": options}}
+        place = {"world": self.place.world, "options": options, "ray": self.place.ray, "ray_actors": self.place.ray_actors}
+        return {**asdict(self), "config": to_json(self.config), "place": place}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Plan:
@@ -51,9 +52,10 @@ class Plan:
             raise KeyError(min(set(entry) ^ known))
         given = place["options"]
         options = None if given is None else WORLDS[place["world"]].options(**_tuples(given))
-        plan = cls(**{**_tuples(entry), "config": from_json(entry["config"]), "place": Place(place["world"], options)})
+        where = Place(place["world"], options, place.get("ray"), place.get("ray_actors", Place.ray_actors))
+        plan = cls(**{**_tuples(entry), "config": from_json(entry["config"]), "place": where})
         check(plan)
-        texts = (plan.task, *plan.skills, plan.library, plan.start or "")
+        texts = (plan.task, *plan.skills, plan.library, plan.start or "", where.ray or "")
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is no text")
         return plan

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gymnasium.vector import VectorEnv
 
 from envs.registry import WORLDS
+from envs.remote import Hosts, RemoteVectorEnv, shares
 from envs.task import TaskSpec
 from envs.task_file import load_task
 from envs.wrappers import MEMORY, GreyStack
 from h_dqn.config import Config
+from h_dqn.experiment.cluster import hosts
 from h_dqn.experiment.place import VOXEL, Place
 from h_dqn.options import Option, primitives
 
@@ -33,12 +36,18 @@ class TaskEnvs:
 
     def __call__(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         stack, height, width = self.shape
-        envs = WORLDS[self.place.world].make(self.task, num_envs, width, self.place.options)
+        make = partial(WORLDS[self.place.world].make, self.task, size=width, options=self.place.options)
+        envs = make(num_envs) if self.place.ray is None else RemoteVectorEnv(make, self.limit(num_envs), self._hosts())
         return GreyStack(envs, stack, self.actions if height > width else (), hotbar=self.task.hotbar)
 
     def limit(self, num_envs: int) -> int:
         """How many environments there are when so many are asked for."""
-        return WORLDS[self.place.world].limit(num_envs, self.place.options)
+        parts = [num_envs] if self.place.ray is None else shares(num_envs, self.place.ray_actors)
+        return sum(WORLDS[self.place.world].limit(part, self.place.options) for part in parts)
+
+    def _hosts(self) -> Hosts:
+        assert self.place.ray is not None
+        return hosts(self.place.ray, self.place.ray_actors)
 
     @property
     def actions(self) -> tuple[str, ...]:
