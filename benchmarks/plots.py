@@ -21,7 +21,7 @@ USAGE = "three_rooms.array"  # whose choices are shown
 
 def logs(run: str) -> list[list[Row]]:
     """The logs of one arm, a seed each."""
-    return [read_metrics(path.parent) for path in sorted(RUNS.glob(f"s*/{run}/metrics.jsonl"))]
+    return [list(read_metrics(path.parent)) for path in sorted(RUNS.glob(f"s*/{run}/metrics.jsonl"))]
 
 
 def curves() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import OneLineError
+from envs.errors import OneLineError, short
 
 TEXTURE_SIZE = 16
 
@@ -47,7 +47,7 @@ class Material:
     def from_table(cls, name: str, table: Mapping[str, Any]) -> Material:
         known = {field.name for field in fields(cls)} - {"name"}
         if unknown := sorted(set(table) - known):
-            raise MaterialError(f"material '{name}': unknown key '{unknown[0]}' (known: {', '.join(sorted(known))})")
+            raise MaterialError(f"material '{name}': unknown key '{short(unknown[0])}' (known: {', '.join(sorted(known))})")
         color = table.get("color")
         if not (isinstance(color, list) and len(color) == 3 and all(type(c) is int and 0 <= c <= 255 for c in color)):
             raise MaterialError(f"material '{name}': 'color' must be three whole numbers from 0 to 255")
@@ -55,7 +55,7 @@ class Material:
             if key in table and not isinstance(table[key], kind):
                 raise MaterialError(f"material '{name}': '{key}' must be a {'text' if kind is str else 'true or false'}")
         if table.get("pattern", "noise") not in PATTERNS:
-            raise MaterialError(f"material '{name}': unknown pattern '{table['pattern']}' (known: {', '.join(PATTERNS)})")
+            raise MaterialError(f"material '{name}': unknown pattern '{short(table['pattern'])}' (known: {', '.join(PATTERNS)})")
         contrast = table.get("contrast", cls.contrast)
         if isinstance(contrast, bool) or not isinstance(contrast, (int, float)) or not 0 <= contrast <= 1:
             raise MaterialError(f"material '{name}': 'contrast' must be a number from 0 to 1")

@@ -22,7 +22,7 @@ ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
 GOALS = ("reach", "hold", "broken", "placed_at")
 HEADINGS = 12
 AIR = 0
-MAX_DRAWS = 1000
+MAX_DRAWS, LEAST_DRAWS, DRAWN = 1000, 16, 5_000_000  # draws until a task is given up, and cells of them all for large maps
 
 
 class TaskError(OneLineError, ValueError):
@@ -165,12 +165,12 @@ class TaskSpec:
     def sample(self, rng: np.random.Generator) -> Episode:
         """Draw one episode: layout, textures, and a start from which the goal can be reached.
 
-        Raises :class:`TaskError` if a thousand draws in a row cannot be solved.
+        Raises :class:`TaskError` if none of many draws in a row (a thousand, of large maps fewer) can be solved.
         """
         from envs.grid import keep_chosen, shrink  # with Numba, which whoever only reads a task needs not
 
         tables = self._tables
-        for _ in range(MAX_DRAWS):
+        for _ in range(tables.draws):
             grid = keep_chosen(shrink(tables.grid, self.shrink, rng), tables.choices, rng)
             if self.mirror and rng.random() < 0.5:
                 grid = grid[:, ::-1]
@@ -183,7 +183,7 @@ class TaskSpec:
             if solvable(self, tables, codes, z, x):
                 break
         else:
-            raise TaskError(f"{self.name}: goal: cannot be reached in any of {MAX_DRAWS} drawn layouts")
+            raise TaskError(f"{self.name}: goal: cannot be reached in any of {tables.draws} drawn layouts")
         target = (-1, -1)
         if self.compass:
             marked = np.flatnonzero(codes == tables.codes[self.compass])
@@ -262,6 +262,8 @@ class _Tables:
             if cell.choose is not None
         ]
         self.texture_id = np.arange(len(spec.material_names), dtype=np.uint8)
+        work = self.grid.size * (1 + sum(spec.shrink) + len(self.choices)) + 100 * len(spec.verbs) * (1 + len(spec.keys))
+        self.draws = min(MAX_DRAWS, max(LEAST_DRAWS, DRAWN // work))
         self.no_tint = np.ones((len(spec.material_names), 3), np.float32)
         self.textures = [
             (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
@@ -307,10 +309,13 @@ class _Search:
 
     def obtainable(self, item: str) -> bool:
         """The same, or whether the task's verbs make it."""
-        if self.there(item) or not self.spec.verbs:
-            return self.there(item)
+        return item in self._made if self.spec.verbs else self.there(item)
+
+    @cached_property
+    def _made(self) -> set[str]:
+        """All items that are there or that the task's verbs make."""
         standing = {self.spec.material_names[number] for number in np.unique(self.tables.column[self.codes[self.near]])}
-        return item in within_reach(self.spec.verbs, (item for item in self.spec.items if self.there(item)), standing)
+        return within_reach(self.spec.verbs, (item for item in self.spec.items if self.there(item)), standing)
 
     def possible(self, subgoal: Subgoal) -> bool:
         if subgoal.kind == "hold":

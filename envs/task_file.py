@@ -1,10 +1,9 @@
-"""A task's file: read from TOML, checked, and every mistake named in one line. The format is in ``envs/README.md``."""
+"""A task's file: checked, and every mistake named in one line. The format is in ``envs/README.md``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from envs.errors import unknown
 from envs.materials import MaterialError
 from envs.task import TaskError, TaskSpec
 from envs.task_parts import Kinds, check_keys
+from envs.toml_file import parse_toml, read_text
 
 _KEYS: Kinds = {
     "title": str,
@@ -65,30 +65,6 @@ def read_task(text: str, name: str, change: Mapping[str, Any] | None = None) -> 
     return replace(parse_task(_merged(parse_toml(text), change), name), text=text, change=change)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The document of a file; raises :class:`TaskError` in one line."""
-    try:
-        return parse_toml(read_text(path))
-    except TaskError as error:
-        raise TaskError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
-
-
-def read_text(path: Path) -> str:
-    """A file's text; a byte order mark, as some editors write, is no part of it. Raises :class:`TaskError` in one line."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """The document of a text; raises :class:`TaskError` in one line."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TaskError(str(error)) from error
-
-
 def _merged(doc: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     def one(old: Any, new: Any) -> Any:
         return _merged(old, new) if isinstance(old, Mapping) and isinstance(new, Mapping) else new
@@ -119,9 +95,10 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     verbs = task_parts.read_verb_tables(doc.get("verbs", {}), materials)
     reward = task_parts.read_reward(doc)
     vary = task_parts.read_vary(doc, materials)
+    title = task_parts.read_title(doc, name)
     spec = TaskSpec(
         name=name,
-        title=doc.get("title", name),
+        title=title,
         rows=rows,
         legend=legend,
         goal=task_parts.read_goal(doc["goal"], present, materials),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from envs.errors import unknown
+from envs.errors import short, unknown
 from envs.materials import Material, materials_for, read_materials, standard_materials
 from envs.task import ACTIONS, GOALS, Cell, Subgoal, TaskError
-from envs.verbs import Verb, read_verbs
+from envs.verbs import EACH, Verb, read_verbs
 
 LARGEST = 250  # rows and columns of a map
+MOST_CHARACTERS = 254  # of a legend, "." among them; with the ring around the map they are numbers of a byte
+MOST_VERBS, MOST_PARTS, MOST_KEYS = 1000, 16, 16  # verbs of a task, entries of one verb, and kinds of items that open something
+LETTERS = 100  # of a name
+MOST_STEPS, MOST_REWARD = 10**6, 10**6
 
 Kinds = Mapping[str, type | tuple[type, ...]]  # what the value of each key must be
 
@@ -34,13 +39,28 @@ def check_keys(where: str, table: Mapping[str, Any], kinds: Kinds, needed: Itera
     """Raises for a key that is unknown, of another kind or missing; ``where`` is what the message calls the table."""
     for key, value in table.items():
         if key not in kinds:
-            raise TaskError(f"{where}{key}: unknown key (known: {', '.join(kinds)})")
+            raise TaskError(f"{where}{short(key)}: unknown key (known: {', '.join(kinds)})")
         wrong = (isinstance(value, bool) and kinds[key] is not bool) or (isinstance(value, float) and not isfinite(value))
         if wrong or not isinstance(value, kinds[key]):
-            raise TaskError(f"{where}{key}: must be {_WORDS[kinds[key]]}, not {value!r}")
+            shown = repr(short(value)) if isinstance(value, str) else short(value)
+            raise TaskError(f"{where}{key}: must be {_WORDS[kinds[key]]}, not {shown}")
     for key in needed:
         if key not in table:
             raise TaskError(f"{where}{key}: is missing")
+
+
+def name(where: str, value: str) -> str:
+    """The name itself, if it can be shown. Raises for others."""
+    if not value or len(value) > LETTERS or not value.isprintable():
+        raise TaskError(f"{where}: a name has 1 to {LETTERS} letters, all of which can be printed, not {short(value)!r}")
+    return value
+
+
+def read_title(doc: Mapping[str, Any], default: str) -> str:
+    title: str = doc.get("title", default)
+    if "title" in doc and (len(title) > 2 * LETTERS or not title.isprintable()):
+        raise TaskError(f"title: must be one line of at most {2 * LETTERS} letters, all of which can be printed")
+    return title
 
 
 def whole(value: Any, least: int, most: int) -> bool:
@@ -62,6 +82,8 @@ class Materials(dict[str, Material]):
 
 
 def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
+    for material in doc.get("materials", {}):
+        name("materials", material)
     materials = Materials({**materials_for(doc), **read_materials(doc.get("materials", {}))})
     if len(materials) > 254:
         raise TaskError("materials: at most 254 are possible")
@@ -73,6 +95,8 @@ def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
             raise TaskError(f"materials: '{material.name}' drops '{material.drops}', which is no material that can be an item")
         if material.needs is not None and not (material.needs in materials and materials[material.needs].item):
             raise TaskError(f"materials: '{material.name}' needs '{material.needs}', which is no material that can be an item")
+    if len({material.needs for material in materials.values() if material.needs}) > MOST_KEYS:
+        raise TaskError(f"materials: at most {MOST_KEYS} items can be what others need")
     return materials, height
 
 
@@ -80,21 +104,23 @@ def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
 
 
 def read_legend(tables: Mapping[str, Any], height: int, materials: Materials) -> dict[str, Cell]:
+    if len({".", *tables}) > MOST_CHARACTERS:
+        raise TaskError(f"legend: at most {MOST_CHARACTERS} characters are possible")
     legend = {".": Cell()}
     for char, entry in tables.items():
         legend[char] = _read_cell(char, entry, height, materials)
     for char, cell in legend.items():
         if cell.otherwise not in legend:
-            raise TaskError(f"legend.{char}: otherwise: '{cell.otherwise}' is not in the legend")
+            raise TaskError(f"legend.{char}: otherwise: '{short(cell.otherwise)}' is not in the legend")
         if cell.choose and legend[cell.otherwise].choose:
             raise TaskError(f"legend.{char}: otherwise: '{cell.otherwise}' is itself chosen")
     return legend
 
 
 def _read_cell(char: str, entry: Any, height: int, materials: Materials) -> Cell:
-    where, known = f"legend.{char}", materials.known
-    if len(char) != 1:
-        raise TaskError(f"{where}: a legend key must be one character")
+    where, known = f"legend.{short(char)}", materials.known
+    if len(char) != 1 or not char.isprintable():
+        raise TaskError(f"{where}: a legend key must be one character that can be printed")
     if isinstance(entry, str):  # one material: a full column of it
         entry = {"column": [entry] * height}
     elif isinstance(entry, list):
@@ -111,7 +137,7 @@ def _read_cell(char: str, entry: Any, height: int, materials: Materials) -> Cell
         floor=known(f"{where}.floor", entry["floor"]) if "floor" in entry else None,
         item=known(f"{where}.item", entry["item"], item=True) if "item" in entry else None,
         otherwise=entry.get("otherwise", "."),
-        reward=float(entry["reward"]) if "reward" in entry else None,
+        reward=_reward(f"{where}.reward", entry["reward"]) if "reward" in entry else None,
     )
 
 
@@ -121,7 +147,7 @@ def _read_choose(where: str, choose: Any) -> tuple[int, int] | None:
         return None
     if isinstance(choose, int):
         choose = [choose, choose]
-    if len(choose) != 2 or any(type(n) is not int for n in choose) or not 0 <= choose[0] <= choose[1]:
+    if len(choose) != 2 or not all(whole(n, 0, LARGEST**2) for n in choose) or choose[0] > choose[1]:
         raise TaskError(f"{where}.choose: must be a count or [least, most]")
     return choose[0], choose[1]
 
@@ -161,6 +187,8 @@ def read_step_limit(doc: Mapping[str, Any]) -> int:
     limit: int = doc["step_limit"]
     if limit < 1:
         raise TaskError(f"step_limit: must be at least 1, not {limit}")
+    if limit > MOST_STEPS:
+        raise TaskError(f"step_limit: must be at most {MOST_STEPS:,}, not {limit}")
     return limit
 
 
@@ -176,20 +204,28 @@ def read_inventory(doc: Mapping[str, Any], materials: Materials) -> dict[str, in
 def read_compass(doc: Mapping[str, Any], present: set[str]) -> str | None:
     compass: str | None = doc.get("compass")
     if compass is not None and compass not in present:
-        raise TaskError(f"compass: '{compass}' is not on the map")
+        raise TaskError(f"compass: '{short(compass)}' is not on the map")
     return compass
 
 
 def read_verb_tables(tables: Mapping[str, Any], materials: Materials) -> tuple[Verb, ...]:
-    for name, table in tables.items():
+    items = [each for each, material in materials.items() if material.item]
+    for each, table in tables.items():
+        where = f"verbs.{name('verbs', each)}"
         if not isinstance(table, Mapping):
-            raise TaskError(f"verbs.{name}: must be a table")
-        check_keys(f"verbs.{name}.", table, _VERB_KEYS)
-    verbs = tuple(read_verbs(tables, [name for name, material in materials.items() if material.item]))
+            raise TaskError(f"{where}: must be a table")
+        check_keys(f"{where}.", table, _VERB_KEYS)
+        if max(len(table.get(part, ())) for part in ("takes", "gives")) > MOST_PARTS:
+            raise TaskError(f"{where}: takes and gives at most {MOST_PARTS} things")
+    if (number := sum(len(items) if EACH in each else 1 for each in tables)) > MOST_VERBS:
+        raise TaskError(
+            f"verbs: {number:,} of them, with one for each item where there is a {EACH}; at most {MOST_VERBS:,} are possible"
+        )
+    verbs = tuple(read_verbs(tables, items))
     for verb in verbs:
         _check_verb(f"verbs.{verb.name}", verb, materials)
-    names = [verb.name for verb in verbs]
-    if taken := [name for name in names if names.count(name) > 1 or name in ACTIONS]:
+    names = Counter([*ACTIONS, *(name("verbs", verb.name) for verb in verbs)])
+    if taken := [verb.name for verb in verbs if names[verb.name] > 1]:
         raise TaskError(f"verbs.{taken[0]}: this name is taken")
     return verbs
 
@@ -200,9 +236,9 @@ def _check_verb(where: str, verb: Verb, materials: Materials) -> None:
             materials.known(f"{where}.{part}", item, item=True)
             if not whole(count, 1, 999):
                 raise TaskError(f"{where}.{part}.{item}: must be a whole number from 1 to 999")
-    for part, name in (("near", verb.near), ("puts", verb.puts), ("holds", verb.holds)):
-        if name:
-            materials.known(f"{where}.{part}", name, item=part == "holds")
+    for part, material in (("near", verb.near), ("puts", verb.puts), ("holds", verb.holds)):
+        if material:
+            materials.known(f"{where}.{part}", material, item=part == "holds")
     if not (verb.takes or verb.gives or verb.puts or verb.holds):
         raise TaskError(f"{where}: has no effect (takes, gives, puts or holds something)")
 
@@ -261,7 +297,14 @@ def read_reward(doc: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a :class:`envs.task.TaskSpec` that ``[reward]`` gives."""
     reward = doc.get("reward", {})
     check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
-    return {"reward_step": float(reward.get("step", -1.0)), "reward_success": float(reward.get("success", 0.0))}
+    step, success = reward.get("step", -1.0), reward.get("success", 0.0)
+    return {"reward_step": _reward("reward.step", step), "reward_success": _reward("reward.success", success)}
+
+
+def _reward(where: str, value: float) -> float:
+    if not abs(value) <= MOST_REWARD:
+        raise TaskError(f"{where}: must be from -{MOST_REWARD} to {MOST_REWARD}")
+    return float(value)
 
 
 def read_vary(doc: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
@@ -276,10 +319,10 @@ def read_vary(doc: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
     textures = {}
     for material, options in vary.get("textures", {}).items():
         if options == "any":
-            options = [name for name, each in materials.items() if each.building]
-        if not isinstance(options, list) or not options:
-            raise TaskError(f'vary.textures.{material}: must list materials, or be "any"')
-        names = tuple(materials.known(f"vary.textures.{material}", option) for option in options)
+            options = [other for other, each in materials.items() if each.building]
+        if not isinstance(options, list) or not 1 <= len(options) <= len(materials):
+            raise TaskError(f'vary.textures.{short(material)}: must list materials, or be "any"')
+        names = tuple(materials.known(f"vary.textures.{short(material)}", option) for option in options)
         textures[materials.known("vary.textures", material)] = names
     return {
         "shrink": (shrink[0], shrink[1]),

@@ -51,12 +51,28 @@ def _of(verb: Verb, item: str) -> Verb:
 
 def within_reach(verbs: Iterable[Verb], items: Iterable[str], blocks: Iterable[str]) -> set[str]:
     """All items that can be had by these verbs, from ``items`` that can be had without them, among ``blocks`` that stand there."""
-    have, stand, verbs = set(items), set(blocks), list(verbs)
-    while True:
-        able = [verb for verb in verbs if have.issuperset(verb.takes) and (not verb.near or verb.near in stand)]
-        more = {item for verb in able for item in verb.gives} - have
-        built = {verb.puts for verb in able if verb.puts} - stand
-        if not more and not built:
-            return have
-        have |= more
-        stand |= built
+    # (is it an item?, name) of what there is; each is looked at once, so that long chains of verbs take no longer than short ones.
+    todo = [*((True, item) for item in items), *((False, block) for block in blocks)]
+    lacks: dict[int, set[tuple[bool, str]]] = {}
+    asked: dict[tuple[bool, str], list[int]] = {}
+    verbs = list(verbs)
+    for number, verb in enumerate(verbs):
+        lacks[number] = {*((True, item) for item in verb.takes), *([(False, verb.near)] if verb.near else [])}
+        for need in lacks[number]:
+            asked.setdefault(need, []).append(number)
+    able = [number for number in lacks if not lacks[number]]
+    found = set[tuple[bool, str]]()
+    while todo or able:
+        for number in able:
+            todo += [
+                *((True, item) for item in verbs[number].gives),
+                *([(False, verbs[number].puts)] if verbs[number].puts else []),
+            ]
+        able = []
+        while todo:
+            if (one := todo.pop()) not in found:
+                found.add(one)
+                for number in asked.get(one, ()):
+                    lacks[number].discard(one)
+                    able += [] if lacks[number] else [number]
+    return {name for is_item, name in found if is_item}

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from h_dqn.files import commit, sweep, temporary_file
+from h_dqn.files import check_own, commit, sweep, temporary_file
+from h_dqn.reading import DIGITS, Unreadable, parse_json
 from h_dqn.state import CheckpointError
 
 SHARE = 0.02  # most of the time that goes into saving
 EVERY_S = 10.0  # between two checkpoints, where saving takes no longer
 SUFFIX = ".safetensors"
+LARGEST, LARGEST_TREE = 16 << 30, 4 << 20  # bytes of a file, and of what in it is no tensor
+MOST_TENSORS = 20_000
+_NAME = re.compile(rf"(\d{{1,18}})-[0-9a-f]{{32}}{re.escape(SUFFIX)}")
 
 
 class Checkpoints:
@@ -47,6 +53,7 @@ class Checkpoints:
         """Keep the state after so many steps. Raises OSError where it cannot be written; what was kept before stays."""
         began = self._clock()
         try:
+            check_own(self.folder)
             self.folder.mkdir(exist_ok=True)
             save_state(self.folder, f"{env_steps:012d}", state)
             for old in self._files()[2:]:
@@ -71,12 +78,21 @@ class Checkpoints:
     @property
     def newest(self) -> int:
         """Environment steps of the newest; 0 where there is none."""
-        steps = [file.stem.partition("-")[0] for file in self._files()]
-        return next((int(number) for number in steps if number.isdecimal()), 0)
+        return next((int(file.stem.partition("-")[0]) for file in self._files()), 0)
+
+    def remove(self) -> None:
+        """Remove all of them, and their folder where nothing else is in it."""
+        for file in self._files():
+            file.unlink()
+        sweep(self.folder)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _files(self) -> list[Path]:
-        """Newest first."""
-        return sorted(self.folder.glob(f"[!.]*{SUFFIX}"), reverse=True)
+        """Newest first; only files that have the names of ours."""
+        if self.folder.is_symlink():
+            return []
+        return sorted((file for file in self.folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(file.name)), reverse=True)
 
 
 def save_state(folder: Path, name: str, state: Any) -> Path:
@@ -113,16 +129,29 @@ def save_state(folder: Path, name: str, state: Any) -> Path:
 def load_state(file: Path) -> Any:
     """What :func:`save_state` wrote. Raises :class:`CheckpointError`."""
     try:
-        if not file.is_file() or _checksum(file) != file.stem.rpartition("-")[2]:
+        check_own(file)
+        if not file.is_file() or file.stat().st_size > LARGEST or _checksum(file) != file.stem.rpartition("-")[2]:
             raise CheckpointError(f"{file}: is damaged (its checksum is not the one in its name)")
+        _check_head(file)
         with safe_open(file, "pt") as opened:
-            tree = json.loads((opened.metadata() or {})["state"])
+            tree = parse_json((opened.metadata() or {})["state"], DIGITS)
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         return _rich(tree, tensors)
     except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, SafetensorError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file}: cannot be read: {error}") from error
+
+
+def _check_head(file: Path) -> None:
+    """Raises :class:`Unreadable` for more of a head, or of parts, than a state has; so it is asked before any of it is read."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if not 2 <= length <= 2 * LARGEST_TREE:
+            raise Unreadable("its head is larger than that of any state")
+        head = parse_json(opened.read(length))
+    if not isinstance(head, dict) or len(head) > MOST_TENSORS:
+        raise Unreadable("it has more parts than any state")
 
 
 def _rich(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from h_dqn.device import DeviceName
 from h_dqn.elimination import EliminationConfig
@@ -15,8 +15,9 @@ from h_dqn.learners import learner_name, learner_settings
 from h_dqn.learners.q_lambda import QLambdaConfig
 from h_dqn.networks import NetworkConfig
 from h_dqn.options import OptionConfig
+from h_dqn.reading import short
 from h_dqn.replay import ReplayConfig
-from h_dqn.settings import ConfigError, Count, Share, check, named_settings, unknown
+from h_dqn.settings import ConfigError, Count, Range, Share, check, named_settings, unknown
 
 __all__ = ["Config", "ConfigError", "EnvConfig", "ValidationConfig", "change", "from_json", "to_json"]
 
@@ -25,11 +26,11 @@ __all__ = ["Config", "ConfigError", "EnvConfig", "ValidationConfig", "change", "
 class EnvConfig:
     """How many environments, and what is seen of them."""
 
-    num_envs: Count = 128
+    num_envs: Annotated[int, Range(0, 10_000, above=True)] = 128
     """environments that run at once"""
-    size: Count = 64
+    size: Annotated[int, Range(0, 512, above=True)] = 64
     """height and width of a frame, in pixels"""
-    stack: Count = 2
+    stack: Annotated[int, Range(0, 64, above=True)] = 2
     """grey frames in one observation; more show motion and the recent past, and cost time (a second one: a fifth more)"""
     memory: bool = True
     """whether each frame shows the last actions and where was looked; without it, an agent forgets which way it was turning"""
@@ -113,7 +114,7 @@ def _read(default: Any, entry: Any, where: str) -> Any:
     names = {one.name for one in fields(default)}
     if not isinstance(entry, Mapping) or (odd := names ^ set(entry)):
         raise ConfigError(
-            f"{where}: {'not an object' if not isinstance(entry, Mapping) else f'{min(odd)!r} is missing or unknown'}"
+            f"{where}: {'not an object' if not isinstance(entry, Mapping) else f'{short(min(odd))!r} is missing or unknown'}"
         )
     parts = {name: getattr(default, name) for name in names}
     read = {name: _read(part, entry[name], name) if is_dataclass(part) else entry[name] for name, part in parts.items()}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from errno import EEXIST, ELOOP, EPERM
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-TEMPORARY = ".tmp-h-dqn-"
+TEMPORARY, LOCK = ".tmp-h-dqn-", ".lock"
 
 
 class Locked(RuntimeError):
@@ -35,7 +37,7 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
 
 def commit(temporary: Path, path: Path) -> None:
     """Put a temporary file in the place of ``path``, in the same folder; the disk has it when this returns."""
-    temporary.chmod(0o644)  # readable by others, as any new file
+    temporary.chmod(0o666 & ~_umask())  # as any new file, which what mkstemp makes is not
     _sync(temporary)
     os.replace(temporary, path)
     _sync(path.parent)
@@ -61,8 +63,11 @@ def write_text(path: Path, text: str) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes], replace: bool = False) -> None:
     """Write files, named from ``folder`` on, into a temporary folder, then make it ``folder``.
 
-    ``replace``: an older one is put out of the way and removed; else OSError is raised where there is one.
+    ``replace``: an older one is put out of the way and removed, if it holds nothing but files of these names; else OSError is
+    raised where there is one.
     """
+    if replace and folder.exists() and (other := {path.name for path in folder.iterdir()} - set(files)):
+        raise FileExistsError(EEXIST, f"is not replaced, as '{min(other)}' is in it", str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     old = temporary / "old"
@@ -82,6 +87,25 @@ def write_folder(folder: Path, files: Mapping[str, bytes], replace: bool = False
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_own(path: Path) -> None:
+    """Raises OSError for what would be another file if it were written to: a link, or a file with several names, and a device."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
+        raise OSError(ELOOP, "is a link, through which nothing is written", str(path))
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise OSError(EPERM, "is neither a file nor a folder", str(path))
+
+
+def _umask() -> int:
+    """The rights that new files of this process lack; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def sweep(folder: Path, older_than_s: float = 0.0) -> None:
     """Remove what killed processes left in ``folder``: temporary files and folders that nobody has touched for so long."""
     for left in folder.glob(f"{TEMPORARY}*"):
@@ -95,9 +119,10 @@ def sweep(folder: Path, older_than_s: float = 0.0) -> None:
 def lock(folder: Path, wait_s: float = 0.0) -> FileLock:
     """Lock a folder; the lock is free again when the process is gone, however it ended.
 
-    Raises :class:`Locked` if another process has it and does not give it back in time.
+    Raises :class:`Locked` if another process has it and does not give it back in time, OSError as :func:`check_own` does.
     """
-    held = FileLock(folder / ".lock")
+    check_own(folder / LOCK)
+    held = FileLock(folder / LOCK)
     try:
         held.acquire(timeout=wait_s)
     except Timeout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from h_dqn.files import check_own
+from h_dqn.reading import Unreadable, parse_json, read_bytes
 from h_dqn.rollout import Step
 from h_dqn.state import numbers, restore
 
 Row = dict[str, float]
-METRICS = "metrics.jsonl"
+METRICS, BOARD = "metrics.jsonl", "tensorboard"
+LARGEST, LONGEST = 64 << 20, 1 << 20  # bytes of the file, and of a line
 WINDOW = 300  # newest episodes that success and return while training are of
 
 
@@ -34,11 +38,13 @@ class MetricsLog:
 
     def __init__(self, folder: Path, state: dict[str, Any] | None = None, env_steps: int = 0) -> None:
         state = state or {"size": 0, "waiting": []}
+        check_own(folder / METRICS)
+        check_own(folder / BOARD)
         self._file = (folder / METRICS).open("ab", buffering=0)
         self._size = min(state["size"], self._file.seek(0, os.SEEK_END))
         self._file.truncate(self._size)
         self._waiting: list[bytes] = [line.encode() for line in state["waiting"]]
-        self._board: SummaryWriter | None = SummaryWriter(str(folder / "tensorboard"), purge_step=env_steps or None)
+        self._board: SummaryWriter | None = SummaryWriter(str(folder / BOARD), purge_step=env_steps or None)
 
     def write(self, row: Row) -> None:
         self._waiting.append(json.dumps(row).encode() + b"\n")
@@ -67,16 +73,26 @@ class MetricsLog:
                 self._board.close()
 
 
-def read_metrics(folder: Path) -> list[Row]:
-    """The rows of a run; one that is only half written yet is left out."""
-    return [
-        json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"
-    ]
+def read_metrics(folder: Path) -> Iterator[Row]:
+    """The rows of a run; one that is only half written yet is left out.
+
+    Raises OSError, and :class:`h_dqn.reading.Unreadable` for what no run logs.
+    """
+    number = 0
+    try:
+        for line in read_bytes(folder / METRICS, LARGEST).split(b"\n")[:-1]:
+            number += 1
+            row = parse_json(line) if len(line) <= LONGEST else None
+            if not isinstance(row, dict) or not all(type(value) in (int, float) for value in row.values()):
+                raise Unreadable("is no row of numbers")
+            yield row
+    except Unreadable as error:
+        raise Unreadable(f"{folder / METRICS}: {f'line {number} ' * (number > 0)}{error}") from error
 
 
-def settled(log: list[Row]) -> list[Row]:
+def settled(log: Iterable[Row]) -> list[Row]:
     """The rows from the first full window of episodes on: those that end first are the short ones, and most of them successes."""
-    return [row for row in log if row["episodes"] >= WINDOW]
+    return [row for row in log if row.get("episodes", 0) >= WINDOW]
 
 
 class EpisodeStatistics:

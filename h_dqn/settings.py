@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from math import inf
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from h_dqn.reading import short
+
 
 class ConfigError(ValueError):
     """A setting cannot be; the message names it, in one line, whatever text was given."""
@@ -18,8 +20,8 @@ class ConfigError(ValueError):
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """ "unknown preset 'fats'; did you mean 'fast'? (known: ...)": the message for a name that is none of those known."""
-    names = list(known)
-    near = get_close_matches(str(name), names, 1)
+    names, name = list(known), short(name)
+    near = get_close_matches(name, names, 1)
     return f"unknown {kind} '{name}'{f'; did you mean {near[0]!r}?' if near else ''} (known: {', '.join(names)})"
 
 
@@ -37,13 +39,14 @@ class Range:
         return high_enough and (value < self.high if self.below else value <= self.high)
 
     def __str__(self) -> str:
-        if self.high < inf:
+        if self.high < MOST and not self.above:
             return f"from {self.low:g} to {'below ' * self.below}{self.high:g}"
         return f"{'above' if self.above else 'at least'} {self.low:g}"
 
 
-Count = Annotated[int, Range(0, above=True)]
-CountOrZero = Annotated[int, Range(0)]
+MOST = 2**63 - 1  # of whatever is counted
+Count = Annotated[int, Range(0, MOST, above=True)]
+CountOrZero = Annotated[int, Range(0, MOST)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
@@ -57,14 +60,16 @@ def check(settings: Any) -> None:
         kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         if get_origin(kind) is Literal:
             if value not in get_args(kind):
-                raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {value}")
+                raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {short(value)}")
         elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not -inf < value < inf):
-            raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {value}")
+            raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {short(value)}")
         elif kind in (bool, str) and not isinstance(value, kind):
-            raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {value}")
+            raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {short(value)}")
         for extra in extras:
+            if isinstance(extra, Range) and kind is int and value > extra.high:
+                raise ConfigError(f"{flag} must be at most {extra.high}, not {short(value)}")
             if isinstance(extra, Range) and value not in extra:
-                raise ConfigError(f"{flag} must be {extra}, not {value}")
+                raise ConfigError(f"{flag} must be {extra}, not {short(value)}")
 
 
 def named_settings(settings: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -11,7 +11,7 @@ def card_text(manifest: dict[str, Any]) -> str:
     shape, first = manifest["observation"]["shape"], heads[0]
     rows = {
         "sees": f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first",
-        "network": manifest["network"]["network"],
+        "network": manifest["network"].get("network"),
         "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
         "written by": f"h-dqn {manifest['package_version']}",
     }
@@ -32,10 +32,10 @@ def card_text(manifest: dict[str, Any]) -> str:
 
 
 def _success(measured: dict[str, Any]) -> str:
-    if "success_rate" not in measured:
+    if not {"success_rate", "ci95"} <= set(measured):
         return "not measured"
     low, high = measured["ci95"]
     return (
-        f"{measured['success_rate']:.1%} of {measured['episodes']} unseen episodes "
-        f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured['seed']})"
+        f"{measured['success_rate']:.1%} of {measured.get('episodes')} unseen episodes "
+        f"(95 % interval {low:.1%} to {high:.1%}, evaluation seed {measured.get('seed')})"
     )

@@ -17,16 +17,18 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from h_dqn.files import TEMPORARY, lock, sweep, write_folder, write_text
+from h_dqn.files import TEMPORARY, check_own, lock, sweep, write_folder, write_text
+from h_dqn.reading import read_json, short
 from h_dqn.settings import unknown
 from skills_library.card import card_text
-from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, SkillError, head_names, is_policy, read_manifest
+from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, SkillError, good_name, head_names, is_policy, read_manifest
 
 if TYPE_CHECKING:  # with torch; what only looks a name or a card up does without
     from skills_library.policy import SavedPolicy
@@ -36,7 +38,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 INDEX, OBJECTS = "library.json", "objects"
 WAIT_S = 120.0  # most that a writer waits for another; none takes longer than writing a few megabytes
 LEFTOVERS_S = 3600.0  # age at which what killed processes left is removed
-_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
+LARGEST = 4 << 20  # bytes of the index
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -67,11 +69,13 @@ class Library:
         if not file.is_file():
             return {}
         try:
-            entry = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(entry, dict) or entry.get("schema") != 1 or not isinstance(entry.get("skills"), dict):
+            entry = read_json(file, LARGEST)
+            if not isinstance(entry, dict) or type(entry.get("schema")) is not int or entry["schema"] != 1:
                 raise ValueError("it is no index of schema 1")
+            if set(entry) != {"schema", "skills"} or not isinstance(entry["skills"], dict):
+                raise ValueError("it has other parts than an index")
             return {check_name(name): _versions(name, said) for name, said in entry["skills"].items()}
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise SkillError(f"{file}: cannot be read: {error}") from error
 
     def __post_init__(self) -> None:
@@ -88,26 +92,33 @@ class Library:
         if (versions := self.index().get(name)) is not None:
             return self.folder / OBJECTS / versions.id
         for root in (self.folder, self.shipped):
-            if _NAME.fullmatch(name) and is_policy(root / name):
+            if good_name(name) and is_policy(root / name):
                 return root / name
         if not (known := self.names()):
-            raise SkillError(f"unknown skill '{name}' (known: none yet; train one with: h-dqn train skill navigation1)")
+            raise SkillError(f"unknown skill '{short(name)}' (known: none yet; train one with: h-dqn train skill navigation1)")
         raise SkillError(unknown("skill", name, known))
 
-    def cards(self) -> list[dict[str, Any]]:
-        """What each skill says of itself, without its weights: name, folder, task, measured and training."""
-        found = []
-        for folder in map(self.path, self.names()):
-            manifest = read_manifest(folder)
+    def cards(self) -> tuple[list[dict[str, Any]], list[SkillError]]:
+        """What each skill says of itself, without its weights: name, folder, task, measured and training; and why others cannot be
+        read. Raises :class:`SkillError` as :meth:`index` does.
+        """
+        found, refused = [], []
+        for policy in self.names():
+            try:
+                folder = self.path(policy)
+                manifest = read_manifest(folder, name=policy)
+            except SkillError as error:
+                refused.append(error)
+                continue
             for name, head in zip(head_names(manifest), manifest["heads"], strict=True):
                 card = {part: head[part] for part in ("task", "measured")}
                 found.append({"name": name, "folder": str(folder), **card, "training": manifest["training"]})
-        return found
+        return found, refused
 
     def card(self, name: str) -> str:
         """The card of the policy that this skill is made of, in Markdown. Raises :class:`SkillError` as :meth:`path` does."""
         policy, _, head = name.partition("/")
-        manifest = read_manifest(self.path(policy))
+        manifest = read_manifest(self.path(policy), name=policy)
         if head and name not in head_names(manifest):
             raise SkillError(unknown("skill", name, head_names(manifest)))
         return card_text(manifest)
@@ -120,14 +131,14 @@ class Library:
         versions = self._known(self.index(), name)
         found = []
         for number, one in enumerate(versions.ids, 1):
-            manifest = read_manifest(self.folder / OBJECTS / one)
+            manifest = read_manifest(self.folder / OBJECTS / one, name=name)
             card = {"measured": manifest["heads"][0]["measured"], "training": manifest["training"]}
             found.append({"version": number, "id": one, "current": number == versions.current, **card})
         return found
 
     def _known(self, index: dict[str, Versions], name: str) -> Versions:
         if name not in index:
-            raise SkillError(f"no versions of '{name}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
+            raise SkillError(f"no versions of '{short(name)}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
         return index[name]
 
     def policy(self, name: str) -> SavedPolicy:
@@ -175,17 +186,18 @@ class Library:
 
         check_name(policy.name)
         objects = self.folder / OBJECTS
+        check_own(objects)
         objects.mkdir(parents=True, exist_ok=True)
         with lock(self.folder, WAIT_S):
             sweep(objects, LEFTOVERS_S)
             sweep(self.folder, LEFTOVERS_S)
             index, new = self.index(), _keep(policy, objects)
-            before = index.get(policy.name) or self._adopt(policy.name)
+            before, known = index.get(policy.name) or self._adopt(policy.name), policy.name in index
             ids = (*(one for one in before.ids if one != new), new)
             worse = before.ids and better(load_policy(objects / before.id), policy)
             index[policy.name] = Versions(ids, ids.index(before.id if worse else new) + 1)
             self._commit(index)
-            self._link(policy.name, index[policy.name].id)
+            self._link(policy.name, index[policy.name].id, adopted=not known and bool(before.ids))
         return index[policy.name]
 
     def use(self, name: str, version: int) -> None:
@@ -207,18 +219,22 @@ class Library:
             return Versions()
         return Versions((_keep(load_policy(self.folder / name, name), self.folder / OBJECTS),), 1)
 
-    def _link(self, name: str, of: str) -> None:
-        """Let people find the current version under its name, where the disk knows links."""
+    def _link(self, name: str, of: str, adopted: bool = False) -> None:
+        """Let people find the current version under its name, where the disk knows links.
+
+        Of what else is there under this name, only a folder that was ``adopted``, and holds nothing but that, is removed.
+        """
         link = self.folder / name
-        if link.is_dir() and not link.is_symlink():
-            if not {path.name for path in link.iterdir()} <= {MANIFEST, OLD_MANIFEST, MODEL, CARD}:
-                return  # something of the user's is in there
-            shutil.rmtree(link)  # it is a version by now
-        temporary = self.folder / f"{TEMPORARY}{of}"
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(Path(OBJECTS) / of, target_is_directory=True)
-            os.replace(temporary, link)
+        if adopted and {path.name for path in link.iterdir()} <= {MANIFEST, OLD_MANIFEST, MODEL, CARD}:
+            if link.is_symlink():
+                link.unlink()
+            else:
+                shutil.rmtree(link)  # it is a version by now
+        if os.path.lexists(link) and not (link.is_symlink() and Path(os.readlink(link)).parent == Path(OBJECTS)):
+            return  # it is the user's
+        with suppress(OSError), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.folder) as temporary:
+            (Path(temporary) / name).symlink_to(Path(OBJECTS) / of, target_is_directory=True)
+            os.replace(Path(temporary) / name, link)
 
     def _commit(self, index: dict[str, Versions]) -> None:
         skills = {name: {"current": one.current, "versions": list(one.ids)} for name, one in sorted(index.items())}
@@ -237,8 +253,8 @@ def better(one: SavedPolicy, other: SavedPolicy) -> bool:
 
 def check_name(name: str) -> str:
     """The name itself. Raises :class:`SkillError` for one that no skill of the library can have."""
-    if not _NAME.fullmatch(name) or name in (INDEX, OBJECTS):
-        raise SkillError(f"'{name}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
+    if not good_name(name) or name in (INDEX, OBJECTS):
+        raise SkillError(f"'{short(name)}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
     return name
 
 
@@ -256,8 +272,8 @@ def _keep(policy: SavedPolicy, objects: Path) -> str:
 def _versions(name: str, said: Any) -> Versions:
     ids = said.get("versions") if isinstance(said, dict) else None
     if not isinstance(ids, list) or not ids or not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
-        raise ValueError(f"the versions of '{name}' are no list of IDs")
+        raise ValueError(f"the versions of '{short(name)}' are no list of IDs")
     current = said.get("current")
     if type(current) is not int or not 1 <= current <= len(ids):
-        raise ValueError(f"the current version of '{name}' must be from 1 to {len(ids)}")
+        raise ValueError(f"the current version of '{short(name)}' must be from 1 to {len(ids)}")
     return Versions(tuple(ids), current)

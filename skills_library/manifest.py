@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from h_dqn.reading import Unreadable, read_json, short
 from skills_library import schema
 
+LARGEST = 4 << 20  # bytes of a manifest
+NAME_BYTES = 200  # of a name, which names folders too
+_NAME = re.compile(r"[^./\\][^/\\]*")
 MANIFEST, OLD_MANIFEST, MODEL, CARD = "policy.json", "skill.json", "model.safetensors", "CARD.md"
 Entry = dict[str, Any]
 
 
 class SkillError(ValueError):
     """A skill or policy cannot be read, kept or used; the message says which one and why, in one line."""
+
+
+def good_name(name: object) -> bool:
+    """Whether a policy or a head may be called so: one name of a folder, which can be printed, and is no path."""
+    fits = isinstance(name, str) and _NAME.fullmatch(name) and name.isprintable()
+    return bool(fits) and len(str(name).encode()) <= NAME_BYTES
 
 
 def is_policy(folder: Path) -> bool:
@@ -27,21 +37,32 @@ def manifest_name(folder: Path) -> str:
     return MANIFEST if (folder / MANIFEST).is_file() or not (folder / OLD_MANIFEST).is_file() else OLD_MANIFEST
 
 
-def read_manifest(folder: Path, check: Callable[[Any], Entry] = schema.read_card) -> Entry:
+def read_manifest(folder: Path, check: Callable[[Any], Entry] = schema.read_card, name: str | None = None) -> Entry:
     """A manifest, also of an older schema, as today's has it.
+
+    ``name``: what it must be called, as a file from a stranger may say anything.
 
     ``check``: :func:`schema.read`, or :func:`schema.read_card` where what it says of weights does not matter.
     Raises :class:`SkillError` in one line.
     """
     file = manifest_name(folder)
     try:
-        return check(json.loads((folder / file).read_text(encoding="utf-8")))
+        manifest = check(read_json(folder / file, LARGEST))
     except OSError as error:
         raise SkillError(f"{folder}: {file} cannot be read: {error.strerror}") from error
     except schema.SchemaError as error:
         raise SkillError(f"{folder}: {file}{error}") from error
-    except ValueError as error:
-        raise SkillError(f"{folder}: {file} is not JSON") from error
+    except Unreadable as error:
+        raise SkillError(f"{folder}: {file} {error}") from error
+    if name is not None and manifest["name"] != name:
+        raise SkillError(f"{folder}: {file}: its name is {short(manifest['name'])!r}, not '{name}'")
+    heads = [head["name"] for head in manifest["heads"]]
+    for one in (manifest["name"], *heads):
+        if not good_name(one):
+            raise SkillError(f"{folder}: {file}: {short(one)!r} is no name for a skill")
+    if len(set(heads)) < len(heads):
+        raise SkillError(f"{folder}: {file}: two of its heads have one name")
+    return manifest
 
 
 def head_names(manifest: Entry) -> list[str]:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -28,12 +28,16 @@ from h_dqn.files import write_folder
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import OptionConfig
 from h_dqn.policies import SoftmaxPolicy
-from h_dqn.settings import unknown
+from h_dqn.reading import Unreadable, read_bytes, short
+from h_dqn.settings import ConfigError, unknown
 from skills_library import schema
 from skills_library.card import card_text
-from skills_library.manifest import CARD, MANIFEST, MODEL, SkillError, head_names, is_policy, manifest_name, read_manifest
+from skills_library.manifest import CARD, LARGEST, MANIFEST, MODEL, SkillError, head_names, is_policy, manifest_name, read_manifest
 
 __all__ = ["PolicyHead", "SavedPolicy", "SkillError", "Termination", "is_policy", "load_policy", "policy_files", "save_policy"]
+
+
+HEAD_BYTES = 1 << 20  # most of a file of weights that are no weights
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,10 @@ def policy_files(policy: SavedPolicy) -> dict[str, bytes]:
         **policy.card,
         "model_sha256": hashlib.sha256(model).hexdigest(),
     }
-    return {MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(), MODEL: model, CARD: card_text(manifest).encode()}
+    text = (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()
+    if len(text) > LARGEST:
+        raise SkillError(f"'{policy.name}' is not kept: what is to be said of it is more than {LARGEST:,} bytes")
+    return {MANIFEST: text, MODEL: model, CARD: card_text(manifest).encode()}
 
 
 def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
@@ -160,21 +167,26 @@ def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
 
     ``name``: what it must be called, as a file from a stranger may say anything.
     """
-    file, manifest = manifest_name(folder), read_manifest(folder, schema.read)
+    file, manifest = manifest_name(folder), read_manifest(folder, schema.read, name)
 
     def refuse(reason: str) -> SkillError:
         return SkillError(f"{folder}: {reason}")
 
-    if name is not None and manifest["name"] != name:
-        raise refuse(f"{file}: its name is {manifest['name']!r}, not '{name}'")
     spec = NetworkSpec(**{**manifest["network"], "shape": tuple(manifest["network"]["shape"])})
+    try:
+        with torch.device("meta"):  # what it would be, before any memory is given to it
+            size = sum(value.nbytes for value in QNetwork(spec).state_dict().values())
+    except ConfigError as error:
+        raise refuse(f"{file}: {error}") from error
+    weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], size + HEAD_BYTES))
     network = QNetwork(spec)
-    weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], file, refuse))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if wanted != found:
         wrong = next(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
-        raise refuse(f"weights '{wrong}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
+        raise refuse(f"weights '{short(wrong)}' have shape {found.get(wrong)}, the network needs {wanted.get(wrong)}")
+    if not all(value.dtype == torch.float32 and bool(value.isfinite().all()) for value in weights.values()):
+        raise refuse("some of its weights are no finite numbers of 32 bits")
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     heads = tuple(_head(name, entry) for name, entry in zip(head_names(manifest), manifest["heads"], strict=True))
@@ -194,13 +206,18 @@ def _head(name: str, entry: dict[str, Any]) -> PolicyHead:
     )
 
 
-def _weights(folder: Path, sha256: str, manifest: str, refuse: Callable[[str], SkillError]) -> dict[str, Tensor]:
+def _weights(folder: Path, sha256: str, most: int) -> dict[str, Tensor]:
+    def refuse(reason: str) -> SkillError:
+        return SkillError(f"{folder}: {reason}")
+
     try:
-        data = (folder / MODEL).read_bytes()
+        data = read_bytes(folder / MODEL, most)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise refuse(f"{MODEL} is not the file that {manifest} was written for (its hash differs)")
+            raise refuse(f"{MODEL} is not the file that {manifest_name(folder)} was written for (its hash differs)")
         return dict(load(data))
     except OSError as error:
         raise refuse(f"{MODEL} cannot be read: {error.strerror}") from error
+    except Unreadable as error:
+        raise refuse(f"{MODEL} {error}") from error
     except SafetensorError as error:
         raise refuse(f"{MODEL} is damaged: {error}") from error

@@ -6,12 +6,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from h_dqn.options import OptionConfig
+from h_dqn.reading import short
 from h_dqn.settings import ConfigError, check, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NEWEST = 2
+MOST_HEADS, MOST_OUTPUTS, NAME_LETTERS = 256, 4096, 300
+MOST_STEPS = 10**9
 Entry = dict[str, Any]
 Kinds = dict[str, type | tuple[type, ...]]
 NUMBER = (int, float)
@@ -65,14 +68,25 @@ def read_card(manifest: Any) -> Entry:
     if version == 1:
         manifest = _from_schema_1(manifest)
     elif version != NEWEST:
-        raise SchemaError(f" has schema {version!r}; this version reads schema 1 to {NEWEST}")
+        raise SchemaError(f" has schema {short(version)}; this version reads schema 1 to {NEWEST}")
     _require(manifest, _PARTS, "")
     _require_card(manifest)
+    _check_shape(manifest)
+    if not 1 <= len(manifest["heads"]) <= MOST_HEADS:
+        raise SchemaError(f": there are {len(manifest['heads'])} heads; 1 to {MOST_HEADS} are possible")
+    if not manifest["name"].isprintable() or not manifest["package_version"].isprintable():
+        raise SchemaError(": 'name' and 'package_version' must be text that can be printed")
     for head in manifest["heads"]:
         if not isinstance(head, dict):
             raise SchemaError(f": each of 'heads' must have {', '.join(_HEAD)}")
         _require(head, _HEAD, "heads.")
         _require_card(head)
+        if len(head["outputs"]) > MOST_OUTPUTS or not all(_good_output(name) for name in head["outputs"]):
+            raise SchemaError(": 'heads.outputs' must be names that can be printed")
+        if type(head["termination"].get("steps")) is not int or not 1 <= head["termination"]["steps"] <= MOST_STEPS:
+            raise SchemaError(f": termination.steps must be a whole number from 1 to {MOST_STEPS:,}")
+        if not 0 <= head["temperature"] <= MOST_STEPS:
+            raise SchemaError(": 'heads.temperature' must be at least 0")
     return dict(manifest)
 
 
@@ -99,11 +113,29 @@ def _require_card(entry: Entry) -> None:
         if not isinstance(said := entry.get(part, {}), dict):
             raise SchemaError(f": '{part}' is of the wrong kind")
         for key, kind in kinds.items():
-            if key in said and not isinstance(said[key], kind):
+            if key in said and (isinstance(said[key], bool) or not isinstance(said[key], kind)):
                 raise SchemaError(f": '{part}.{key}' is of the wrong kind")
-    interval = entry.get("measured", {}).get("ci95")
-    if interval is not None and not (len(interval) == 2 and all(isinstance(end, NUMBER) for end in interval)):
+    measured, training = entry.get("measured", {}), entry.get("training", {})
+    shares = [measured[key] for key in ("success_rate",) if key in measured] + measured.get("ci95", [0, 1])
+    if "ci95" in measured and len(measured["ci95"]) != 2:
         raise SchemaError(": 'measured.ci95' is of the wrong kind")
+    if not all(type(share) in NUMBER and 0 <= share <= 1 for share in shares):
+        raise SchemaError(": 'measured' has a share that is not from 0 to 1")
+    if not 0 <= training.get("env_steps", 0) <= 2**63 - 1:
+        raise SchemaError(": 'training.env_steps' cannot be")
+
+
+def _good_output(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= NAME_LETTERS and name.isprintable()
+
+
+def _check_shape(manifest: Entry) -> None:
+    """What is seen, as the network has it too."""
+    shape = manifest["observation"].get("shape")
+    if shape != manifest["network"].get("shape"):
+        raise SchemaError(": observation.shape and network.shape differ")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
+        raise SchemaError(": network.shape must be three whole numbers from 1 to 512")
 
 
 def _check_network(manifest: Entry) -> None:
@@ -112,15 +144,12 @@ def _check_network(manifest: Entry) -> None:
     network = manifest["network"]
     _require(network, _NETWORK, "network.")
     if set(network) != set(_NETWORK):
-        raise SchemaError(f": 'network.{min(set(network) - set(_NETWORK))}' is unknown")
+        raise SchemaError(f": 'network.{short(min(set(network) - set(_NETWORK)))}' is unknown")
     for part, known in (("network", ARCHITECTURES), ("head", HEADS)):
         if network[part] not in known:
             raise SchemaError(f": {unknown(part, network[part], known)}")
-    shape = network["shape"]
-    if not (len(shape) == 3 and all(type(n) is int and 0 < n <= 512 for n in shape)):
-        raise SchemaError(": network.shape must be three whole numbers from 1 to 512")
-    if shape != manifest["observation"].get("shape"):
-        raise SchemaError(": observation.shape and network.shape differ")
+    if not 1 <= network["outputs"] <= MOST_OUTPUTS:
+        raise SchemaError(f": network.outputs must be from 1 to {MOST_OUTPUTS}")
 
 
 def _check_options(options: Entry) -> None:
@@ -136,14 +165,12 @@ def _check_heads(heads: list[Any], outputs: int) -> None:
     """Heads must cover the network's outputs, one after the other."""
     at = 0
     for entry in heads:
-        if not entry["outputs"] or not all(isinstance(name, str) for name in entry["outputs"]) or entry["first"] != at:
-            raise SchemaError(f": head '{entry['name']}' does not fit the outputs before it")
+        if not entry["outputs"] or len(set(entry["outputs"])) < len(entry["outputs"]) or entry["first"] != at:
+            raise SchemaError(f": head '{short(entry['name'])}' does not fit the outputs before it")
         end = entry["termination"]
-        if type(end.get("steps")) is not int or end["steps"] < 1:
-            raise SchemaError(": termination.steps must be a whole number above 0")
         _require(end, _TERMINATION, "termination.")
         if set(end) != set(_TERMINATION):
-            raise SchemaError(f": 'termination.{min(set(end) - set(_TERMINATION))}' is unknown")
+            raise SchemaError(f": 'termination.{short(min(set(end) - set(_TERMINATION)))}' is unknown")
         if end["last_output"] is not None and not 0 <= end["last_output"] < outputs:
             raise SchemaError(": termination.last_output must be an output of the network or null")
         at += len(entry["outputs"]) + (end["last_output"] is not None)

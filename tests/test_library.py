@@ -184,7 +184,7 @@ NEWEST_DAMAGE: Damage = DAMAGE | {
     "unknown head": (edit(lambda m: m["network"].update(head="hydra")), "unknown head 'hydra'"),
     "too few outputs": (edit(lambda m: m["heads"][0]["outputs"].pop()), "the heads have 2 outputs, the network 3"),
     "no termination": (edit(lambda m: m["heads"][0].update(termination={})), "termination.steps"),
-    "no heads": (edit(lambda m: m.update(heads=[])), "the heads have 0 outputs"),
+    "no heads": (edit(lambda m: m.update(heads=[])), "there are 0 heads"),
     "unknown option": (edit(lambda m: m["options"].update(hurry=True)), "options: .*others are"),
     "bad option": (edit(lambda m: m["options"].update(option_steps=0)), "options: --option-steps must be above 0, not 0"),
     "a task of another kind": (edit(lambda m: m.update(task=3)), "'task' is of the wrong kind"),

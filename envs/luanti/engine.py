@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from envs.lock import lock
 from envs.luanti.compile import MARKER, Compiler
-from envs.luanti.folders import PREFIX, free_port, remove, sweep
+from envs.luanti.folders import PREFIX, free_port, remove, sweep, write_authority
 from envs.luanti.programs import LuantiError, programs
 
 START_S, STEP_S = 30.0, 10.0  # deadlines: from the start of the programs to their first answer, and for any command
 POLL_S = 0.0002  # between two looks at the screen; to look without a pause would take the engine's time
 ATTEMPTS = 3
+LONGEST, LOG_BYTES = 1 << 16, 1 << 16  # bytes of an answer, and of the end of a log that is looked at
 
 
 class EngineDied(Exception):
@@ -83,8 +84,10 @@ class Engine:
             time.sleep(POLL_S)
         picture = self.picture()
         while True:
-            number, *words = self._read_line(deadline).split()
-            if int(number) == self._id:  # else to a command whose sender was interrupted
+            number, *words = self._read_line(deadline).split() or [""]
+            if not number.isdecimal():
+                raise EngineDied("it answered what is no answer")
+            if number == str(self._id):  # else to a command whose sender was interrupted
                 return picture, words
 
     def picture(self) -> NDArray[np.uint8]:
@@ -102,10 +105,12 @@ class Engine:
     def _read_line(self, deadline: float) -> str:
         while b"\n" not in self._buffer:
             self._check(deadline)
+            if len(self._buffer) > LONGEST:
+                raise EngineDied("its answer has no end")
             if select.select([self._answers], [], [], 0.05)[0]:
                 self._buffer += os.read(self._answers, 1 << 16)
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.decode()
+        return line.decode(errors="replace")
 
     def _check(self, deadline: float) -> None:
         for name, process in self._processes.items():
@@ -167,11 +172,26 @@ class Engine:
         height, width = self.compiler.window
         read, write = os.pipe()
         self._open += [read, write]
-        screen = [xvfb, "-displayfd", str(write), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp", "-noreset"]
+        write_authority(folder / "authority")  # else every user of this machine could look at the screen, and press keys
+        screen = [
+            xvfb,
+            "-auth",
+            str(folder / "authority"),
+            "-displayfd",
+            str(write),
+            "-screen",
+            "0",
+            f"{width}x{height}x24",
+            "-nolisten",
+            "tcp",
+            "-noreset",
+        ]
         self._spawn([*screen, "-fbdir", str(folder / "screen")], {}, (write,))
         display = b""
         while not display.endswith(b"\n"):
             self._check(deadline)
+            if len(display) > 16:
+                raise EngineDied("Xvfb told no number")
             if select.select([read], [], [], 0.05)[0]:
                 display += os.read(read, 16)
         number = display.decode().strip()
@@ -185,7 +205,8 @@ class Engine:
         )
         self._open += [self._commands, self._answers]
         self._buffer = b""
-        environment = {"HOME": str(folder / "home"), "DISPLAY": f":{number}", "LP_NUM_THREADS": "0", "LIBGL_ALWAYS_SOFTWARE": "1"}
+        environment = {"HOME": str(folder / "home"), "DISPLAY": f":{number}", "XAUTHORITY": str(folder / "authority")}
+        environment |= {"LP_NUM_THREADS": "0", "LIBGL_ALWAYS_SOFTWARE": "1"}
         game = [minetest, "--go", "--gameid", "hdqn", "--name", "agent", "--config", str(folder / "minetest.conf")]
         self._spawn([*game, "--logfile", str(folder / "log"), "--world", str(folder / "world")], environment)
         if self._read_line(deadline) != "ready":
@@ -220,7 +241,7 @@ class Engine:
         lines = []
         for name in ("log", "output"):
             with contextlib.suppress(OSError):
-                lines += (self.folder / name).read_text(errors="replace").splitlines() if self.folder else []
+                lines += _end_of(self.folder / name).splitlines() if self.folder else []
         errors = [line for line in lines if re.search("error", line, re.IGNORECASE)] or lines
         return f" ({errors[-1].strip()[:200]})" if errors else ""
 
@@ -244,6 +265,12 @@ class Engine:
 
     def __del__(self) -> None:
         self.stop()
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
+        return file.read(LOG_BYTES).decode(errors="replace")
 
 
 _alive: weakref.WeakSet[Engine] = weakref.WeakSet()

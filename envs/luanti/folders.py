@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
+import stat
+import struct
 import tempfile
 from pathlib import Path
 
@@ -25,13 +28,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def write_authority(file: Path) -> None:
+    """A file that names the one key to a screen, for any display (the format of xauth); whoever cannot read it cannot connect."""
+    parts = (b"", b"", b"MIT-MAGIC-COOKIE-1", secrets.token_bytes(16))
+    record = struct.pack(">H", 0xFFFF) + b"".join(struct.pack(">H", len(part)) + part for part in parts)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        opened.write(record)
+
+
 def sweep() -> None:
     """End what engines left behind whose owners were killed, and remove their folders."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                continue  # somebody else's
             descriptor = os.open(folder / "lock", os.O_RDWR)
         except OSError:
-            continue  # not ours to read, or just being made
+            continue  # just being made, or removed
         try:
             if not lock(descriptor, wait=False):
                 continue  # its owner lives

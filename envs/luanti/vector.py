@@ -121,7 +121,10 @@ class LuantiVectorEnv(VoxelVectorEnv):
             self._built[n] = True
         if action != DRAW:
             picture, words = engine.act(slot, action)
-        self._take(n, words)
+        try:
+            self._take(n, words)
+        except (ValueError, LookupError, OverflowError) as error:
+            raise EngineDied("it answered what is no answer") from error
         self._pov[n] = picture
 
     def _take(self, n: int, words: list[str]) -> None:

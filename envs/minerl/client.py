@@ -10,14 +10,17 @@ from typing import Any
 
 import envs.minerl.shim  # noqa: F401
 import minerl.env._multiagent as multiagent
+import minerl.env.comms as comms
 import numpy as np
 from minerl.env.malmo import InstanceManager, MinecraftInstance
 
 from envs.minerl.drawing import Mission
 from envs.minerl.hands import Hands, Sight
+from envs.minerl.link import receive_message
 from envs.minerl.mission import KEYS, Room
 
 InstanceManager.managed = False  # its reset must never start a Minecraft of its own: after a crash it would start one each time
+comms.recv_message = receive_message  # its own would take whatever length a Minecraft announces
 logging.getLogger("minerl").setLevel(logging.CRITICAL)  # what goes wrong is told once, by the worker
 
 

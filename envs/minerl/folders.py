@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -46,9 +47,10 @@ def sweep() -> int:
     check_system()
     swept = 0
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if not path.is_dir() or path.stat().st_uid != os.getuid():
-            continue
         try:
+            found = path.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                continue  # somebody else's
             file = (path / "lock").open("r+")
         except OSError:
             continue  # being made, or being removed

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Instance:
             while self.busy and select.select([self._link.sock], [], [], 0)[0]:
                 try:
                     self._take(*self._link.receive(max(0.1, self._deadline - time.monotonic())))
-                except (EOFError, OSError, ValueError):
+                except (EOFError, OSError, ValueError, LookupError, TypeError):
                     self._fail("the worker process ended", ended=True)
                     return
             if self.busy and time.monotonic() > self._deadline:
@@ -154,6 +155,8 @@ class Instance:
     # --- the worker process ---
 
     def _start(self) -> None:
+        if self.address is None:
+            _say_that_it_is_open()
         self._folder = Folder()
         ours, theirs = socket.socketpair()
         end, self._lifeline = os.pipe()
@@ -249,6 +252,13 @@ class Instance:
         doing = {STARTING: "is being started", RESETTING: "begins an episode", ACTING: "acts"}
         last = f" after {self.failures} failures in a row, the last: {self.reason}" if self.failures else ""
         return f"{self.name} {doing.get(self.state, 'is tried again soon')}{last}"
+
+
+@cache
+def _say_that_it_is_open() -> None:
+    """Once: of a Minecraft's options none says at which of the machine's addresses it listens."""
+    logger.warning("the Minecrafts that are started here listen at all addresses of this machine and ask for no password; let a "
+                   "firewall keep others from the ports from 9000 on")  # fmt: skip
 
 
 def _clean_up(process: subprocess.Popen[bytes], folder: Folder) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from envs.lock import lock
 PORT, READY = "***** Start MalmoEnvServer on port ", "CLIENT enter state: DORMANT"
 SCRIPT, JAR = "launchClient.sh", Path("build/libs/MalmoMod-0.37.0-fat.jar")
 FIRST_PORT, PORTS = 9000, 1000
+LOG_BYTES = 1 << 16  # of what Minecraft says, read at once
 
 
 class LaunchError(Exception):
@@ -74,24 +76,25 @@ def launch(folder: Path, minecraft: str | None, begun: Callable[[], None]) -> in
 def _wait(process: subprocess.Popen[bytes], log: Path) -> int:
     port = 0
     with log.open(encoding="utf-8", errors="replace") as lines:
-        rest = ""
+        rest, last = "", "it said nothing"
         while True:
             ended = process.poll()
-            rest += lines.read()
-            *whole, rest = rest.split("\n")
+            new = lines.read(LOG_BYTES)
+            *whole, rest = (rest + new).split("\n")
+            rest = rest[-LOG_BYTES:]
             for line in whole:
                 if PORT in line:
-                    port = int(line.split(PORT)[-1].strip() or 0)
+                    said = line.split(PORT)[-1].strip()
+                    port = int(said) if re.fullmatch(r"\d{1,5}", said) else 0
                 if READY in line:
                     if not port:
                         raise LaunchError("Minecraft is ready but opened no port for MineRL; see its log")
                     return port
-            if ended is not None:
-                said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-                last = said[-1] if said else "it said nothing"
+                last = line.strip()[:200] or last
+            if ended is not None and not new:
                 why = "; ".join(problems())
-                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {why or last}")
-            time.sleep(0.05)
+                raise LaunchError(f"Minecraft ended with code {ended} before it was ready: {why or rest.strip()[:200] or last}")
+            time.sleep(0.0 if new else 0.05)
 
 
 def problems() -> list[str]:

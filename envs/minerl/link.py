@@ -9,6 +9,8 @@ import time
 from typing import Any
 
 HEAD = struct.Struct("!II")
+LARGEST, LARGEST_BODY = 4 << 20, 64 << 20  # bytes of a message's two parts: a task, and a picture
+FROM_MINECRAFT = 4 << 20  # bytes of a message of its: a picture, or what it says in JSON, which takes much more where it is read
 
 
 class Link:
@@ -24,10 +26,17 @@ class Link:
         self.sock.sendall(HEAD.pack(len(text), len(body)) + text + body)
 
     def receive(self, seconds: float | None = None) -> tuple[dict[str, Any], bytes]:
-        """Raises TimeoutError after ``seconds``, and EOFError if the other side is gone."""
+        """Raises TimeoutError after ``seconds``, EOFError if the other side is gone, and ValueError for what is no message."""
         end = None if seconds is None else time.monotonic() + seconds
         text, body = HEAD.unpack(self._exactly(HEAD.size, end))
-        doc: dict[str, Any] = json.loads(self._exactly(text, end))
+        if text > LARGEST or body > LARGEST_BODY:
+            raise ValueError(f"a message of {text} and {body} bytes")
+        try:
+            doc = json.loads(self._exactly(text, end))
+        except RecursionError:
+            doc = None
+        if not isinstance(doc, dict):
+            raise ValueError("a message that is no object")
         return doc, self._exactly(body, end)
 
     def _exactly(self, count: int, end: float | None) -> bytes:
@@ -44,3 +53,24 @@ class Link:
 
     def close(self) -> None:
         self.sock.close()
+
+
+def receive_message(sock: socket.socket) -> bytes | None:
+    """A message of Minecraft: its length and so many bytes; None if the other side is gone. Raises ValueError for one too large."""
+    head = _bytes(sock, 4)
+    if head is None:
+        return None
+    (length,) = struct.unpack("!I", head)
+    if length > FROM_MINECRAFT:
+        raise ValueError(f"Minecraft announces a message of {length:,} bytes")
+    return _bytes(sock, length)
+
+
+def _bytes(sock: socket.socket, count: int) -> bytes | None:
+    found = bytearray()
+    while len(found) < count:
+        part = sock.recv(min(count - len(found), 1 << 20))
+        if not part:
+            return None
+        found += part
+    return bytes(found)

@@ -19,6 +19,7 @@ PLAIN = {
     "could not convert string to float": "not a number",
     "Error parsing ": "",
 }
+LONGEST = 4000  # letters of the line that says why a command is refused
 BOUNDS = {"seed": (0, 2**63 - 1), "episodes": (1, 10**9)}
 
 
@@ -123,7 +124,8 @@ def _run(arguments: list[str]) -> int:
 def _refuse(reason: str) -> int:
     from h_dqn.cli.terminal import visible
 
-    print(f"h-dqn: error: {visible(' '.join(reason.split()))}", file=sys.stderr)
+    line = visible(" ".join(reason.split()))
+    print(f"h-dqn: error: {line if len(line) <= LONGEST else line[:LONGEST] + '...'}", file=sys.stderr)
     return 2
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, OptionalName, library_words
 from h_dqn.cli.output import ProgressBar, command, emit_json, path_word, seconds, shell, show, success
 from h_dqn.cli.presets import Preset
+from h_dqn.cli.terminal import visible_lines
 from h_dqn.experiment.demo import SKILL, TASK, demo
 from h_dqn.experiment.run_folder import new_folder
 
@@ -55,7 +56,7 @@ def show_demo(results: dict[str, Any], folder: Path, library_folder: str) -> Non
         rows.append((label, success(result), f"{result['env_steps']:,}", seconds(result["seconds"])))
     show(("", "success", "environment steps", "time"), rows)
     controller, library = path_word(folder / "controller"), library_words(library_folder)
-    print(f"""
+    told = f"""
 learning curve    {folder}/curve.png
 a solved episode  {folder}/controller.mp4
 TensorBoard       tensorboard {shell("--logdir", folder)}
@@ -64,4 +65,5 @@ go on with
   {command("evaluate", controller, "--task", TASK, "--episodes", 1000)}
   {command("skills", "show", SKILL, *library)}
   {command("train", "skill", "pickup", *library)}
-  {command("play", TASK)}""")
+  {command("play", TASK)}"""
+    print(visible_lines(told))

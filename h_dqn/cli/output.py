@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from h_dqn.cli.terminal import visible
+from h_dqn.cli.terminal import visible, visible_lines
 from h_dqn.experiment.watch import Moment, Watcher
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def path_word(path: object) -> str:
 
 def hint(text: str) -> None:
     """What to type next, on standard error: never part of a result."""
-    print(text, file=sys.stderr)
+    print(visible_lines(text), file=sys.stderr)
 
 
 # --- progress ---
@@ -197,7 +197,7 @@ class ProgressBar(Watcher):
             self.say(f"evaluating: {episodes} episodes are over")
 
     def say(self, text: str) -> None:
-        err.print("\n".join(map(visible, text.splitlines())), soft_wrap=True)
+        err.print(visible_lines(text), soft_wrap=True)
 
     @classmethod
     @contextmanager

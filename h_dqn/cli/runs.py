@@ -12,6 +12,7 @@ from h_dqn.cli.demo import show_demo
 from h_dqn.cli.distill import show_distilled
 from h_dqn.cli.flags import Folder, JsonFlags, argument, optional
 from h_dqn.cli.output import ProgressBar, command, emit, emit_json, path_word, show
+from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import finish
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.run import Run
@@ -32,7 +33,7 @@ class RunsList(JsonFlags):
         if self.json:
             emit_json([_plain(one) for one in found])
         elif not found:
-            print(f"no runs in {self.runs}")
+            print(visible(f"no runs in {self.runs}"))
         else:
             rows = [(path_word(one.folder), one.what, one.state, f"{one.env_steps:,}", one.began) for one in found]
             show(("run", "of what", "state", "steps", "began"), rows)
@@ -53,7 +54,7 @@ class RunsShow(JsonFlags):
         said = {name: value for name, value in one.plan.items() if isinstance(value, (str, int, list)) and value not in ("", [])}
         emit({"state": one.state, "env_steps": one.env_steps, "began": one.began, **said, **one.versions}, as_json=False)
         if one.result is None:
-            print(f"go on with it: {command('resume', path_word(self.folder))}")
+            print(visible(f"go on with it: {command('resume', path_word(self.folder))}"))
         else:
             emit(one.result, as_json=False)
 

@@ -8,16 +8,20 @@ from typing import Annotated
 import tyro
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, argument
-from h_dqn.cli.output import emit_json, percent, show
+from h_dqn.cli.output import emit_json, hint, percent, show
+from h_dqn.cli.terminal import visible, visible_lines
 from skills_library.library import Library
 
 
 @dataclass
 class SkillsList(JsonFlags, LibraryFlags):
-    """List the skills of the library."""
+    """List the skills of the library.
+
+    One that cannot be read is one line at the end, with exit code 2, beside the list of the others.
+    """
 
     def run(self) -> None:
-        cards = Library(self.library).cards()
+        cards, refused = Library(self.library).cards()
         if self.json:
             emit_json(cards)
         elif not cards:
@@ -28,6 +32,10 @@ class SkillsList(JsonFlags, LibraryFlags):
                 success, steps = card["measured"].get("success_rate"), card["training"].get("env_steps", 0)
                 rows.append((card["name"], card["task"].get("name", ""), percent(success), f"{steps:,}", card["folder"]))
             show(("skill", "task", "success", "steps trained", "folder"), rows)
+        for error in refused[:-1]:
+            hint(f"h-dqn: error: {error}")
+        if refused:
+            raise refused[-1]
 
 
 @dataclass
@@ -41,9 +49,9 @@ class SkillsShow(JsonFlags, LibraryFlags):
         library = Library(self.library)
         text = library.card(self.name)
         if self.json:
-            emit_json([card for card in library.cards() if self.name in (card["name"], card["name"].partition("/")[0])])
+            emit_json([card for card in library.cards()[0] if self.name in (card["name"], card["name"].partition("/")[0])])
         else:
-            print(text)
+            print(visible_lines(text))
 
 
 @dataclass
@@ -82,4 +90,4 @@ class SkillsUse(LibraryFlags):
 
     def run(self) -> None:
         Library(self.library).use(self.name, self.version)
-        print(f"version {self.version} of {self.name} is current")
+        print(f"version {self.version} of {visible(self.name)} is current")

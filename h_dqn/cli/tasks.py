@@ -8,6 +8,7 @@ from typing import Annotated
 
 from h_dqn.cli.flags import JsonFlags, Switch, Task, optional
 from h_dqn.cli.output import emit, emit_json, show
+from h_dqn.cli.terminal import visible, visible_lines
 from h_dqn.cli.world import WorldFlags
 
 
@@ -52,7 +53,7 @@ class TasksShow(JsonFlags, WorldFlags):
         if self.json:
             emit_json({**facts(task), "picture": str(path)})
         else:
-            print(f"{describe(task)}\npictures: {path}")
+            print(visible_lines(f"{describe(task)}\npictures: {path}"))
 
 
 @dataclass
@@ -74,8 +75,8 @@ class TasksCheck(JsonFlags, WorldFlags):
         if self.json:
             emit({"task": task.name, "episodes": self.episodes, "longest": longest, "step_limit": task.step_limit}, True)
             return
-        print(f"{self.file}: good. The oracle solves {self.episodes} of {self.episodes} episodes; the longest takes {longest} "
-              f"of {task.step_limit} steps.")  # fmt: skip
+        told = f"The oracle solves {self.episodes} of {self.episodes} episodes; the longest takes {longest} of {task.step_limit}"
+        print(f"{visible(str(self.file))}: good. {told} steps.")
 
 
 @dataclass

@@ -37,6 +37,11 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def visible_lines(text: str) -> str:
+    """``text`` of several lines, each of them :func:`visible`."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 class Steady:
     """A stream that drops what it cannot write any more; all else is that of the stream it stands before.
 

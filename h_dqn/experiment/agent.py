@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from envs.task import TaskSpec
+from envs.errors import unknown
+from envs.task import TaskError, TaskSpec
 from envs.task_file import load_task, read_task, task_names
 from h_dqn.device import pick_device
 from h_dqn.experiment.errors import UserError
@@ -52,7 +53,11 @@ class Agent:
         """
         cards = [head.card.get("task", {}) for head in (self.head, *(skill.head for skill in self.skills))]
         if name is None:
-            return read_task(cards[0]["text"], self.trained_on) if cards[0].get("text") else load_task(self.trained_on)
+            if cards[0].get("text"):
+                return read_task(cards[0]["text"], self.trained_on)
+            if self.trained_on not in task_names():  # no path is taken from a policy's file
+                raise TaskError(unknown("task", self.trained_on, task_names()))
+            return load_task(self.trained_on)
         kept = next((card["text"] for card in cards if card.get("text") and card.get("name") == name), None)
         return load_task(name) if kept is None or name in task_names() else read_task(kept, name)
 

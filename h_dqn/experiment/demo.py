@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from h_dqn.experiment.agent import load_agent
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import film
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
@@ -98,6 +99,8 @@ class Demo:
                 start = SKILL if skills else None  # the controller sees with the skill's layers from the beginning
                 run = Run(Plan(kind, task, config, plan.preset, plan.seed, plan.episodes, skills, start, plan.library), folder)
             result = run.learn(watcher)
+        if not {"success_rate", "ci95", "env_steps", "seconds"} <= set(result):
+            raise UserError(f"{folder}: its result is none of a run")
         if part == "controller" and not (film_of := self.folder / "controller.mp4").exists():
             agent = load_agent(folder)
             film(agent, agent.envs(task), film_of, plan.seed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.errors import OneLineError
 from h_dqn.files import Locked
+from h_dqn.reading import Unreadable
 from h_dqn.settings import ConfigError
 from skills_library.manifest import SkillError
 
@@ -20,7 +21,7 @@ class UserError(Exception):
     """Something the user can mend."""
 
 
-_QUICK = (UserError, OneLineError, ConfigError, Locked, SkillError)
+_QUICK = (UserError, OneLineError, ConfigError, Locked, SkillError, Unreadable)
 
 
 def __getattr__(name: str) -> Any:

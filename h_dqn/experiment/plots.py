@@ -20,15 +20,16 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for label, folder in runs.items():
-        rows = read_metrics(folder)
-        full = settled(rows)
+        rows = list(read_metrics(folder))
+        full = [row for row in settled(rows) if {"env_steps", "train_success"} <= set(row)]
         (line,) = axes.plot([row["env_steps"] for row in full], [100 * row["train_success"] for row in full], label=label)
-        checked = [row for row in rows if "validation_success" in row]
+        checked = [row for row in rows if {"env_steps", "validation_success"} <= set(row)]
         axes.plot([row["env_steps"] for row in checked], [100 * row["validation_success"] for row in checked], "o",
                   color=line.get_color(), markersize=4)  # fmt: skip
     axes.set(xlabel="environment steps", ylabel="success, %", ylim=(-3, 103), title=title)
     axes.grid(alpha=0.3)
-    axes.legend(loc="best")
+    for text in axes.legend(loc="best").get_texts():
+        text.set_parse_math(False)  # a name may hold a $
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)

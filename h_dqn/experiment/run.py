@@ -31,6 +31,7 @@ from h_dqn.experiment.worlds import TaskEnvs, shape_of
 from h_dqn.metrics import MetricsLog
 from h_dqn.networks import QNetwork
 from h_dqn.options import Option
+from h_dqn.reading import Unreadable
 from h_dqn.settings import check
 from h_dqn.state import whole
 from h_dqn.train import Trainer
@@ -161,7 +162,10 @@ class Run:
         library = Library(Path(self.plan.library)) if self.plan.kind == "skill" else None
         keep(self.policy(outcome), self.folder / AGENT, library, watcher)
         result = self._result(outcome)
-        learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")
+        try:
+            learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")
+        except Unreadable as error:
+            watcher.say(f"no curve is drawn: {error}")
         self._files.finish(result)
         return result
 

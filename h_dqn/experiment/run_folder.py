@@ -12,26 +12,27 @@ from __future__ import annotations
 import datetime
 import json
 import shlex
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from envs.errors import OneLineError
 from h_dqn.checkpoint import Checkpoints
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
+from h_dqn.experiment.result import check_result
 from h_dqn.experiment.versions import versions
 from h_dqn.experiment.watch import Stopped, Watcher
-from h_dqn.files import lock, sweep, write_folder, write_text
+from h_dqn.files import check_own, lock, sweep, write_folder, write_text
+from h_dqn.reading import read_json, short
 from h_dqn.state import CheckpointError
 from h_dqn.train import Diverged
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, save_policy
 
 RUN, RESULT, CHECKPOINT = "run.json", "result.json", "checkpoint"
-LARGEST = 16 << 20  # bytes of run.json
+LARGEST, LARGEST_RESULT = 4 << 20, 1 << 20  # bytes of run.json and result.json
 # What a part of a file that is not what it should be raises where it is read.
 MISFITS = (
     UserError,
@@ -51,7 +52,7 @@ def new_folder(root: Path, name: str | None, default: str) -> Path:
     if root.exists() and not root.is_dir():
         raise UserError(f"{root} is a file; give a folder for --runs")
     if name is not None:
-        if Path(name).name != name:
+        if Path(name).name != name or not name.isprintable():
             raise UserError(f"--name {name}: must be one name, of a folder in {root}")
         if (root / name).exists():
             raise UserError(f"{root / name} exists already; give another --name, or remove that folder")
@@ -80,17 +81,26 @@ class RunFolder:
         """Make the folder, with ``entry`` in run.json and these files."""
         began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         text = json.dumps({**entry, "versions": versions(), "began": began}, indent=2, allow_nan=False) + "\n"
+        if len(text) > LARGEST:  # it could not be gone on with
+            raise UserError(f"{self.path}: its tasks are too much for one run ({len(text):,} bytes; {LARGEST:,} at most)")
         write_folder(self.path, {RUN: text.encode(), **files})
 
     def read(self) -> dict[str, Any]:
         """What run.json says, its versions apart from those of today in ``changed``. Raises UserError where it cannot be read."""
         file = self.path / RUN
         try:
-            if not file.is_file() or file.stat().st_size > LARGEST:
+            if not file.is_file():
                 raise UserError(f"{self.path}: no run is kept here (there is no {RUN})")
-            entry = json.loads(file.read_text(encoding="utf-8"))
+            entry = read_json(file, LARGEST)
+            if set(entry) - {"inputs"} != {"plan", "versions", "began"}:
+                raise ValueError("it has other parts than a run")
+            plan, skills = entry["plan"], entry["plan"].get("skills", [])
+            if not isinstance(plan.get("task", ""), str) or not all(isinstance(text, str) for text in (entry["began"], *skills)):
+                raise ValueError("its plan is none")
             kept = entry["versions"]
-            changed = [f"{name} is {now}, not {kept.get(name)}" for name, now in versions().items() if kept.get(name) != now]
+            if not isinstance(kept, dict) or not all(isinstance(one, str | None) for one in kept.values()):
+                raise ValueError("its versions are none")
+            changed = [f"{name} is {now}, not {short(kept.get(name))}" for name, now in versions().items() if kept.get(name) != now]
             return {**entry, "changed": changed}
         except OSError as error:
             raise UserError(f"{file}: cannot be read: {error.strerror}") from error
@@ -103,13 +113,13 @@ class RunFolder:
             return error
         if isinstance(error, FOR_PEOPLE):
             return UserError(f"{self.path / RUN}: {error}")
-        return UserError(f"{self.path / RUN}: not what this version of h-dqn writes ({error!r}); begin it anew")
+        return UserError(f"{self.path / RUN}: not what this version of h-dqn writes ({short(error)}); begin it anew")
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What came of it; None while it is not over."""
         try:
-            return dict(json.loads((self.path / RESULT).read_text(encoding="utf-8")))
+            return check_result(read_json(self.path / RESULT, LARGEST_RESULT))
         except FileNotFoundError:
             return None
         except (OSError, *MISFITS) as error:
@@ -120,6 +130,9 @@ class RunFolder:
     @contextmanager
     def at_work(self, load: Callable[[Any], None]) -> Iterator[None]:
         """Within this no other process is at work here. Gives ``load`` the newest checkpoint, if there is one."""
+        with suppress(FileNotFoundError):
+            for inside in self.path.iterdir():
+                check_own(inside)
         with lock(self.path):
             if (self.path / RESULT).exists():
                 raise UserError(f"{self.path}: this run is over; its result is in {self.path / RESULT}")
@@ -152,7 +165,8 @@ class RunFolder:
     def finish(self, result: Mapping[str, Any]) -> None:
         """The work is over."""
         write_text(self.path / RESULT, json.dumps(result, indent=2) + "\n")
-        shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
+        with suppress(OSError):
+            self.checkpoints.remove()
 
 
 def keep(policy: SavedPolicy, folder: Path, library: Library | None, watcher: Watcher) -> None:

@@ -71,3 +71,5 @@ def known_runs(runs: Path) -> Iterator[KnownRun]:
             yield known_run(file.parent)
         except FOR_PEOPLE:
             continue
+        except OSError:
+            continue
