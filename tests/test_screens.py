@@ -398,7 +398,7 @@ BAD = {
     "seed below to show": ("tasks show navigation1 --seed -1", ["--seed must be from 0"]),
     "no episodes": ("evaluate navigation1 --episodes 0", ["--episodes must be from 1"]),
     "no episodes to check": ("tasks check navigation1 --episodes 0", ["--episodes must be from 1"]),
-    "a folder for a task": ("tasks check folder.toml", ["folder.toml: cannot be read: Is a directory"]),
+    "a folder for a task": ("tasks check folder.toml", ["folder.toml: cannot be read: it is no regular file"]),
     "a folder to train on": ("train flat folder.toml", ["folder.toml"]),
     "a file for a run": ("evaluate file", ["unknown skill 'file'"]),
     "a file to resume": ("resume file", ["file: no run is kept here"]),
