@@ -13,7 +13,8 @@ meet in ``h_dqn.experiment`` alone, which is imported when one of the names of `
 import os
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin take the cores of whatever runs beside them
+# Before torch: threads that spin for long take the cores of whatever runs beside them; that do not at all, wake up too late.
+os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 if TYPE_CHECKING:
     from h_dqn.experiment.api import *  # noqa: F403
