@@ -30,7 +30,7 @@ from typing import Any
 from benchmarks.provenance import ROOT, measured
 from h_dqn.experiment.cluster import connect
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.run_folder import RESULT, RUN
+from h_dqn.experiment.run_folder import RUN, RunFolder
 from h_dqn.experiment.versions import revision
 from h_dqn.files import lock, write_text
 from h_dqn.statistics import mean_interval
@@ -131,9 +131,7 @@ class Cell:
         if run is None or not self.begun.exists() or self.begun.read_text() != begun:
             return None
         lock(run, -1).release()  # whoever is still at work here, such as on a node that is only out of reach, comes first
-        if (run / RESULT).exists():
-            return dict(json.loads((run / RESULT).read_text()))
-        return self._h_dqn(["resume", str(run)])
+        return RunFolder(run).result or self._h_dqn(["resume", str(run)])
 
     def _h_dqn(self, arguments: list[str]) -> dict[str, Any]:
         """What the command reports."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, OptionalName, library_words
-from h_dqn.cli.output import ProgressBar, command, emit_json, path_word, seconds, shell, show, success
+from h_dqn.cli.output import ProgressBar, emit_json, seconds, show, success
 from h_dqn.cli.presets import Preset
 from h_dqn.cli.terminal import visible_lines
 from h_dqn.experiment.demo import SKILL, TASK, demo
 from h_dqn.experiment.run_folder import new_folder
+from h_dqn.experiment.shell import command, path_word, shell
 
 
 @dataclass

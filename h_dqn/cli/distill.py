@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import tyro
 
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Names, argument, library_words
-from h_dqn.cli.output import ProgressBar, command, emit_json, hint, percent, show, success
+from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, success
 from h_dqn.experiment.distil import Distillation, DistillPlan
 from h_dqn.experiment.run_folder import new_folder
+from h_dqn.experiment.shell import command
 from skills_library.distill import DistillConfig
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from h_dqn.cli.output import path_word
+from h_dqn.experiment.shell import path_word
 
 
 def argument(metavar: str, **how: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -130,21 +129,6 @@ def show(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def emit_json(result: Any) -> None:
     """The result with every digit, as one line on standard output."""
     print(json.dumps(result))
-
-
-def shell(*parts: object) -> str:
-    """Words that can be copied into a shell, whatever names and paths are among them."""
-    return shlex.join(map(str, parts))
-
-
-def command(*parts: object) -> str:
-    """A line of ``h-dqn`` that can be copied into a shell."""
-    return f"h-dqn {shell(*parts)}"
-
-
-def path_word(path: object) -> str:
-    """A path as a word of a command; one that begins with a dash would be taken for a flag."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def hint(text: str) -> None:

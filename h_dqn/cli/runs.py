@@ -11,12 +11,13 @@ import tyro
 from h_dqn.cli.demo import show_demo
 from h_dqn.cli.distill import show_distilled
 from h_dqn.cli.flags import Folder, JsonFlags, argument, optional
-from h_dqn.cli.output import ProgressBar, command, emit, emit_json, path_word, show
+from h_dqn.cli.output import ProgressBar, emit, emit_json, show
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import finish
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.runs import KnownRun, known_run, known_runs, resume
+from h_dqn.experiment.shell import command, path_word
 
 RunFolderArgument = Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
 

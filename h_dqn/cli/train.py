@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 
 from envs.sequence import is_sequence
 from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Task, library_words, optional
-from h_dqn.cli.output import ProgressBar, command, emit, hint, path_word
+from h_dqn.cli.output import ProgressBar, emit, hint
 from h_dqn.cli.presets import Preset
 from h_dqn.cli.world import WorldFlags, world_words
 from h_dqn.config import Config
 from h_dqn.experiment.place import Place
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
+from h_dqn.experiment.shell import command, path_word
 from h_dqn.experiment.training import masked, start_run
 
 

@@ -76,7 +76,7 @@ class Demo:
             try:
                 results = {part: self._part(part, *of, watcher) for part, of in PARTS.items()}
             except BaseException:
-                watcher.say(f"the whole demo goes on with: h-dqn resume {self.folder}")
+                watcher.say(f"the whole demo goes on with: {self._files.go_on}")
                 raise
             learning_curve(
                 {f"{TASK}, primitives and {SKILL}": self.folder / "controller", f"{TASK}, primitives only": self.folder / "flat"},

@@ -8,30 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from envs.registry import WORLDS
-from envs.sequence import is_sequence, load_sequence
-from envs.task import TaskError, TaskSpec
+from envs.sequence import Phase, is_sequence, load_sequence
+from envs.task import TaskError
 from envs.task_file import load_task, read_task
 from h_dqn.experiment.agent import SKILLS, Agent, load_agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.plan import Plan
 from skills_library.library import Library, check_name
+from skills_library.manifest import MANIFEST
 from skills_library.policy import SavedPolicy, load_policy, policy_files
 from skills_library.skill import Skill
 
 START = "start"  # folder of a run, beside SKILLS
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One task of a run, and at how many environment steps it ends."""
-
-    task: TaskSpec
-    end: int
 
 
 @dataclass(frozen=True)
@@ -50,9 +42,10 @@ class Inputs:
     def to_json(self) -> dict[str, Any]:
         """What :func:`kept_inputs` reads again, beside :meth:`files`."""
         phases = [
-            {"task": one.task.name, "end": one.end, "hash": one.task.hash, "text": one.task.text, "change": dict(one.task.change)}
+            {"env_steps": one.env_steps, "task": one.task.name, "hash": one.task.hash, "text": one.task.text,
+             "change": dict(one.task.change)}
             for one in self.phases
-        ]
+        ]  # fmt: skip
         start = self.start and {"policy": self.start.saved.name, "head": self.start.head.name}
         return {"phases": phases, "skills": [skill.name for skill in self.skills], "start": start}
 
@@ -83,33 +76,30 @@ def _phases(plan: Plan) -> tuple[Phase, ...]:
         raise UserError(f"{plan.task} is a sequence: a skill is trained on one task; use train flat or train controller")
     if not WORLDS[plan.place.world].plays_sequences:
         raise TaskError(f"--world {plan.place.world}: '{plan.task}' is a sequence; this world plays single tasks")
-    parts = load_sequence(plan.task).phases
-    for part in parts:
-        WORLDS[plan.place.world].check(part.task)
-    ends = accumulate(part.env_steps for part in parts)
-    return tuple(Phase(part.task, end) for part, end in zip(parts, ends, strict=True))
+    phases = load_sequence(plan.task).phases
+    for phase in phases:
+        WORLDS[plan.place.world].check(phase.task)
+    return phases
 
 
 def kept_inputs(entry: Any, folder: Path) -> Inputs:
     """The inputs that were kept in a run's folder. Raises as :func:`gather_inputs`, or KeyError, TypeError or ValueError."""
     phases = tuple(_kept_phase(one) for one in entry["phases"])
-    ends = [phase.end for phase in phases]
-    if not phases or ends != sorted(set(ends)):
-        raise ValueError("its phases do not follow each other")
+    if not phases:
+        raise ValueError("it has no phase")
     own = Library(folder / SKILLS, shipped=folder / "none")
     start = None
     if entry["start"] is not None:
         name = check_name(entry["start"]["policy"])
         saved = load_policy(folder / START / name, name)
-        head = next(head for head in saved.heads if head.name == entry["start"]["head"])
-        start = Agent(saved, head)
+        start = Agent(saved, saved.find(entry["start"]["head"]))
     return Inputs(phases, tuple(own.skills(_names(entry["skills"]))), start)
 
 
 def _kept_phase(entry: Any) -> Phase:
-    if type(entry["end"]) is not int or entry["end"] < 1:
-        raise ValueError("a phase ends at no number of steps")
-    return Phase(read_task(entry["text"], check_name(entry["task"]), entry["change"]), entry["end"])
+    if type(entry["env_steps"]) is not int or entry["env_steps"] < 1:
+        raise ValueError("a phase has no number of steps")
+    return Phase(read_task(entry["text"], check_name(entry["task"]), entry["change"]), entry["env_steps"])
 
 
 def _names(entry: Any) -> Sequence[str]:
@@ -131,6 +121,6 @@ def differences(kept: Inputs, plan: Plan) -> list[str]:
     found += [
         f"skill '{name}' of the library has changed"
         for name, policy in kept.policies.items()
-        if name not in new or policy_files(policy)["policy.json"] != policy_files(new[name])["policy.json"]
+        if name not in new or policy_files(policy)[MANIFEST] != policy_files(new[name])[MANIFEST]
     ]
     return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +57,22 @@ class Run:
         self.inputs = inputs or gather_inputs(plan)
         shape, phases = shape_of(plan.config), self.inputs.phases
         envs = [TaskEnvs(phase.task, shape, plan.place) for phase in phases]
+        ends = list(accumulate(phase.env_steps for phase in phases))
         self.envs = envs[-1]  # of the last phase
-        config = change(plan.config, env_steps=phases[-1].end, num_envs=self.envs.limit(plan.config.env.num_envs))
+        config = change(plan.config, env_steps=ends[-1], num_envs=self.envs.limit(plan.config.env.num_envs))
         self.plan, self.folder = replace(plan, config=config, library=str(Path(plan.library).absolute())), folder
         self.differences: list[str] = []  # what was another when the run began
         how, device = config.options, pick_device(config.device)
         bound = [skill.on(self.envs.actions, shape, device, how.option_steps, how.stop_at_goal) for skill in self.inputs.skills]
         self.options: list[Option] = [*self.envs.primitives(), *bound]
-        later = [(phase.end, make) for phase, make in zip(phases, envs[1:], strict=False)]
+        later = list(zip(ends, envs[1:], strict=False))
         self.trainer = Trainer(envs[0], self.options, config, plan.seed, later)
         if (start := self.inputs.start) is not None:
             # What its outputs are worth holds for its own task alone; what its layers see is good for others too.
             known = start.head.outputs if start.trained_on == self.envs.task.name else ()
             self.trainer.learner.warm_start([option.name for option in self.options], start.saved.network, known)
         self._files = RunFolder(folder)
+        self._logged: dict[str, Any] | None = None  # how much of the metrics belongs to the checkpoint that it goes on from
         self._unlogged = 0  # rounds since the newest row of metrics
         self._finishing = False
 
@@ -86,7 +89,7 @@ class Run:
         try:
             plan, inputs = Plan.from_json(entry["plan"]), kept_inputs(entry["inputs"], folder)
             run = cls(replace(plan, library=str(library)) if library else plan, folder, inputs)
-        except (*MISFITS, StopIteration) as error:
+        except MISFITS as error:
             raise files.misfit(error) from error
         run.differences = [*differences(inputs, plan), *entry["changed"]]
         return run
@@ -101,13 +104,12 @@ class Run:
             if self.plan.kind == "skill":
                 Library(Path(self.plan.library)).create()
             self._files.begin({"plan": self.plan.to_json(), "inputs": self.inputs.to_json()}, self.inputs.files())
-        kept: dict[str, Any] = {}
-        with self._files.at_work(lambda state: kept.update(self._load(state))):
-            if kept:
+        with self._files.at_work(self._load):
+            if self._logged is not None:
                 watcher.say(f"going on after {self.trainer.env_steps:,} steps")
             for line in self.differences:
                 watcher.say(f"not as it was: {line}; the run goes on with its own")
-            log = MetricsLog(self.folder, kept.get("log"), self.trainer.env_steps)
+            log = MetricsLog(self.folder, self._logged, self.trainer.env_steps)
             try:
                 with stop_on_signal() as stop:
                     self.trainer.evaluated = stop.checking(watcher.evaluated)
@@ -123,11 +125,11 @@ class Run:
             finally:
                 log.close()
 
-    def _load(self, state: Any) -> dict[str, Any]:
+    def _load(self, state: Any) -> None:
         self.trainer.load_state_dict(state["trainer"])
         self._unlogged = whole(state["unlogged"], "unlogged", 0)
         size, waiting = whole(state["log"]["size"], "size", 0), [str(line) for line in state["log"]["waiting"]]
-        return {"log": {"size": size, "waiting": waiting}}
+        self._logged = {"size": size, "waiting": waiting}
 
     def _learn(self, log: MetricsLog, stop: Stop, watcher: Watcher) -> None:
         trainer, total = self.trainer, self.plan.config.env_steps

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from envs.errors import OneLineError
 from h_dqn.checkpoint import Checkpoints
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError, out_of_memory
 from h_dqn.experiment.result import check_result
+from h_dqn.experiment.shell import command, path_word
 from h_dqn.experiment.versions import versions
 from h_dqn.experiment.watch import Stopped, Watcher
 from h_dqn.files import check_own, lock, sweep, write_folder, write_text
@@ -155,12 +155,16 @@ class RunFolder:
             return False
         return True
 
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with it."""
+        return command("resume", path_word(self.path))
+
     def leave(self, error: BaseException, env_steps: int, watcher: Watcher) -> None:
         """Say how work that ends with this error goes on."""
         if not isinstance(error, Diverged):  # nor would it go on better
             why = f"by {error} " if isinstance(error, Stopped) else "by an error " if isinstance(error, Exception) else ""
-            words = shlex.quote(f"./{self.path}" if str(self.path).startswith("-") else str(self.path))
-            watcher.say(f"stopped {why}after {env_steps:,} steps. Go on with: h-dqn resume {words}")
+            watcher.say(f"stopped {why}after {env_steps:,} steps. Go on with: {self.go_on}")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The work is over."""
@@ -179,7 +183,7 @@ def keep(policy: SavedPolicy, folder: Path, library: Library | None, watcher: Wa
             kept = library.add(policy)
             if kept.current < (newest := len(kept.ids)):
                 watcher.say(f"kept as version {newest} of '{policy.name}'; version {kept.current} did better and stays current. "
-                            f"To use the new one: h-dqn skills use {policy.name} {newest}")  # fmt: skip
+                            f"To use the new one: {command('skills', 'use', policy.name, newest)}")  # fmt: skip
     except Exception as error:
         rescue = Path(tempfile.mkdtemp(prefix="h-dqn-")) / policy.name
         save_policy(policy, rescue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 NOT_CODE = (":(exclude)*.md", ":(exclude)benchmarks/results", ":(exclude)benchmarks/pictures")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions by name; the revision is "unknown" outside of a checkout."""
     packages = {name: version(name) for name in ("torch", "numpy", "numba")}
