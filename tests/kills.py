@@ -26,6 +26,16 @@ from h_dqn.cli import run
 
 SMOKE = "--preset smoke --episodes 8 --seed 3"
 LONG = f"{SMOKE} --env-steps 4000 --validation-episodes 16 --evaluate-every 500"
+SEQUENCE = """
+repeat = 2
+[[phase]]
+task = "near_and_far"
+env_steps = 1000
+[[phase]]
+task = "near_and_far"
+env_steps = 1000
+change = { step_limit = 13 }
+"""  # short.toml; a sequence says its steps itself
 SCENARIOS = {  # name: commands, of which the last one is killed, and the folder of its run
     "skill": ([f"train skill navigation1 {LONG} --name run"], "runs/run"),
     "small": (["train flat navigation1 --preset small --env-steps 8000 --episodes 8 --seed 3 --name run"], "runs/run"),
@@ -36,7 +46,7 @@ SCENARIOS = {  # name: commands, of which the last one is killed, and the folder
          f"train controller two_rooms {LONG} --skills navigation1 --from navigation1 --name run"],
         "runs/run",
     ),
-    "sequence": ([f"train flat switching_horizon {LONG} --name run"], "runs/run"),
+    "sequence": ([f"train flat short.toml {LONG} --name run"], "runs/run"),
     "distill": (
         [f"train skill navigation1 {SMOKE}", f"train skill break {SMOKE}",
          "distill --skills navigation1 break --env-steps 4096 --num-envs 16 --memory 900 --updates 4 --episodes 8"],
@@ -104,6 +114,7 @@ class Killer:
         (*before, self.line), self.run_folder = SCENARIOS[name]
         self.template = root / f"{name}-template"
         self.template.mkdir()
+        (self.template / "short.toml").write_text(SEQUENCE)
         for line in before:
             assert wait(start(line, self.template)) == 0, line
         folder = self._copy("whole")
