@@ -44,7 +44,7 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @needs_luanti
-@pytest.mark.parametrize("name", [*task_names(everywhere=True), "generated0", "generated4", "generated12"])
+@pytest.mark.parametrize("name", [*task_names(everywhere=True), "generated0", "generated12"])
 def test_the_rules_are_those_of_the_embedded_world(name: str) -> None:
     """And so are the pictures, but for some pixels on the edges of texels."""
     seed = name.removeprefix("generated")
@@ -121,15 +121,15 @@ def test_without_shaders_the_rules_are_the_same_and_the_pictures_are_not() -> No
 @needs_luanti
 def test_a_frame_is_that_of_its_step() -> None:
     with bench.busy(1):
-        found = bench.settle(bench.crowded(), 120, seed=1)
-    assert found["frames"] >= 120
+        found = bench.settle(bench.crowded(), 60, seed=1)
+    assert found["frames"] >= 60
     assert found["edits"] > 5
     assert found["wrong"] == 0
 
 
 @needs_luanti
 def test_the_same_seed_gives_the_same_run_bit_for_bit() -> None:
-    one, other, another = (bench.digest(bench.crowded(), 200, seed) for seed in (1, 1, 2))
+    one, other, another = (bench.digest(bench.crowded(), 80, seed) for seed in (1, 1, 2))
     assert one == other != another
 
 

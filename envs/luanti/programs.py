@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 
 from envs.errors import WorldError
 from envs.lock import check_system
@@ -28,6 +29,7 @@ def programs() -> tuple[str, str]:
     return str(found["minetest"]), str(found["Xvfb"])
 
 
+@cache
 def version() -> str:
     """The engine's name and version. Raises :class:`LuantiError` where it is missing."""
     minetest, _ = programs()
