@@ -27,9 +27,11 @@ from envs.voxel.rules import (
     REACH,
     TURN_LEFT,
     TURN_RIGHT,
+    advance_goal,
     can_break,
     cell_ahead,
     held_item,
+    take_step,
 )  # fmt: skip
 from envs.voxel.world import Worlds
 
@@ -119,6 +121,22 @@ class Oracle:
                 lengths[n] = int(self.worlds.steps[n])
             over |= terminated | truncated
         return lengths
+
+
+def steps_needed(worlds: Worlds, n: int) -> int | None:
+    """Steps that the oracle needs from now on in world ``n``, which stays as it is; None if the step limit is too near."""
+    alone = Worlds(worlds.spec, 1)
+    for array, values in zip(alone.state, worlds.state.copy_of(n), strict=True):
+        array[...] = values
+    oracle, steps = Oracle(alone), 0
+    advance_goal(alone.state, 0, alone.rules)
+    while not alone.success[0]:
+        if steps >= worlds.spec.step_limit:
+            return None
+        take_step(oracle.act()[0], alone.state, 0, alone.rules)
+        advance_goal(alone.state, 0, alone.rules)
+        steps += 1
+    return steps
 
 
 class _Aim(NamedTuple):
