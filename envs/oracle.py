@@ -177,11 +177,15 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
     first = np.zeros((depth, width, HEADINGS), np.int8)
-    changed = True
+    changed, onward = True, False
     while changed:
-        changed = False
-        for z in range(1, depth - 1):
-            for x in range(1, width - 1):
+        changed, onward = False, not onward  # to and fro, so that what is found out soon gets everywhere
+        for i in range(1, depth - 1):
+            for j in range(1, width - 1):
+                z, x = (i, j) if onward else (depth - 1 - i, width - 1 - j)
+                here = blocks[z, x]
+                if (solid[here[0]] or solid[here[1]]) and not (allowed[BREAK] and (rules.breakable[here[0]] or rules.breakable[here[1]])):
+                    continue  # nobody gets there
                 for heading in range(HEADINGS):
                     ahead_x, ahead_z = cell_ahead(x, z, heading)
                     column = blocks[ahead_z, ahead_x]
