@@ -68,11 +68,9 @@ class Tables:
     def _pattern(self, spec: TaskSpec) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
         """For drawn rooms: numbers of their shapes, and what the maps have on their floor and in the walls beside it.
 
-        Both are codes, each as often as the maps have it. A cell belongs to the floor if nothing stands there, or would stand there
-        where its character is not among the chosen.
+        Both are codes, each as often as the maps have it.
         """
-        rest = [self.codes[cell.otherwise] if cell.choose else code for code, cell in enumerate(spec.legend.values())]
-        bare = ~self.column.any(1)[rest]
+        bare = np.array([spec.is_floor(char) for char in spec.legend])
         floors, walls = [], []
         for grid in self.grids:
             floor = bare[grid]

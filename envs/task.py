@@ -180,6 +180,11 @@ class TaskSpec:
         """Whether an episode may begin on this character of the legend: ``start`` names it, and its cell is free."""
         return bool(self._tables.starts[self._tables.codes[char]])
 
+    def is_floor(self, char: str) -> bool:
+        """Whether this character of the legend is a place on the floor: nothing stands there, at least where it is not chosen."""
+        cell = self.legend[char]
+        return not (self.legend[cell.otherwise] if cell.choose else cell).column
+
     def sample(self, rng: np.random.Generator) -> Episode:
         """Draw one episode: layout, textures, and a start from which the goal can be reached.
 

@@ -128,6 +128,8 @@ def _check_whole(spec: TaskSpec) -> None:
     several = len(spec.maps) > 1 and not spec.layout
     for number, maps in enumerate([(rows,) for rows in spec.maps] if several else [spec.maps], 1):
         where, one = (f"map {number}: ", replace(spec, maps=maps)) if several else ("", spec)
+        if spec.layout and not any(spec.is_floor(char) for char in spec.characters):
+            raise TaskError("vary.layout: no cell of the map is open floor, of which rooms could be made")
         drawn = one.characters | {spec.legend[char].otherwise for char in one.characters if spec.legend[char].choose}
         if not any(spec.may_start_on(char) for char in drawn):
             raise TaskError(f"{where}start: no free cell of the map has a character of '{spec.start}'")
