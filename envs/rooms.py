@@ -92,7 +92,7 @@ def _bend(plan, height, width, rng):  # type: ignore[no-untyped-def]
     axis = _pick(0, 1, rng)
     for _ in range(_pick(2, 4, rng)):
         old, new = at[axis], _pick(0, span[axis], rng)
-        if abs(new - old) <= wide:  # too near for a part of its own
+        if rng.random() < 0.5 or abs(new - old) <= wide:  # which is too near for a part of its own
             new = 0 if 2 * old > span[axis] else span[axis]
         at[axis] = new
         first, last = min(old, new), max(old, new) + wide
