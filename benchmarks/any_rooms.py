@@ -1,12 +1,12 @@
 """An agent in rooms that nothing is trained on, one by one, beside a searcher with perfect memory.
 
-    python -m benchmarks.any_rooms play navigation1                  # 20 rooms of the generator: benchmarks/rooms/any/navigation1.toml
-    python -m benchmarks.any_rooms play pickup --rooms shapes        # a corridor, two L-shaped rooms, ...: benchmarks/rooms/shapes
-    python -m benchmarks.any_rooms play runs/mine --rooms my.toml    # any task file with a list of maps
-    python -m benchmarks.any_rooms make                              # writes the files of these rooms anew
+    python -m benchmarks.any_rooms play any/navigation1 navigation1   # 20 rooms of the generator, and a skill or a run's folder
+    python -m benchmarks.any_rooms play shapes/pickup                 # a corridor, two L-shaped rooms, ...; the searcher alone
+    python -m benchmarks.any_rooms play my_rooms.toml runs/mine       # any task file with a list of maps
+    python -m benchmarks.any_rooms make                               # writes the files of benchmarks/rooms/any and shapes anew
 
-Each room is one map with one place of the goal; the start is anywhere, textures and tints vary. ``play`` prints a line a room and, last,
-one JSON object: mean and worst room of agent and searcher, and who measured it.
+Each room is one map with one place of the goal; the start is anywhere, textures and tints vary. ``play`` prints a line for each
+room and, last, one JSON object: mean and worst room of agent and searcher, and who measured it.
 """
 
 from __future__ import annotations
@@ -122,19 +122,19 @@ def make() -> None:
         write(task, [rows.strip("\n").translate(letters) for rows in SHAPES.values()], ROOMS / "shapes" / f"{task}.toml")
 
 
-def play(agent: str, rooms: str, episodes: int, seed: int) -> dict[str, Any]:
-    """Success of the agent and of the searcher in each room of a file, or of ``any`` or ``shapes`` for the agent's task."""
-    loaded = load_agent(agent)
-    path = Path(rooms) if rooms.endswith(".toml") else ROOMS / rooms / f"{loaded.trained_on}.toml"
-    whole, found = load_task(path), []
-    for number, rows in enumerate(whole.maps, 1):
+def play(rooms: str, agent: str | None, episodes: int, seed: int) -> dict[str, Any]:
+    """Success of the searcher, and of an agent if there is one, in each room of a task file or of one in benchmarks/rooms."""
+    path = Path(rooms) if rooms.endswith(".toml") else ROOMS / f"{rooms}.toml"
+    loaded = load_agent(agent) if agent else None
+    found: list[dict[str, float]] = []
+    for number, rows in enumerate(load_task(path).maps, 1):
         spec = load_task(path, {"map": "\n".join(rows)})
-        rate = evaluate_agent(loaded, TaskEnvs(spec, loaded.shape), episodes, seed).success_rate
-        searched = float(np.isfinite(steps_of(spec, episode_seeds("evaluate", seed, episodes))).mean())
-        found.append({"agent": rate, "searcher": searched})
-        print(f"room {number}: {agent} {rate:.2f}, searcher {searched:.2f}", flush=True)
-    rates = {who: [room[who] for room in found] for who in ("agent", "searcher")}
-    command = f"python -m benchmarks.any_rooms play {agent} --rooms {rooms} --episodes {episodes} --seed {seed}"
+        found.append({"searcher": float(np.isfinite(steps_of(spec, episode_seeds("evaluate", seed, episodes))).mean())})
+        if loaded:
+            found[-1]["agent"] = evaluate_agent(loaded, TaskEnvs(spec, loaded.shape), episodes, seed).success_rate
+        print(f"room {number}: {', '.join(f'{who} {rate:.2f}' for who, rate in found[-1].items())}", flush=True)
+    rates = {who: [room[who] for room in found] for who in found[0]}
+    command = f"python -m benchmarks.any_rooms play {rooms} {f'{agent} ' if agent else ''}--episodes {episodes} --seed {seed}"
     return {
         "rooms": found,
         **{who: {"mean": float(np.mean(each)), "worst": min(each)} for who, each in rates.items()},
@@ -148,8 +148,8 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("make", help="write the files of the rooms anew")
     player = verbs.add_parser("play", help="measure an agent")
-    player.add_argument("agent", help="a skill's name, or a run's folder")
-    player.add_argument("--rooms", default="any", help="any, shapes, or a task file with a list of maps")
+    player.add_argument("rooms", help="any/TASK, shapes/TASK, or the path of a task file with a list of maps")
+    player.add_argument("agent", nargs="?", help="a skill's name, or a run's folder; without it the searcher plays alone")
     player.add_argument("--episodes", type=int, default=25, help="in each room")
     player.add_argument("--seed", type=int, default=90001)
     arguments = vars(parser.parse_args())

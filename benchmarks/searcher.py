@@ -1,7 +1,8 @@
 """A scripted searcher with perfect memory: what can be had by who sees as the agent does and forgets nothing.
 
-It sees the cells that the agent's field of view shows, each as what it is. Where it knows a way to its goal it takes the shortest, as
-the oracle would that takes what was never seen for a wall; else it goes, by the fewest actions, to where it would see something new.
+It sees the cells that the agent's field of view shows, each as what it is. Where it knows a way to its goal it takes the shortest,
+as the oracle would that takes what was never seen for a wall; else it goes, by the fewest actions, to where it would see something
+new.
 """
 
 from __future__ import annotations
@@ -49,8 +50,7 @@ class Searcher:
 
     def _believe(self, n: int) -> None:
         """World ``n`` as far as it was seen; the rest is like the ring around it."""
-        for believed, real in zip(self.believed.state, self.worlds.state, strict=True):
-            believed[n] = real[n]
+        self.believed.take(n, self.worlds, n)
         hidden = ~self.seen[n]
         self.believed.blocks[n][hidden] = self.worlds.blocks[n, 0, 0]
         for part in (self.believed.items, self.believed.marks):

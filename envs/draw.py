@@ -1,4 +1,4 @@
-"""One episode of a task, drawn by a random generator: a room, a start from which the goal can be reached, and how all of it looks."""
+"""One episode of a task, drawn by a random generator: a room, a start from which the goal can be reached, and how it all looks."""
 
 from __future__ import annotations
 

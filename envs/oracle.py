@@ -126,8 +126,7 @@ class Oracle:
 def steps_needed(worlds: Worlds, n: int) -> int | None:
     """Steps that the oracle needs from now on in world ``n``, which stays as it is; None if the step limit is too near."""
     alone = Worlds(worlds.spec, 1)
-    for array, values in zip(alone.state, worlds.state.copy_of(n), strict=True):
-        array[...] = values
+    alone.take(0, worlds, n)
     oracle, steps = Oracle(alone), 0
     advance_goal(alone.state, 0, alone.rules)
     while not alone.success[0]:
@@ -184,7 +183,8 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
             for j in range(1, width - 1):
                 z, x = (i, j) if onward else (depth - 1 - i, width - 1 - j)
                 here = blocks[z, x]
-                if (solid[here[0]] or solid[here[1]]) and not (allowed[BREAK] and (rules.breakable[here[0]] or rules.breakable[here[1]])):
+                opens = allowed[BREAK] and (rules.breakable[here[0]] or rules.breakable[here[1]])
+                if (solid[here[0]] or solid[here[1]]) and not opens:
                     continue  # nobody gets there
                 for heading in range(HEADINGS):
                     ahead_x, ahead_z = cell_ahead(x, z, heading)

@@ -11,11 +11,10 @@ Every plan is in one piece, and spans from ``least`` to ``most`` rows and column
 
 from __future__ import annotations
 
+import numpy as np
+
 from envs.compiled import njit
 from envs.task import SHAPES
-
-# ruff: noqa: ANN001, ANN202
-import numpy as np
 
 RECTANGLE, JOINED, CORRIDOR, PILLARS, CHAMBERS = range(len(SHAPES))
 TRIES = 20
@@ -76,7 +75,8 @@ def _join(plan, height, width, rng):  # type: ignore[no-untyped-def]
     for _ in range(TRIES):
         rows, columns = _pick(2, height, rng), _pick(2, width, rng)
         z, x = _pick(0, height - rows, rng), _pick(0, width - columns, rng)
-        if done == 0 or plan[max(z - 1, 0) : z + rows + 1, x : x + columns].any() or plan[z : z + rows, max(x - 1, 0) : x + columns + 1].any():
+        upright, level = plan[max(z - 1, 0) : z + rows + 1, x : x + columns], plan[z : z + rows, max(x - 1, 0) : x + columns + 1]
+        if done == 0 or upright.any() or level.any():
             plan[z : z + rows, x : x + columns] = True
             done += 1
             if done == count:

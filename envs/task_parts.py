@@ -12,7 +12,7 @@ from typing import Any
 
 from envs.errors import short, unknown
 from envs.materials import Material, materials_for, read_materials, standard_materials
-from envs.task import ACTIONS, GOALS, Cell, Subgoal, TaskError
+from envs.task import ACTIONS, GOALS, Subgoal, TaskError
 from envs.verbs import EACH, Verb, read_verbs
 
 MOST_VERBS, MOST_PARTS, MOST_KEYS = 1000, 16, 16  # verbs of a task, entries of one verb, and kinds of items that open something

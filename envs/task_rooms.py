@@ -144,5 +144,5 @@ def _read_layout(layout: str | Mapping[str, Any]) -> Layout:
     if not shapes or len(set(shapes)) != len(shapes):
         raise TaskError("vary.layout.shapes: must name each shape once, and at least one")
     if len(side) != 2 or not all(whole(n, *SIDES) for n in side) or side[0] > side[1]:
-        raise TaskError(f"vary.layout.side: must be the least and the most cells of a side, whole numbers from {SIDES[0]} to {SIDES[1]}")
+        raise TaskError(f"vary.layout.side: must be the least and the most cells of a side, from {SIDES[0]} to {SIDES[1]}")
     return Layout(tuple(shapes), (side[0], side[1]))

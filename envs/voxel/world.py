@@ -151,6 +151,11 @@ class Worlds:
         needed = steps_needed(self, n)
         return self.spec.step_limit if needed is None else min(max(least, math.ceil(times * needed)), self.spec.step_limit)
 
+    def take(self, n: int, other: Worlds, m: int) -> None:
+        """Make world ``n`` like world ``m`` of other worlds of this task."""
+        for name, array in self.state._asdict().items():
+            array[n] = getattr(other.state, name)[m]
+
     @property
     def success(self) -> NDArray[np.bool_]:
         """(N,) whether the goal has been reached."""

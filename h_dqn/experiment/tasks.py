@@ -99,7 +99,7 @@ def draw(task: TaskSpec, path: Path, seed: int = 1, place: Place = VOXEL) -> Non
     """
     check_output(path, "--picture", PICTURES)
     envs: Any = WORLDS[place.world].make(task, 8, SIDE, place.options)
-    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))  # type: ignore[arg-type]
+    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))
     pictures = [np.vstack([pov, from_above(envs.unwrapped.worlds, n)]) for n, pov in enumerate(obs["pov"])]
     sheet = np.vstack([np.hstack(pictures[first : first + 4]) for first in range(0, len(pictures), 4)])
     with replacing(path) as temporary:
