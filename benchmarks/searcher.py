@@ -19,7 +19,10 @@ from envs.voxel.rules import FORWARD, TURN_LEFT, TURN_RIGHT, cell_ahead
 from envs.voxel.vector import VoxelVectorEnv
 from envs.voxel.world import Worlds
 
-FOV, RAYS = 70.0, 141  # degrees across the agent's square picture, and level lines of sight over them
+FOV, RAYS = (
+    70.0,
+    140,
+)  # degrees across the agent's square picture, and level lines of sight, each in the middle of its share of them
 
 
 class Searcher:
@@ -66,7 +69,7 @@ def look(opaque, seen, x, z, heading, remember):  # type: ignore[no-untyped-def]
     """
     new = False
     for ray in range(RAYS):
-        angle = math.radians(360 / HEADINGS * heading + FOV * (ray / (RAYS - 1) - 0.5))
+        angle = math.radians(360 / HEADINGS * heading + FOV * ((ray + 0.5) / RAYS - 0.5))
         dx, dz = math.sin(angle), -math.cos(angle)
         step_x, step_z = (1 if dx > 0 else -1), (1 if dz > 0 else -1)
         gap_x, gap_z = 1 / max(abs(dx), 1e-9), 1 / max(abs(dz), 1e-9)
