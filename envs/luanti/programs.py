@@ -29,8 +29,11 @@ def programs() -> tuple[str, str]:
     return str(found["minetest"]), str(found["Xvfb"])
 
 
-@cache
 def version() -> str:
     """The engine's name and version. Raises :class:`LuantiError` where it is missing."""
-    minetest, _ = programs()
+    return _version_of(programs()[0])
+
+
+@cache
+def _version_of(minetest: str) -> str:
     return subprocess.run([minetest, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
