@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skills_library.library import Library
 from skills_library.manifest import MANIFEST, MODEL, Files, SkillError, is_policy, manifest_name
 from skills_library.policy_files import read_files, under_name
 from skills_library.store import check_name, object_id
+
+if TYPE_CHECKING:
+    from skills_library.policy import SavedPolicy
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,15 @@ def give(library: Library, name: str) -> Files:
     return files
 
 
-def take(library: Library, files: Files, where: Path, name: str | None = None, further: bool = False, origin: str = "") -> Taken:
+def take(
+    library: Library,
+    files: Files,
+    where: Path,
+    name: str | None = None,
+    further: bool = False,
+    origin: str = "",
+    check: Callable[[SavedPolicy], object] | None = None,
+) -> Taken:
     """Keep a policy that was not made here.
 
     Args:
@@ -45,16 +58,19 @@ def take(library: Library, files: Files, where: Path, name: str | None = None, f
         files: its manifest and weights.
         where: what they were in, for messages.
         name: what it is to be called, if not as it says itself.
-        further: whether it may become a further version of a name that there is. The current one stays current: what a stranger says
-            was measured decides nothing.
+        further: whether it may become a further version of a name that there is. The current one stays current: what a stranger
+            says was measured decides nothing.
         origin: where it comes from, for the history.
+        check: is told of the policy, and may raise where it is not to be kept.
     Raises :class:`SkillError` in one line; nothing was written then.
     """
     from skills_library.policy import load_policy
 
-    name = check_name(name or load_policy(where, None, files).name)
-    files, store = under_name(files, name, where), library.store
-    load_policy(where, name, files)
+    policy, store = load_policy(where, None, files), library.store
+    if check is not None:
+        check(policy)
+    name = check_name(name or policy.name)
+    files = under_name(files, name, where)
     new, taken = object_id(files[MANIFEST]), f"{where}: {library.folder} has a skill '{name}' already"
     if (before := library.index().get(name)) is not None and new in before.ids:
         return Taken(name, before.ids.index(new) + 1, before.current, False)

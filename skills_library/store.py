@@ -53,7 +53,7 @@ class Versions:
     def also(self, new: str, current: bool, origin: str = "") -> Versions:
         """The same with ``new`` as the newest version, ``current`` or not; the first is current in any case."""
         ids = (*(one for one in self.ids if one != new), new)
-        known = {**self.origins, **({new: origin} if origin else {})}
+        known = {**self.origins, **({new: origin} if good_origin(origin) else {})}
         return Versions(ids, ids.index(new if current or not self.ids else self.id) + 1, known)
 
     def to_json(self) -> dict[str, Any]:
@@ -226,10 +226,11 @@ def _versions(name: str, said: Any) -> Versions:
     current, origins = said.get("current"), said.get("origins", {})
     if type(current) is not int or not 1 <= current <= len(ids):
         raise ValueError(f"the current version of '{short(name)}' must be from 1 to {len(ids)}")
-    if not isinstance(origins, dict) or not all(one in ids and _is_origin(origin) for one, origin in origins.items()):
+    if not isinstance(origins, dict) or not all(one in ids and good_origin(origin) for one, origin in origins.items()):
         raise ValueError(f"the origins of the versions of '{short(name)}' cannot be")
     return Versions(tuple(ids), current, origins)
 
 
-def _is_origin(said: Any) -> bool:
+def good_origin(said: Any) -> bool:
+    """Whether the index may say so where a version comes from."""
     return isinstance(said, str) and 0 < len(said) <= ORIGIN_LETTERS and said.isprintable()
