@@ -82,7 +82,8 @@ def pull(repo: str, revision: str | None = None, endpoint: str | None = None) ->
     """
     hub = _client()
     with _telling(repo, hub):
-        found = hub.HfApi(endpoint=endpoint).model_info(repo, revision=revision, files_metadata=True)
+        api = hub.HfApi(endpoint=endpoint)
+        found = api.model_info(repo, revision=revision, files_metadata=True)
         if not _COMMIT.fullmatch(str(found.sha)):
             raise SkillError(f"{repo}: '{short(found.sha)}' is no commit")
         sizes = {one.rfilename: one.size for one in found.siblings or ()}
@@ -91,11 +92,11 @@ def pull(repo: str, revision: str | None = None, endpoint: str | None = None) ->
                 raise SkillError(f"{repo}: no skill is kept there (it has no {name})")
             if (sizes[name] or 0) > most:
                 raise SkillError(f"{repo}: {name} has {sizes[name]:,} bytes; {most:,} at most")
-        urls = {name: hub.hf_hub_url(repo, name, revision=found.sha, endpoint=endpoint) for name in MEMBERS}
-        return {name: _fetch(hub, urls[name], most) for name, most in MEMBERS.items()}, f"{repo}@{found.sha}"
+        at = f"{api.endpoint}/{repo}/resolve/{found.sha}"
+        return {name: _fetch(hub, f"{at}/{name}", f"{repo}: {name}", most) for name, most in MEMBERS.items()}, f"{repo}@{found.sha}"
 
 
-def _fetch(hub: Any, url: str, most: int) -> bytes:
+def _fetch(hub: Any, url: str, what: str, most: int) -> bytes:
     # As it is sent: what is packed could become any size.
     headers, data = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}, bytearray()
     with hub.utils.get_session().stream("GET", url, headers=headers, timeout=ANSWER_S, follow_redirects=True) as response:
@@ -103,7 +104,7 @@ def _fetch(hub: Any, url: str, most: int) -> bytes:
         for part in response.iter_raw(1 << 16):
             data += part
             if len(data) > most:
-                raise SkillError(f"{url}: sends more than {most:,} bytes")
+                raise SkillError(f"{what} is more than {most:,} bytes")
     return bytes(data)
 
 
