@@ -17,7 +17,7 @@ from h_dqn.reading import Unreadable, read_bytes
 from skills_library import manifest
 from skills_library.manifest import MANIFEST, MODEL, Files, SkillError
 
-LARGEST = 16 << 20  # bytes
+LARGEST = 12 << 20  # bytes; to check it takes five times as much memory
 MEMBERS = {MODEL: LARGEST, MANIFEST: manifest.LARGEST}  # bytes that each may have, in the order of names
 _BEGIN, _SIZE_AT, _HEADER = b"PK\3\4", 22, 30  # of a file in a ZIP: its first bytes, where its size stands, bytes before its name
 

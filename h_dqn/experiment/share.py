@@ -18,6 +18,7 @@ from skills_library.hub import Pushed
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy
 from skills_library.share import Taken
+from skills_library.skill import frames_of
 
 ARCHIVES = (".zip",)
 SKILLS = Library(Path("skills"))
@@ -98,7 +99,7 @@ def contract(policy: SavedPolicy) -> list[str]:
     notes = []
     if not presets:
         flags = f"--size {width} --stack {stack} --{'' if height > width else 'no-'}memory"
-        notes = [f"it sees {stack} frames of {height}x{width}, as no preset does; controllers that use it need {flags}"]
+        notes = [f"it sees {frames_of(policy.network.spec.shape)}, as no preset does; controllers that use it need {flags}"]
     return notes + [note for head in policy.heads for note in _of_head(policy, head)]
 
 
