@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from h_dqn.reading import read_bytes, short
 from h_dqn.settings import unknown
 from skills_library.card import card_text
-from skills_library.manifest import LARGEST, MANIFEST, SkillError, good_name, head_names, is_policy, read_manifest
+from skills_library.manifest import LARGEST, MANIFEST, SkillError, head_names, read_manifest
 from skills_library.policy_files import read_files, under_name
 from skills_library.store import Store, Versions, check_name, object_id
 
@@ -42,6 +42,11 @@ class Library:
         """Where it is kept."""
         return Store(self.folder)
 
+    @property
+    def _old(self) -> tuple[Store, Store]:
+        """Where policies are looked for that no index knows, in this order."""
+        return self.store, Store(self.shipped)
+
     # --- reading ---
 
     def index(self) -> dict[str, Versions]:
@@ -50,16 +55,16 @@ class Library:
 
     def names(self) -> list[str]:
         """Names of all policies."""
-        kept = {path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)}
+        kept = {path.name for root in self._old for path in root.folder.glob("[!.]*") if root.holds_old(path.name)}
         return sorted({*kept, *self.index()})
 
     def path(self, name: str) -> Path:
         """The folder of a policy. Raises :class:`SkillError` for an unknown one, naming those that there are."""
         if (versions := self.index().get(name)) is not None:
             return self.store.objects / versions.id
-        for root in (self.folder, self.shipped):
-            if good_name(name) and is_policy(root / name):
-                return root / name
+        for root in self._old:
+            if root.holds_old(name):
+                return root.folder / name
         if not (known := self.names()):
             raise SkillError(f"unknown skill '{short(name)}' (known: none yet; train one with: h-dqn train skill navigation1)")
         raise SkillError(unknown("skill", name, known))
@@ -183,7 +188,7 @@ class Library:
         check_name(new)
         self._adopt(name)
         with self.store.change() as index:
-            if new in index or is_policy(self.folder / new):
+            if new in index or self.store.holds_old(new):
                 raise SkillError(f"{self.folder}: there is a skill '{new}' already; give another name, or remove that one first")
             before = self._take_out(index, name)
             ids = [self.store.keep(under_name(read_files(self.store.objects / one), new)) for one in before.ids]
@@ -203,9 +208,9 @@ class Library:
 
     def _known(self, name: str) -> None:
         """Raises :class:`SkillError` for a name that is not kept in this folder."""
-        if name in (index := self.index()) or (good_name(name) and is_policy(self.folder / name)):
+        if name in (index := self.index()) or self.store.holds_old(name):
             return
-        if good_name(name) and is_policy(self.shipped / name):
+        if Store(self.shipped).holds_old(name):
             raise SkillError(f"skill '{name}' comes with the package and is not kept in {self.folder}")
         raise SkillError(f"no versions of '{short(name)}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
 
@@ -213,7 +218,7 @@ class Library:
         """The versions of a name; a policy that an older version of h-dqn kept is the first."""
         from skills_library.policy import load_policy, policy_files
 
-        if name in index or not is_policy(self.folder / name):
+        if name in index or not self.store.holds_old(name):
             return index.get(name, Versions())
         return Versions((self.store.keep(policy_files(load_policy(self.folder / name, name))),), 1)
 
@@ -225,7 +230,7 @@ class Library:
     def _take_out(self, index: dict[str, Versions], name: str) -> Versions:
         if name not in index:
             raise SkillError(f"{self.folder}: skill '{name}' is not there any more")
-        if not self.store.clear(name, index[name]) and is_policy(self.folder / name):
+        if not self.store.clear(name, index[name]) and self.store.holds_old(name):
             raise SkillError(f"{self.folder / name}: is no version of '{name}', but would be read as '{name}'; move it away first")
         return index.pop(name)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skills_library.library import Library
-from skills_library.manifest import MANIFEST, MODEL, Files, SkillError, is_policy, manifest_name
+from skills_library.manifest import MANIFEST, MODEL, Files, SkillError, manifest_name
 from skills_library.policy_files import read_files, under_name
 from skills_library.store import check_name, object_id
 
@@ -74,7 +74,7 @@ def take(
     new, taken = object_id(files[MANIFEST]), f"{where}: {library.folder} has a skill '{name}' already"
     if (before := library.index().get(name)) is not None and new in before.ids:
         return Taken(name, before.ids.index(new) + 1, before.current, False)
-    if not further and (before is not None or is_policy(library.folder / name)):
+    if not further and (before is not None or store.holds_old(name)):
         raise SkillError(f"{taken}; --new-version keeps it as a version of that, --name under another name")
     with store.change() as index:
         before = library.versions(index, name)

@@ -90,6 +90,13 @@ class Store:
         """Whether the folder is a library's: it has an index."""
         return (self.folder / INDEX).is_file()
 
+    def holds_old(self, name: str) -> bool:
+        """Whether a policy is kept under this name as older versions of h-dqn did, in a folder of its own.
+
+        A link of ours is none: a process that was killed may have left it.
+        """
+        return good_name(name) and is_policy(self.folder / name) and not self.is_link(self.folder / name)
+
     @property
     def objects(self) -> Path:
         """The folder of all objects."""
@@ -151,7 +158,7 @@ class Store:
         older versions of h-dqn kept it. Returns whether nothing but our link is left.
         """
         place = self.folder / name
-        if self._is_link(place) or not os.path.lexists(place):
+        if self.is_link(place) or not os.path.lexists(place):
             return True
         if not _is_copy(place, name, versions):
             return False
@@ -174,19 +181,19 @@ class Store:
 
     def _mend_links(self, index: Mapping[str, Versions]) -> None:
         """Let people find each current version under its name, where the disk knows links. What is not ours stays as it is."""
-        for path in [path for path in self.folder.iterdir() if path.name not in index and self._is_link(path)]:
+        for path in [path for path in self.folder.iterdir() if path.name not in index and self.is_link(path)]:
             path.unlink()
         for name, versions in index.items():
             link, target = self.folder / name, Path(OBJECTS) / versions.id
-            if (self._is_link(link) and Path(os.readlink(link)) == target) or not self.clear(name, versions):
+            if (self.is_link(link) and Path(os.readlink(link)) == target) or not self.clear(name, versions):
                 continue
             with suppress(OSError), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.folder) as temporary:
                 (Path(temporary) / name).symlink_to(target, target_is_directory=True)
                 os.replace(Path(temporary) / name, link)
 
     @staticmethod
-    def _is_link(path: Path) -> bool:
-        """Whether it is a link as :meth:`_mend_links` makes it."""
+    def is_link(path: Path) -> bool:
+        """Whether it is a link as a change makes it for people."""
         return path.is_symlink() and Path(os.readlink(path)).parent == Path(OBJECTS)
 
 
