@@ -6,7 +6,7 @@ is read that an older version of h-dqn kept in a folder of that name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from skills_library.store import Store, Versions, check_name, object_id
 if TYPE_CHECKING:  # with torch; what only looks a name or a card up does without
     from skills_library.policy import SavedPolicy
     from skills_library.skill import Skill
+
+    Judge = Callable[[SavedPolicy, SavedPolicy], bool]
 
 __all__ = ["PRETRAINED", "Library", "Versions", "better", "check_name"]
 
@@ -162,14 +164,18 @@ class Library:
         with self.store.change():
             pass
 
-    def add(self, policy: SavedPolicy) -> Versions:
-        """Keep ``policy`` as the newest version of its name. The one before stays current if it did better (:func:`better`)."""
+    def add(self, policy: SavedPolicy, did_better: Judge | None = None) -> Versions:
+        """Keep ``policy`` as the newest version of its name, and current.
+
+        ``did_better``: is asked whether the version that is current did better than ``policy`` and so stays current; by default
+        :func:`better`.
+        """
         from skills_library.policy import load_policy, policy_files
 
         check_name(policy.name)
         with self.store.change() as index:
             new, before = self.store.keep(policy_files(policy)), self.versions(index, policy.name)
-            worse = bool(before.ids) and better(load_policy(self.store.objects / before.id), policy)
+            worse = bool(before.ids) and (did_better or better)(load_policy(self.store.objects / before.id), policy)
             index[policy.name] = before.also(new, current=not worse)
         return index[policy.name]
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from h_dqn.experiment.share import export_skill, import_skill
 from h_dqn.files import write_folder
 from skills_library.library import Library
 from skills_library.manifest import SkillError
-from skills_library.policy import SavedPolicy, policy_files, save_policy
+from skills_library.policy import SavedPolicy, load_policy, policy_files, save_policy
 from skills_library.store import LEFTOVERS_S, object_id
 from tests.faults import Faults
 from tests.helpers import Capture, h_dqn, refused, saved_policy
@@ -193,6 +194,27 @@ def test_a_lost_index_costs_no_object(library: Library) -> None:
     with pytest.raises(SkillError, match=r"library\.json is not there any more; put it back"):
         library.add(saved(7))
     assert len(list(library.store.objects.iterdir())) == 4
+
+
+# --- a new version beside the current one ---
+
+
+def test_the_better_one_of_the_same_episodes_stays_current(in_tmp: Path, capsys: Capture) -> None:
+    """The new one, hardly trained, is measured on other episodes than the old one was; both play the same here."""
+    smoke = "train skill navigation1 --preset smoke --episodes 40 --seed 3"
+    assert h_dqn(f"{smoke} --env-steps 64") == 0
+    library = Library(in_tmp / "skills", shipped=in_tmp / "none")
+    bad = library.policy("navigation1")
+    shutil.rmtree(in_tmp / "skills")
+    good = load_policy(Library(in_tmp / "nowhere").path("navigation1"))
+    card = {**good.head.card, "task": bad.head.card["task"], "measured": {}}  # of which no interval tells anything
+    library.add(replace(good, heads=(replace(good.head, card=card),)))
+    assert h_dqn(f"{smoke} --env-steps 64 --name again") == 0
+    assert "version 1 did better and stays current" in capsys.readouterr().err
+    assert library.index()["navigation1"].current == 1
+    library.use("navigation1", 2)
+    assert h_dqn(f"{smoke} --env-steps 128 --name more") == 0  # hardly better than the other bad one, if at all
+    assert library.index()["navigation1"].current == 3
 
 
 # --- faults, kills and two at once ---
