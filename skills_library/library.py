@@ -231,7 +231,8 @@ class Library:
     def _adopt(self, name: str) -> None:
         """Have the index know a policy that an older version of h-dqn kept, so that one commit can rename or remove it."""
         with self.store.change() as index:
-            index[name] = self.versions(index, name)
+            if (versions := self.versions(index, name)).ids:
+                index[name] = versions
 
     def _take_out(self, index: dict[str, Versions], name: str) -> Versions:
         if name not in index:
