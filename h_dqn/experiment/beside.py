@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from envs.registry import WORLDS
 from h_dqn.evaluation import Evaluation, Watched
 from h_dqn.evaluation import evaluate as play_episodes
 from h_dqn.experiment.agent import agent_of
@@ -26,7 +27,8 @@ def beside(
 
     Args:
         library: only what its folder holds is played, not what comes with the package.
-        envs: the task, as the new version saw it; a version that was trained on another is not played.
+        envs: the task, as the new version saw it; a version that was trained on another is not played, nor is one in a world that
+            cannot be played twice at once.
         outcome: of the new version.
         seed: which decided about the episodes of ``outcome``.
         evaluated: is told after each step how many episodes are over; what it raises ends the playing.
@@ -34,7 +36,7 @@ def beside(
     """
     try:
         old = Library(library.folder, shipped=library.folder / "none").policy(name)
-        if old.head.card["task"].get("hash") != envs.task.hash:
+        if old.head.card["task"].get("hash") != envs.task.hash or not WORLDS[envs.place.world].can_play_twice:
             return None
         agent = agent_of(Skill(old, old.head))
         seen = TaskEnvs(envs.task, agent.shape, envs.place)
