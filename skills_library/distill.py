@@ -104,7 +104,7 @@ class Lesson:
         obs = self.rollout.obs
         rows = (self.seen + np.arange(len(obs))) % len(self.frames)
         self.frames[rows], self.age[rows] = obs[:, -1], self._age
-        self.label, last = self.teacher.values_and_last(obs)
+        self.label, last = self.teacher.values_and_last(self.teacher.network.values(obs))
         self.q[rows], self.last[rows] = self.label, last.float()
         self.seen += len(obs)
         reset = self.rollout.step().reset

@@ -47,7 +47,7 @@ class Scripted(QNetwork):
         super().__init__(NetworkSpec("compact", (1, 32, 32), 2))
         self.prefer = torch.tensor(prefer)
 
-    def forward(self, frames_BSHW: torch.Tensor) -> torch.Tensor:
+    def forward(self, frames_BSHW: torch.Tensor, state_BC: torch.Tensor | None = None) -> torch.Tensor:
         cell = frames_BSHW[:, 0, 0].float().argmax(1).clamp(max=len(self.prefer) - 1)
         return torch.nn.functional.one_hot(self.prefer[cell], 2).float()
 

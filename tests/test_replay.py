@@ -88,7 +88,7 @@ class Film:
 
 
 def check(film: Film, batch: Decisions, n_step: int = 1) -> None:
-    assert all(value.device.type == "cpu" for value in vars(batch).values())
+    assert all(value.device.type == "cpu" for value in vars(batch).values() if value is not None)
     for i, number in enumerate(batch.id.tolist()):
         first = last = film.naive.decisions[number]
         rewards = list(first["rewards"])
