@@ -68,7 +68,7 @@ class Rollout:
     ) -> None:
         self.envs, self.runner, self.policy, self._next_seed = envs, runner, policy, next_seed
         self.interrupt = interrupt
-        told = listener or policy
+        told = policy if listener is None else listener
         self._listeners: list[Listener] = [runner, *([told] if isinstance(told, Listener) else [])]
         self._seeds: list[int | None] = list(seeds)  # of the episodes that run, None where the environment goes on drawing
         obs, info = envs.reset(seed=self._seeds)  # type: ignore[arg-type]

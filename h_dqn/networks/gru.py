@@ -48,6 +48,12 @@ class GRU(nn.GRUCell):
         states_LBC: Tensor = _Recurrence.apply(gates_LBG, self.weight_hh, self.bias_hh, state_BC, keep_LB1)  # type: ignore[no-untyped-call]
         return states_LBC
 
+    @torch.no_grad()
+    def cut_from(self, source: GRU) -> None:
+        """Begin as ``source``, of as many features as this core reads; nothing happens where units differ or it reads more."""
+        if source.units == self.units and source.input_size >= self.input_size:
+            self.load_state_dict({**source.state_dict(), "weight_ih": source.weight_ih[:, : self.input_size]})
+
 
 class _Recurrence(torch.autograd.Function):
     """The loop over time. Its backward pass is written by hand: autograd's, op by op, takes several times as long.
