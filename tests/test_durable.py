@@ -314,7 +314,7 @@ def test_a_disk_that_fills_up_while_it_learns_ends_nothing(in_tmp: Path, capsys:
     assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize("scenario", ["controller"])
+@pytest.mark.parametrize("scenario", ["controller", "recurrent"])
 def test_a_killed_run_ends_as_one_that_was_not(scenario: str, tmp_path: Path) -> None:
     killer = Killer(scenario, tmp_path)
     assert killer.kill(random.Random(2), 2) == ""
