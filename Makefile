@@ -22,8 +22,9 @@ demo: setup
 	$(BIN)/h-dqn demo --seed $(SEED)
 
 # Two processes, each with one thread (tests/__init__.py); tests that share something costly or single stay in one (tests/conftest.py).
+# A process that dies ends the run: pytest-xdist would wait for ever for the tests of its group.
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -27,9 +27,11 @@ from envs.voxel.rules import (
     REACH,
     TURN_LEFT,
     TURN_RIGHT,
+    advance_goal,
     can_break,
     cell_ahead,
     held_item,
+    take_step,
 )  # fmt: skip
 from envs.voxel.world import Worlds
 
@@ -121,6 +123,21 @@ class Oracle:
         return lengths
 
 
+def steps_needed(worlds: Worlds, n: int) -> int | None:
+    """Steps that the oracle needs from now on in world ``n``, which stays as it is; None if the step limit is too near."""
+    alone = Worlds(worlds.spec, 1)
+    alone.take(0, worlds, n)
+    oracle, steps = Oracle(alone), 0
+    advance_goal(alone.state, 0, alone.rules)
+    while not alone.success[0]:
+        if steps >= worlds.spec.step_limit:
+            return None
+        take_step(oracle.act()[0], alone.state, 0, alone.rules)
+        advance_goal(alone.state, 0, alone.rules)
+        steps += 1
+    return steps
+
+
 class _Aim(NamedTuple):
     """What the current subgoal asks for, as compiled code reads it."""
 
@@ -159,11 +176,16 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
     first = np.zeros((depth, width, HEADINGS), np.int8)
-    changed = True
+    changed, onward = True, False
     while changed:
-        changed = False
-        for z in range(1, depth - 1):
-            for x in range(1, width - 1):
+        changed, onward = False, not onward  # to and fro, so that what is found out soon gets everywhere
+        for i in range(1, depth - 1):
+            for j in range(1, width - 1):
+                z, x = (i, j) if onward else (depth - 1 - i, width - 1 - j)
+                here = blocks[z, x]
+                opens = allowed[BREAK] and (rules.breakable[here[0]] or rules.breakable[here[1]])
+                if (solid[here[0]] or solid[here[1]]) and not opens:
+                    continue  # nobody gets there
                 for heading in range(HEADINGS):
                     ahead_x, ahead_z = cell_ahead(x, z, heading)
                     column = blocks[ahead_z, ahead_x]

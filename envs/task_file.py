@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from envs import TASKS, task_parts
+from envs import TASKS, task_parts, task_rooms
 from envs.errors import unknown
 from envs.materials import MaterialError
 from envs.task import TaskError, TaskSpec
@@ -20,10 +20,10 @@ from envs.toml_file import parse_toml, read_text
 
 _KEYS: Kinds = {
     "title": str,
-    "map": str,
+    "map": (str, list),
     "legend": dict,
     "goal": dict,
-    "step_limit": int,
+    "step_limit": (int, dict),
     "actions": list,
     "start": str,
     "materials": dict,
@@ -85,24 +85,23 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     """
     check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
     materials, height = task_parts.read_materials_and_height(doc)
-    legend = task_parts.read_legend(doc["legend"], height, materials)
-    rows = task_parts.read_map(doc["map"], legend)
-    present = set("".join(rows))
+    legend = task_rooms.read_legend(doc["legend"], height, materials)
+    maps = task_rooms.read_maps(doc["map"], legend)
+    present = set("".join(row for rows in maps for row in rows))
     actions = task_parts.read_actions(doc)
-    step_limit = task_parts.read_step_limit(doc)
+    limit = task_parts.read_step_limit(doc)
     inventory = task_parts.read_inventory(doc, materials)
     compass = task_parts.read_compass(doc, present)
     verbs = task_parts.read_verb_tables(doc.get("verbs", {}), materials)
     reward = task_parts.read_reward(doc)
-    vary = task_parts.read_vary(doc, materials)
+    vary = task_rooms.read_vary(doc, materials)
     title = task_parts.read_title(doc, name)
     spec = TaskSpec(
         name=name,
         title=title,
-        rows=rows,
+        maps=maps,
         legend=legend,
         goal=task_parts.read_goal(doc["goal"], present, materials),
-        step_limit=step_limit,
         actions=actions,
         start=doc.get("start", "."),
         materials=materials,
@@ -114,22 +113,28 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         compass=compass,
         inventory=inventory,
         verbs=verbs,
+        **limit,
         **reward,
         **vary,
     )
-    _check_whole(spec, present)
+    _check_whole(spec)
     return spec
 
 
-def _check_whole(spec: TaskSpec, present: set[str]) -> None:
-    """What only the whole task shows: that an episode can begin, and that its goal can be reached."""
+def _check_whole(spec: TaskSpec) -> None:
+    """What only the whole task shows: that an episode can begin, and that its goal can be reached, on each of its maps."""
     if not -89 <= spec.pitch <= 89:
         raise TaskError(f"pitch: must be from -89 to 89 degrees, not {spec.pitch:g}")
-    drawn = present | {spec.legend[char].otherwise for char in present if spec.legend[char].choose}
-    if not any(spec.may_start_on(char) for char in drawn):
-        raise TaskError(f"start: no free cell of the map has a character of '{spec.start}'")
-    try:
-        for seed in range(8):
-            spec.sample(np.random.default_rng(seed))
-    except TaskError as error:
-        raise TaskError(str(error).removeprefix(f"{spec.name}: ")) from None
+    several = len(spec.maps) > 1 and not spec.layout
+    for number, maps in enumerate([(rows,) for rows in spec.maps] if several else [spec.maps], 1):
+        where, one = (f"map {number}: ", replace(spec, maps=maps)) if several else ("", spec)
+        if spec.layout and not any(spec.is_floor(char) for char in spec.characters):
+            raise TaskError("vary.layout: no cell of the map is open floor, of which rooms could be made")
+        drawn = one.characters | {spec.legend[char].otherwise for char in one.characters if spec.legend[char].choose}
+        if not any(spec.may_start_on(char) for char in drawn):
+            raise TaskError(f"{where}start: no free cell of the map has a character of '{spec.start}'")
+        try:
+            for seed in range(8):
+                one.sample(np.random.default_rng(seed))
+        except TaskError as error:
+            raise TaskError(where + str(error).removeprefix(f"{spec.name}: ")) from None

@@ -1,4 +1,7 @@
-"""The parts of a task's file, each read and checked by a function of its own. All raise :class:`envs.task.TaskError`."""
+"""The parts of a task's file, each read and checked by a function of its own. All raise :class:`envs.task.TaskError`.
+
+Maps, their legend and what varies are read by ``task_rooms.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,9 @@ from typing import Any
 
 from envs.errors import short, unknown
 from envs.materials import Material, materials_for, read_materials, standard_materials
-from envs.task import ACTIONS, GOALS, Cell, Subgoal, TaskError
+from envs.task import ACTIONS, GOALS, Subgoal, TaskError
 from envs.verbs import EACH, Verb, read_verbs
 
-LARGEST = 250  # rows and columns of a map
-MOST_CHARACTERS = 254  # of a legend, "." among them; with the ring around the map they are numbers of a byte
 MOST_VERBS, MOST_PARTS, MOST_KEYS = 1000, 16, 16  # verbs of a task, entries of one verb, and kinds of items that open something
 LETTERS = 100  # of a name
 MOST_STEPS, MOST_REWARD = 10**6, 10**6
@@ -28,10 +29,10 @@ _WORDS: dict[Any, str] = {
     list: "a list",
     (int, float): "a number",
     (int, list): "a whole number or a list",
+    (int, dict): "a whole number or a table",
+    (str, list): "text or a list",
+    (str, dict): "text or a table",
 }
-_CELL_KEYS: Kinds = {
-    "column": list, "floor": str, "item": str, "choose": (int, list), "otherwise": str, "reward": (int, float),
-}  # fmt: skip
 _VERB_KEYS: Kinds = {"takes": dict, "gives": dict, "near": str, "puts": str, "holds": str}
 
 
@@ -100,77 +101,6 @@ def read_materials_and_height(doc: Mapping[str, Any]) -> tuple[Materials, int]:
     return materials, height
 
 
-# --- legend and map --------------------------------------------------------------------------------------------------
-
-
-def read_legend(tables: Mapping[str, Any], height: int, materials: Materials) -> dict[str, Cell]:
-    if len({".", *tables}) > MOST_CHARACTERS:
-        raise TaskError(f"legend: at most {MOST_CHARACTERS} characters are possible")
-    legend = {".": Cell()}
-    for char, entry in tables.items():
-        legend[char] = _read_cell(char, entry, height, materials)
-    for char, cell in legend.items():
-        if cell.otherwise not in legend:
-            raise TaskError(f"legend.{char}: otherwise: '{short(cell.otherwise)}' is not in the legend")
-        if cell.choose and legend[cell.otherwise].choose:
-            raise TaskError(f"legend.{char}: otherwise: '{cell.otherwise}' is itself chosen")
-    return legend
-
-
-def _read_cell(char: str, entry: Any, height: int, materials: Materials) -> Cell:
-    where, known = f"legend.{short(char)}", materials.known
-    if len(char) != 1 or not char.isprintable():
-        raise TaskError(f"{where}: a legend key must be one character that can be printed")
-    if isinstance(entry, str):  # one material: a full column of it
-        entry = {"column": [entry] * height}
-    elif isinstance(entry, list):
-        entry = {"column": entry}
-    elif not isinstance(entry, Mapping):
-        raise TaskError(f"{where}: must be a material, a list of materials or a table")
-    check_keys(f"{where}.", entry, _CELL_KEYS)
-    column = tuple(block if block == "air" else known(f"{where}.column", block) for block in entry.get("column", []))
-    if len(column) > height:
-        raise TaskError(f"{where}.column: {len(column)} blocks, but the room is {height} high")
-    return Cell(
-        column=column,
-        choose=_read_choose(where, entry.get("choose")),
-        floor=known(f"{where}.floor", entry["floor"]) if "floor" in entry else None,
-        item=known(f"{where}.item", entry["item"], item=True) if "item" in entry else None,
-        otherwise=entry.get("otherwise", "."),
-        reward=_reward(f"{where}.reward", entry["reward"]) if "reward" in entry else None,
-    )
-
-
-def _read_choose(where: str, choose: Any) -> tuple[int, int] | None:
-    """A count, or the least and the most."""
-    if choose is None:
-        return None
-    if isinstance(choose, int):
-        choose = [choose, choose]
-    if len(choose) != 2 or not all(whole(n, 0, LARGEST**2) for n in choose) or choose[0] > choose[1]:
-        raise TaskError(f"{where}.choose: must be a count or [least, most]")
-    return choose[0], choose[1]
-
-
-def read_map(text: str, legend: Mapping[str, Cell]) -> tuple[str, ...]:
-    rows = tuple(text.strip("\n").splitlines())
-    if not rows or not rows[0]:
-        raise TaskError("map: is empty")
-    if max(len(rows), len(rows[0])) > LARGEST:
-        raise TaskError(f"map: at most {LARGEST} by {LARGEST} cells")
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            raise TaskError(f"map: row {number} has {len(row)} characters, row 1 has {len(rows[0])}")
-        for column, char in enumerate(row, 1):
-            if char not in legend:
-                raise TaskError(f"map: row {number}, column {column}: '{char}' is not in the legend")
-    for char, cell in legend.items():
-        count = sum(row.count(char) for row in rows)
-        if cell.choose and count and cell.choose[1] > count:
-            raise TaskError(f"legend.{char}: choose: {cell.choose[1]} of {count} cells")
-    return rows
-
-
 # --- what the agent can do and has -----------------------------------------------------------------------------------
 
 
@@ -183,12 +113,26 @@ def read_actions(doc: Mapping[str, Any]) -> tuple[str, ...]:
     return actions
 
 
-def read_step_limit(doc: Mapping[str, Any]) -> int:
-    limit: int = doc["step_limit"]
+def read_step_limit(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a :class:`envs.task.TaskSpec` that ``step_limit`` gives: a number, or a multiple of the oracle's steps."""
+    limit = doc["step_limit"]
+    if isinstance(limit, int):
+        return {"step_limit": _steps("step_limit", limit)}
+    keys: Kinds = {"oracle": (int, float), "least": int, "most": int}
+    check_keys("step_limit.", limit, keys, needed=keys)
+    if not 1 <= limit["oracle"] <= 1000:
+        raise TaskError(f"step_limit.oracle: must be from 1 to 1000 times the oracle's steps, not {short(limit['oracle'])}")
+    least, most = (_steps(f"step_limit.{key}", limit[key]) for key in ("least", "most"))
+    if least > most:
+        raise TaskError(f"step_limit.least: must be at most step_limit.most, {most}, not {least}")
+    return {"step_limit": most, "oracle_limit": (float(limit["oracle"]), least)}
+
+
+def _steps(where: str, limit: int) -> int:
     if limit < 1:
-        raise TaskError(f"step_limit: must be at least 1, not {limit}")
+        raise TaskError(f"{where}: must be at least 1, not {limit}")
     if limit > MOST_STEPS:
-        raise TaskError(f"step_limit: must be at most {MOST_STEPS:,}, not {limit}")
+        raise TaskError(f"{where}: must be at most {MOST_STEPS:,}, not {limit}")
     return limit
 
 
@@ -243,7 +187,7 @@ def _check_verb(where: str, verb: Verb, materials: Materials) -> None:
         raise TaskError(f"{where}: has no effect (takes, gives, puts or holds something)")
 
 
-# --- goal, reward and what varies ------------------------------------------------------------------------------------
+# --- goal and reward -------------------------------------------------------------------------------------------------
 
 
 def read_goal(table: Mapping[str, Any], present: set[str], materials: Materials) -> tuple[Subgoal, ...]:
@@ -298,35 +242,10 @@ def read_reward(doc: Mapping[str, Any]) -> dict[str, Any]:
     reward = doc.get("reward", {})
     check_keys("reward.", reward, {"step": (int, float), "success": (int, float)})
     step, success = reward.get("step", -1.0), reward.get("success", 0.0)
-    return {"reward_step": _reward("reward.step", step), "reward_success": _reward("reward.success", success)}
+    return {"reward_step": reward_number("reward.step", step), "reward_success": reward_number("reward.success", success)}
 
 
-def _reward(where: str, value: float) -> float:
+def reward_number(where: str, value: float) -> float:
     if not abs(value) <= MOST_REWARD:
         raise TaskError(f"{where}: must be from -{MOST_REWARD} to {MOST_REWARD}")
     return float(value)
-
-
-def read_vary(doc: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
-    """The fields of a :class:`envs.task.TaskSpec` that ``[vary]`` gives."""
-    vary = doc.get("vary", {})
-    check_keys("vary.", vary, {"shrink": list, "mirror": bool, "tint": (int, float), "textures": dict})
-    shrink = vary.get("shrink", [0, 0])
-    if len(shrink) != 2 or not all(whole(n, 0, LARGEST) for n in shrink):
-        raise TaskError(f"vary.shrink: must be two whole numbers from 0 to {LARGEST}, rows and columns")
-    if not 0 <= vary.get("tint", 0) < 1:
-        raise TaskError("vary.tint: must be at least 0 and below 1")
-    textures = {}
-    for material, options in vary.get("textures", {}).items():
-        if options == "any":
-            options = [other for other, each in materials.items() if each.building]
-        if not isinstance(options, list) or not 1 <= len(options) <= len(materials):
-            raise TaskError(f'vary.textures.{short(material)}: must list materials, or be "any"')
-        names = tuple(materials.known(f"vary.textures.{short(material)}", option) for option in options)
-        textures[materials.known("vary.textures", material)] = names
-    return {
-        "shrink": (shrink[0], shrink[1]),
-        "mirror": vary.get("mirror", False),
-        "tint": float(vary.get("tint", 0.0)),
-        "textures": textures,
-    }

@@ -101,7 +101,7 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         observation, info = self._advance(self._valid(actions))
         success = info["success"]
         reward = self.worlds.reward(success)
-        truncated = (self.worlds.steps >= self.spec_task.step_limit) & ~success
+        truncated = (self.worlds.steps >= self.worlds.limit) & ~success
         return observation, reward, success.copy(), truncated, info
 
     def _advance(self, actions: NDArray[np.int64]) -> tuple[Observation, dict[str, Any]]:

@@ -122,6 +122,7 @@ class Walk:
         return (steps >= self.steps).astype(float)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks for the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that one process of several has to run (--dist loadgroup): what they share is costly, or there is only one of it."""
     for item in items:

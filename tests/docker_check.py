@@ -252,6 +252,7 @@ def use(name: str, root: Root) -> None:
         root.check("envs.minerl.serve --help", "python -m envs.minerl.serve --help", USER)
     root.check("h-dqn --version", "h-dqn --version", USER)
     root.check("no user but root may change the program", "touch /opt/h-dqn/h_dqn/x", USER, fails=True)
+    root.check("a task is checked by a user without a name", "h-dqn tasks check navigation1 --episodes 2", USER)
     train = "h-dqn train skill navigation1 --preset smoke --episodes 4"
     what = "a skill is trained by a user without a name"
     if root.run("python -c 'import sys; sys.get_int_max_str_digits'")[0]:  # as jammy's own 3.11, a release candidate

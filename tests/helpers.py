@@ -124,6 +124,17 @@ ROOM: dict[str, Any] = {
 }
 
 
+# What a change makes of a shipped task of one room: rooms of any shape, or one of two maps; and time by what the oracle needs.
+DRAWN_ROOMS: dict[str, Any] = {
+    "step_limit": {"oracle": 2, "least": 12, "most": 40},
+    "vary": {"layout": "any", "shrink": [0, 0]},
+}
+TWO_MAPS: dict[str, Any] = {
+    "map": ["##########\n#.....ii.#\n##.##.##.#\n##.e##.iD#\n##########", "#####\n#.i.#\n#.#.#\n#.D.#\n#e..#\n#####"],
+    "vary": {"mirror": True, "shrink": [0, 0]},
+}
+
+
 def toml_of(doc: dict[str, Any]) -> str:
     """A task file with this step limit, map, legend and goal."""
     legend = "\n".join(f'"{key}" = {_toml_value(value)}' for key, value in doc["legend"].items())

@@ -26,6 +26,6 @@ cd "$place/work"
 "${drop[@]}" env -i "$place/venv/bin/h-dqn" --version
 # Left out: what reads the list of files of the checkout.
 "${drop[@]}" env -u HOME -u PYTHONPATH LC_ALL=C PYTHONIOENCODING=latin-1 TMPDIR="$place/temporary" "$place/venv/bin/python" -m pytest \
-    --rootdir "$place" -p no:cacheprovider -n "${WORKERS:-2}" --dist loadgroup \
+    --rootdir "$place" -p no:cacheprovider -n "${WORKERS:-2}" --dist loadgroup --max-worker-restart 0 \
     "$place"/tests/test_{cli,stranger,evaluate,library,api,installed}.py \
     -k "not test_a_wheel_holds_every_file"

@@ -46,7 +46,7 @@ def test_each_measured_task_has_rooms_that_nothing_is_trained_on() -> None:
 def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None:
     task, trained = load_task(path), load_task(path.stem.rpartition("-")[0])
     assert (task.actions, task.goal) == (trained.actions, trained.goal)
-    changed = task.textures != trained.textures if path.stem.endswith("texture") else task.rows != trained.rows
+    changed = task.textures != trained.textures if path.stem.endswith("texture") else task.maps != trained.maps
     assert changed
     envs = VoxelVectorEnv(30, task, size=8)
     assert None not in Oracle(envs.worlds).play(envs, seed=5)
@@ -55,7 +55,7 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
 @pytest.mark.parametrize("name", rooms.SKILLS)
 def test_rooms_that_are_alike_are_those_of_the_task_otherwise(name: str) -> None:
     task, alike = load_task(name), load_task(ROOT / "benchmarks" / "rooms" / "alike" / f"{name}.toml")
-    assert (alike.rows, alike.goal, alike.actions, alike.step_limit) == (task.rows, task.goal, task.actions, task.step_limit)
+    assert (alike.maps, alike.goal, alike.actions, alike.step_limit) == (task.maps, task.goal, task.actions, task.step_limit)
     assert task.tint > 0 == alike.tint
 
 

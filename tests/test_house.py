@@ -60,6 +60,8 @@ def at_import(tree: ast.Module) -> Iterator[ast.stmt]:
         node = left.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             left += node.orelse
+        elif isinstance(node, ast.ClassDef):
+            left += node.body  # its methods do not run
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
             for _, block in ast.iter_fields(node):

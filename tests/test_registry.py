@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from envs.minerl.settings import MineRLError
 from envs.minerl.world import MineRLOptions
 from envs.oracle import Oracle
 from envs.registry import WORLDS, World, close_all
-from envs.task import TaskError
+from envs.task import SHAPES, Layout, TaskError
 from envs.task_file import load_task, parse_task, task_names
 from envs.verdict import GOOD, LACKS, NOTE
 from envs.world import NoOptions
@@ -266,6 +267,21 @@ def test_the_task_of_the_readme_can_be_solved(tmp_path: Path) -> None:
     made: Any = WORLDS["voxel"].make(task, 50, 8)
     lengths = Oracle(made.unwrapped.worlds).play(made, seed=1)
     assert all(length is not None for length in lengths)
+
+
+def test_the_rooms_of_the_readme_are_of_any_shape(tmp_path: Path) -> None:
+    (text,) = blocks("Rooms of any shape", "toml")
+    path = tmp_path / "any_room.toml"
+    path.write_text(text)
+    task, told = load_task(path), README.split("## Rooms of any shape\n")[1].split("\n## ")[0]
+    assert task.layout == Layout()
+    assert re.findall(r"^\| `(\w+)` \|", told, flags=re.MULTILINE) == list(SHAPES)
+    for line in re.findall(r"`((?:layout|step_limit) = .*?)`", told):
+        (key, value), *rest = tomllib.loads(line).items()
+        assert not rest
+        assert load_task(path, {"vary": {key: value}} if key == "layout" else {key: value}).hash != task.hash
+    made: Any = WORLDS["voxel"].make(task, 50, 8)
+    assert None not in Oracle(made.unwrapped.worlds).play(made, seed=1)
 
 
 def test_the_format_of_the_readme_is_a_task(tmp_path: Path) -> None:

@@ -351,21 +351,24 @@ def test_what_no_file_could_hold_is_not_trained(in_tmp: Path, capsys: Capture) -
 
 
 @pytest.mark.parametrize(
-    ("line", "also"),
+    ("line", "spared"),
     [
-        ("--version", ("numpy", "gymnasium", "cv2", "envs", "tyro", "rich")),
-        ("--help", ("numpy", "gymnasium", "cv2", "envs")),
-        ("train --help", ("numpy", "gymnasium", "cv2", "envs")),
-        ("skills list", ("gymnasium", "cv2", "envs")),
-        ("skills show navigation1", ("gymnasium", "cv2", "envs")),
-        ("tasks list", ("cv2",)),
-        ("tasks list --json", ("cv2",)),
-        ("doctor", ()),
+        ("--version", (*HEAVY, "numpy", "gymnasium", "cv2", "envs", "tyro", "rich")),
+        ("--help", (*HEAVY, "numpy", "gymnasium", "cv2", "envs")),
+        ("train --help", (*HEAVY, "numpy", "gymnasium", "cv2", "envs")),
+        ("skills list", (*HEAVY, "gymnasium", "cv2", "envs")),
+        ("skills show navigation1", (*HEAVY, "gymnasium", "cv2", "envs")),
+        ("tasks list", (*HEAVY, "cv2")),
+        ("tasks list --json", (*HEAVY, "cv2")),
+        ("doctor", HEAVY),
+        ("tasks check navigation1 --episodes 1", ("torch",)),
+        ("tasks show navigation1", ("torch",)),
+        ("play navigation1", ("torch",)),
     ],
 )
-def test_a_command_imports_what_it_needs(line: str, also: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_command_imports_what_it_needs(line: str, spared: tuple[str, ...], tmp_path: Path) -> None:
     code = "import sys; from h_dqn.cli import run\ntry: run(sys.argv[1:])\nexcept SystemExit: pass\n"
-    code += f"print(*({{*{HEAVY!r}, *{also!r}}} & set(sys.modules)), file=sys.stderr)"
+    code += f"print(*(set({spared!r}) & set(sys.modules)), file=sys.stderr)"
     here = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [*line.split(), *(["--library", str(ROOT / "tests/data/old_format/skills")] if line.startswith("skills") else [])]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=here, cwd=tmp_path, check=True)

@@ -180,7 +180,10 @@ class Fork(Corridor):
         return self._obs(), near + 2.0 * far, near | far, (self.steps >= self.limit) & ~near & ~far, {}
 
 
-@pytest.mark.parametrize(("begins", "limit", "env_steps", "ends"), [(0.8, 20, 30_000, (0.9, 1.0)), (0.95, 4, 50_000, (0.0, 0.85))])
+@pytest.mark.parametrize(
+    ("begins", "limit", "env_steps", "ends"),
+    [(0.8, 20, 30_000, (0.9, 1.0)), pytest.param(0.95, 4, 50_000, (0.0, 0.85), marks=pytest.mark.slow)],
+)
 def test_the_discount_goes_where_the_reward_is(begins: float, limit: int, env_steps: int, ends: tuple[float, float]) -> None:
     """Two steps to 1 and five to 2: the far exit looks better from gamma^3 = 1/2 on, gamma = 0.79, less what exploring costs."""
     config = change(TUNED, env_steps=env_steps, discount=begins, epsilon_end=0.2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 
 from envs.errors import WorldError
 from envs.lock import check_system
@@ -30,5 +31,9 @@ def programs() -> tuple[str, str]:
 
 def version() -> str:
     """The engine's name and version. Raises :class:`LuantiError` where it is missing."""
-    minetest, _ = programs()
+    return _version_of(programs()[0])
+
+
+@cache
+def _version_of(minetest: str) -> str:
     return subprocess.run([minetest, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]

@@ -119,7 +119,7 @@ class MineRLVectorEnv(WorldsVectorEnv):
                 invalid[n] = not self._carry_out(n, int(codes[n]), reply)
         success = self.worlds.success & ~env_failed
         reward = np.where(env_failed, 0.0, self.worlds.reward(success))
-        truncated = env_failed | ((self.worlds.steps >= self.spec_task.step_limit) & ~success)
+        truncated = env_failed | ((self.worlds.steps >= self.worlds.limit) & ~success)
         self._begun &= ~(success | truncated)
         return self._observe(), reward, success, truncated, self._full_info(env_failed, invalid, ticks)
 

@@ -5,6 +5,7 @@ Shape letters: N worlds, D x W cells of a map with its ring, M materials (0 is a
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,7 @@ class State(NamedTuple):
     hand: NDArray[np.int32]  # (N,): material that a verb brought to the hand
     subgoal: NDArray[np.int32]  # (N,): number of the first that is not complete; G: the goal is reached
     steps: NDArray[np.int32]  # (N,): since the episode began
+    limit: NDArray[np.int32]  # (N,): steps after which it is cut off
     texture_id: NDArray[np.uint8]  # (N, M)
     tint: NDArray[np.float32]  # (N, M, 3)
 
@@ -107,6 +109,7 @@ class State(NamedTuple):
             hand=np.zeros(n, np.int32),
             subgoal=np.zeros(n, np.int32),
             steps=np.zeros(n, np.int32),
+            limit=np.full(n, spec.step_limit, np.int32),
             texture_id=np.zeros((n, m), np.uint8),
             tint=np.ones((n, m, 3), np.float32),
         )
@@ -124,7 +127,7 @@ class Worlds:
         self.rules, self.state = Rules.of(spec), State.empty(spec, n)
         (
             self.blocks, self.kind, self.floor, self.items, self.marks, self.success_reward, self.pose, self.target,
-            self.inventory, self.hand, self.subgoal, self.steps, self.texture_id, self.tint,
+            self.inventory, self.hand, self.subgoal, self.steps, self.limit, self.texture_id, self.tint,
         ) = self.state  # fmt: skip
 
     def reset(self, n: int, rng: np.random.Generator) -> Episode:
@@ -137,7 +140,21 @@ class Worlds:
         self.inventory[n] = self.rules.inventory
         self.subgoal[n] = self.steps[n] = self.hand[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
+        if self.spec.oracle_limit:
+            self.limit[n] = self._time_for(n, *self.spec.oracle_limit)
         return episode
+
+    def _time_for(self, n: int, times: float, least: int) -> int:
+        """The step limit of the episode that begins in world ``n``: so many times what the oracle needs, within bounds."""
+        from envs.oracle import steps_needed  # which plays these worlds
+
+        needed = steps_needed(self, n)
+        return self.spec.step_limit if needed is None else min(max(least, math.ceil(times * needed)), self.spec.step_limit)
+
+    def take(self, n: int, other: Worlds, m: int) -> None:
+        """Make world ``n`` like world ``m`` of other worlds of this task."""
+        for name, array in self.state._asdict().items():
+            array[n] = getattr(other.state, name)[m]
 
     @property
     def success(self) -> NDArray[np.bool_]:
@@ -166,6 +183,7 @@ class Worlds:
         limits = {"pose": ([1, 1, 0], [width - 2, depth - 2, HEADINGS - 1]), "target": (-1, [width - 1, depth - 1]),
                   "blocks": (0, material), "floor": (0, material), "items": (0, material), "texture_id": (0, material),
                   "hand": (0, material), "kind": (CLEAR, MIXED), "inventory": (0, MAX_COUNT), "steps": (0, self.spec.step_limit),
+                  "limit": (1, self.spec.step_limit),
                   "subgoal": (0, len(self.spec.goal))}  # fmt: skip
         for name, array in self.state._asdict().items():
             saved = np.asarray(state[name])

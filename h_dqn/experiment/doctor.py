@@ -27,9 +27,12 @@ def examine(place: Place = VOXEL) -> Iterator[Verdict]:
         yield from _safely(check.__name__.strip("_"), lambda check=check: iter([check()]))  # type: ignore[misc]
     told = set[Verdict]()
     for name in (name for name in WORLDS if name != place.world):
-        verdicts = list(_safely(name, WORLDS[name].doctor))
-        if any(verdict == LACKS for verdict, _ in verdicts):
-            verdicts = [(NOTE, f"this machine cannot play in the world {name}; h-dqn doctor --world {name} says what it lacks")]
+        verdicts = []
+        for verdict in _safely(name, WORLDS[name].doctor):
+            if verdict[0] == LACKS:  # the first is enough: what else is asked takes time
+                verdicts = [(NOTE, f"this machine cannot play in the world {name}; h-dqn doctor --world {name} says what it lacks")]
+                break
+            verdicts.append(verdict)
         yield from (verdict for verdict in verdicts if verdict not in told)
         told |= set(verdicts)
 

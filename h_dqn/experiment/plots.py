@@ -13,12 +13,10 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
     """Success while training (last 300 episodes, lines) and in validation (dots) over environment steps, as PNG."""
     # Where there is no home it keeps its fonts in a folder of its own, and would say so in three lines.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, which asks for a display and takes a second
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     for label, folder in runs.items():
         rows = list(read_metrics(folder))
         full = [row for row in settled(rows) if {"env_steps", "train_success"} <= set(row)]
@@ -32,4 +30,3 @@ def learning_curve(runs: dict[str, Path], path: Path, title: str = "") -> None:
         text.set_parse_math(False)  # a name may hold a $
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    plt.close(figure)

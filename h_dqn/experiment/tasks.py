@@ -8,10 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.oracle import Oracle
 from envs.registry import WORLDS
 from envs.task import Subgoal, TaskSpec
+from envs.voxel.world import Worlds
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.files import check_output
 from h_dqn.experiment.worlds import VOXEL, Place, task_envs
@@ -19,6 +21,7 @@ from h_dqn.files import replacing
 from h_dqn.seeds import episode_seeds
 
 PICTURES = (".png", ".jpg")
+SIDE = 168  # pixels of a picture
 TINY = (1, 8, 8)  # a shape of observations where nothing is looked at
 
 
@@ -40,17 +43,26 @@ def _subgoal_in_words(task: TaskSpec, goal: Subgoal) -> str:
     }[goal.kind]
 
 
+def limit_in_words(task: TaskSpec) -> str:
+    if task.oracle_limit is None:
+        return str(task.step_limit)
+    times, least = task.oracle_limit
+    return f"{least} to {task.step_limit} ({times:g} times the oracle's)"
+
+
 def facts(task: TaskSpec) -> dict[str, Any]:
     """What :func:`describe` says, for machines."""
     return {
         "task": task.name,
         "title": task.title,
-        "map": list(task.rows),
+        "map": list(task.maps[0]) if len(task.maps) == 1 else [list(rows) for rows in task.maps],
+        "layout": task.layout and asdict(task.layout),
         "legend": {char: asdict(cell) for char, cell in task.legend.items()},
         "goal": [asdict(part) for part in task.goal],
         "actions": list(task.actions),
         "verbs": [verb.name for verb in task.verbs],
         "step_limit": task.step_limit,
+        "oracle_limit": task.oracle_limit,
         "reward_step": task.reward_step,
         "reward_success": task.reward_success,
     }
@@ -58,7 +70,12 @@ def facts(task: TaskSpec) -> dict[str, Any]:
 
 def describe(task: TaskSpec) -> str:
     """Map, legend, goal and rules of a task, for people."""
-    lines = [f"{task.name}: {task.title}\n", *task.rows, ""]
+    lines = [f"{task.name}: {task.title}\n"]
+    for rows in task.maps:
+        lines += [*rows, ""]
+    if task.layout:
+        least, most = task.layout.side
+        lines.append(f"rooms are drawn, {least} to {most} cells a side ({', '.join(task.layout.shapes)}), of what the map has\n")
     for char, cell in task.legend.items():
         parts = [" on ".join(reversed(cell.column)) or "open floor"]
         blocks = [task.materials[block] for block in dict.fromkeys(cell.column) if block in task.materials]
@@ -70,18 +87,46 @@ def describe(task: TaskSpec) -> str:
     goal = ", then ".join(f"{part.kind} {part.item} {part.char}".strip().replace("  ", " ") for part in task.goal)
     lines += [f"\ngoal: {in_words(task)} ({goal})", f"actions: {', '.join(task.actions)}"]
     lines += [f"verbs: {', '.join(verb.name for verb in task.verbs)}"] if task.verbs else []
-    lines.append(f"limit: {task.step_limit} steps; reward {task.reward_step:g} a step, {task.reward_success:g} for the last")
+    limit = limit_in_words(task)
+    lines.append(f"limit: {limit} steps; reward {task.reward_step:g} a step, {task.reward_success:g} for the last")
     return "\n".join(lines)
 
 
 def draw(task: TaskSpec, path: Path, seed: int = 1, place: Place = VOXEL) -> None:
-    """Write the first pictures of eight episodes as one PNG or JPEG. Raises :class:`UserError` where it cannot be."""
+    """Write the first pictures of eight episodes as one PNG or JPEG, and under each of them its room from above.
+
+    Raises :class:`UserError` where it cannot be.
+    """
     check_output(path, "--picture", PICTURES)
-    envs = WORLDS[place.world].make(task, 8, 168, place.options)
-    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))  # type: ignore[arg-type]
-    sheet = obs["pov"].reshape(2, 4, 168, 168, 3).transpose(0, 2, 1, 3, 4).reshape(336, 672, 3)
+    envs: Any = WORLDS[place.world].make(task, 8, SIDE, place.options)
+    obs, _ = envs.reset(seed=episode_seeds("evaluate", seed, 8))
+    pictures = [np.vstack([pov, from_above(envs.unwrapped.worlds, n)]) for n, pov in enumerate(obs["pov"])]
+    sheet = np.vstack([np.hstack(pictures[first : first + 4]) for first in range(0, len(pictures), 4)])
     with replacing(path) as temporary:
         temporary.write_bytes(cv2.imencode(path.suffix, np.ascontiguousarray(sheet[..., ::-1]))[1].tobytes())
+
+
+def from_above(worlds: Worlds, n: int, side: int = SIDE) -> NDArray[np.uint8]:
+    """The room of world ``n``, (side, side, 3): what stands at the level of the feet, the item that lies there, or the floor.
+
+    The agent is a white arrow; what has the same colour as the ring around the room is black.
+    """
+    colors = np.array([(0, 0, 0), *(material.color for material in worlds.spec.materials.values())], np.uint8)
+    blocks, items = worlds.blocks[n, :, :, 0], worlds.items[n]
+    seen = np.where(items > 0, items, np.where(blocks > 0, blocks, worlds.floor[n]))
+    cells, solid = colors[worlds.texture_id[n]][seen], blocks == blocks[0, 0]
+    cells[solid] = 0
+    rows, columns = np.flatnonzero(~solid.all(1)), np.flatnonzero(~solid.all(0))
+    cells = cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    unit = max(1, (side - 8) // max(cells.shape))
+    picture, edge = np.zeros((side, side, 3), np.uint8), 4
+    shown = np.repeat(np.repeat(cells, unit, 0), unit, 1)[: side - edge, : side - edge]
+    picture[edge : edge + shown.shape[0], edge : edge + shown.shape[1]] = shown
+    x, z, heading = (int(number) for number in worlds.pose[n])
+    middle = (np.array([x - columns[0], z - rows[0]]) + 0.5) * unit + edge
+    ahead = np.array([np.sin(heading * np.pi / 6), -np.cos(heading * np.pi / 6)]) * unit * 0.8
+    tail, head = ((int(a), int(b)) for a, b in (middle - ahead, middle + ahead))
+    return np.asarray(cv2.arrowedLine(picture, tail, head, (255, 255, 255), 2, tipLength=0.5))
 
 
 def longest_solution(file: str, episodes: int = 200, place: Place = VOXEL) -> tuple[int, TaskSpec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector import VectorEnv
 
@@ -13,10 +13,12 @@ from envs.remote import Hosts, RemoteVectorEnv, shares
 from envs.task import TaskSpec
 from envs.task_file import load_task
 from envs.wrappers import MEMORY, GreyStack
-from h_dqn.config import Config
 from h_dqn.experiment.cluster import hosts
 from h_dqn.experiment.place import VOXEL, Place
 from h_dqn.options import Option, primitives
+
+if TYPE_CHECKING:  # else whoever only looks at a task would wait for torch
+    from h_dqn.config import Config
 
 __all__ = ["VOXEL", "Place", "Shape", "TaskEnvs", "shape_of", "task_envs"]
 

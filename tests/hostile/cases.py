@@ -122,8 +122,19 @@ def broken_bytes(
         replace_file(file, rng, outside)
 
 
+def _rooms() -> list[dict[str, Any]]:
+    """Tasks with several maps, and of drawn rooms, with step limits by the oracle."""
+    one = SHIPPED["navigation1"]
+    limit = {"oracle": 1.5, "least": 20, "most": 60}
+    layout = {"shapes": ["joined", "chambers"], "side": [3, 9]}
+    return [
+        {**one, "step_limit": limit, "map": [one["map"], "#####\ne...e\n#####"], "vary": {}},
+        {**one, "step_limit": limit, "vary": {"layout": layout, "tint": 0.1}},
+    ] * 3
+
+
 def task(template: Path, inside: Path, rng: random.Random) -> Reader:
-    document = SHIPPED[rng.choice(sorted(SHIPPED))]
+    document = rng.choice([*SHIPPED.values(), *_rooms()])
     file = inside / "room.toml"
     file.write_bytes(as_toml(document))
     broken_bytes(file, rng, inside.parent / "outside", document, as_toml)

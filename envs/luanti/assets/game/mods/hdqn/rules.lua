@@ -128,7 +128,7 @@ function rules.step(task, world, action)
 	local effect, cell = actions[action](task, world)
 	local success = rules.judge(task, world)
 	local reward = success and task.reward_success or task.reward_step
-	return reward, success, world.steps >= task.step_limit and not success, not effect, cell
+	return reward, success, world.steps >= world.limit and not success, not effect, cell
 end
 
 return rules
