@@ -165,7 +165,7 @@ class Remembers(QNetwork):
 
 
 @pytest.mark.usefixtures("tiny_network")
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_student_with_a_core_remembers_as_its_teacher(share: float, tmp_path: Path) -> None:
     def make(num_envs: int) -> Any:
         return TMaze(num_envs, length=3)

@@ -53,7 +53,10 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+SLOW = ("dqn, a core, three steps",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in VARIANTS])
 def test_learns_the_corridor(name: str) -> None:
     """The optimum walks right from every cell: (5 - cell) steps on average 3, so a mean return of -2."""
     trainer = learned(VARIANTS[name])
