@@ -25,8 +25,7 @@ class SkillsExport(LibraryFlags):
     """Write a skill as one file, to give it away.
 
     It has all that the skill, or a distilled network with all its heads, is: weights, what it sees and does, its task and how
-    it was measured. The same skill always makes the
-    same file.
+    it was measured. The same skill always makes the same file.
 
     Example: h-dqn skills export navigation1 navigation1.zip
     """
