@@ -42,6 +42,7 @@ VARIANTS = {
     "q_lambda, eliminates and tunes itself": change(Q_LAMBDA, eliminate=True, tune_discount=True),
     "q_lambda, gamma once a decision": change(Q_LAMBDA, discount_by="decision"),
     "q_lambda, a core": change(Q_LAMBDA, core=16, success_memory=0.0),
+    "q_lambda, a core, success memory": change(Q_LAMBDA, core=16, success_memory=0.2, capacity=2000),
     "q_lambda, a core, all options learn, interrupted": change(
         Q_LAMBDA, core=16, success_memory=0.0, intra_option="all", interrupt=True
     ),

@@ -65,6 +65,8 @@ class DQN(ValueLearner):
             raise ConfigError("--deliberation-cost is charged once for each chain of decisions: it goes with --n-step 1")
         if c.priority and config.net.core:
             raise ConfigError("--priority is of single decisions: it goes with --core 0")
+        if c.success_memory and config.net.core:
+            raise ConfigError("--success-memory is of single decisions here: with --learner dqn it goes with --core 0")
         super().__init__(config, shape, options, seed, methods)
         self.needs = ReplayNeeds(priority=c.priority, successes=self._successes, state_size=config.net.core)
         self._updates = 0  # minibatches learned

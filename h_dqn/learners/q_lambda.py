@@ -60,7 +60,8 @@ class QLambda(ValueLearner):
         assert isinstance(config.learner, QLambdaConfig)
         c = config.learner
         super().__init__(config, shape, options, seed, methods)
-        self._together = max(1, c.batch_size // config.round_steps)  # environments in a minibatch of sequences
+        self._steps = config.round_steps
+        self._together = max(1, c.batch_size // self._steps)  # sequences in a minibatch of them
         self.tuning: SelfTuning | None = None
         if c.tuning.tuned:
             if c.target_period:
@@ -111,8 +112,8 @@ class QLambda(ValueLearner):
     def one_pass(self, replay: SMDPReplay, batch: Decisions, target_D: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Learn all decisions once, a minibatch at a time; yields which they are (B,), the loss () and their features (B, F).
 
-        With a core, a minibatch is all that some environments did; each sequence begins with the oldest decision of its own, which
-        may have been made before the round, and with what was remembered there.
+        With a core, a minibatch is of whole sequences: all that one environment did, or a stretch as long of an old success. Each
+        begins with the oldest decision of its own, which may have been made before the round, and with what was remembered there.
         """
         if self.network.core is None:
             order = torch.from_numpy(self._rng.permutation(len(batch))).to(self.device)
@@ -121,12 +122,14 @@ class QLambda(ValueLearner):
                 loss, _, x = self.step(obs, option, target_D[rows], batch.weight[rows])
                 yield rows, loss, x
         else:
-            number, env = batch.id.cpu().numpy(), batch.env.cpu().numpy()
-            envs = self._rng.permutation(np.unique(env))
-            for some in np.split(envs, range(self._together, len(envs), self._together)):
-                here = np.flatnonzero(np.isin(env, some))
+            number, env, fresh = (of.cpu().numpy() for of in (batch.id, batch.env, batch.fresh))
+            sequence = np.where(fresh, env, replay.num_envs + replay.stretches(number, self._steps))
+            drawn = self._rng.permutation(np.unique(sequence))
+            for some in np.split(drawn, range(self._together, len(drawn), self._together)):
+                here = np.flatnonzero(np.isin(sequence, some))
                 rows = torch.from_numpy(here).to(self.device)
-                loss, _, x = self.sequence_step(replay.sequences(number[here], env[here]), target_D[rows])
+                part = replay.sequences(number[here], sequence[here], ends=False)
+                loss, _, x = self.sequence_step(part, target_D[rows])
                 yield rows, loss, x
 
     @torch.no_grad()

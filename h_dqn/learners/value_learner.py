@@ -28,7 +28,7 @@ from h_dqn.options import KEEP, Bools, Ints
 from h_dqn.policies import SoftmaxPolicy, greedy
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.rollout import Policy
-from h_dqn.settings import ConfigError, Count, CountOrZero, NotNegative, Share, ShareBelowOne
+from h_dqn.settings import Count, CountOrZero, NotNegative, Share, ShareBelowOne
 from h_dqn.state import numbers
 from h_dqn.targets import double_q_bootstrap, masked_max
 
@@ -90,8 +90,6 @@ class ValueLearner(Learner):
         assert isinstance(c, ValueConfig)
         self.config, self.options = c, options
         self.device = pick_device(config.device)
-        if config.net.core and c.success_memory:
-            raise ConfigError("--core: what was seen before a remembered success is gone; it goes with --success-memory 0")
         net = config.net
         spec = NetworkSpec(net.network, shape, options, net.head, config.elimination.eliminate, net.core)
         self.network = QNetwork(spec, config.net.initial_value).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from h_dqn.replay.decision_store import DecisionStore
 from h_dqn.replay.decisions import Decisions
-from h_dqn.replay.trajectory_buffer import Ints, TrajectoryBuffer
+from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
 
 
 class Layout(NamedTuple):
@@ -31,19 +32,29 @@ def each_once(env: Ints, first: Ints, last: Ints, num_envs: int) -> Layout:
     return Layout(0, place % num_envs, place // num_envs, index[: len(first)], index[len(first) :])
 
 
-def in_sequences(env: Ints, first: Ints, last: Ints, sequence: Ints) -> Layout:
+def in_sequences(env: Ints, first: Ints, last: Ints, sequence: Ints, begins: Callable[[Ints, Ints], Bools], ends: bool) -> Layout:
     """Decisions from row ``first`` to ``last`` (B,) of ``env`` (B,), in sequences from the first to the last row of all in each.
 
-    ``sequence`` (B,) is the number of the sequence that each is in, one of one environment.
+    Args:
+        sequence: (B,) the number of the sequence that each is in, one of one environment.
+        begins: whether episodes begin at rows of environments.
+        ends: whether the observations where decisions ended are wanted. If not, those where episodes did are left out, and so is
+            what follows the last decision's first; ``end`` means nothing then.
     """
     _, one, which = np.unique(sequence, return_index=True, return_inverse=True)
-    begin, end = first[one], last[one]
+    begin, end = first[one], first[one].copy()
     np.minimum.at(begin, which, first)
-    np.maximum.at(end, which, last)
-    step = np.arange((end - begin).max() + 1)
-    row = np.minimum(begin + step[:, None], end)
-    start, stop = ((place - begin[which]) * len(one) + which for place in (first, last))
-    return Layout(len(one), np.tile(env[one], len(step)), row.ravel(), start, stop)
+    np.maximum.at(end, which, last if ends else first)
+    row = begin + np.arange((end - begin).max() + 1)[:, None]
+    kept = row <= end
+    if not ends:
+        kept[:-1] &= ~(kept[1:] & begins(np.broadcast_to(env[one], row.shape), np.minimum(row, end))[1:])
+    step = np.cumsum(kept, 0) - 1  # of each row in its sequence, without those that are left out
+    row = begin + np.take_along_axis(
+        np.argsort(~kept, 0, kind="stable"), np.minimum(np.arange(step[-1].max() + 1)[:, None], step[-1]), 0
+    )
+    start, stop = (step[place - begin[which], which] * len(one) + which for place in (first, last if ends else first))
+    return Layout(len(one), np.tile(env[one], len(row)), row.ravel(), start, stop)
 
 
 def gather(
@@ -53,6 +64,7 @@ def gather(
     weight: NDArray[np.float32],
     new: int,
     sequence: Ints | None,
+    ends: bool = True,
 ) -> Decisions:
     """A batch of chains of decisions.
 
@@ -62,11 +74,16 @@ def gather(
         weight: (B,) of each in the loss.
         new: those from this number on are fresh.
         sequence: (B,) number of the sequence that each is in, if their observations are to stand in sequences.
+        ends: whether these hold the observations where decisions ended, too.
     """
     number, end = chains
     slot, tensor = number % store.slots, trajectories.tensor
     env, first, last = store["env"][slot], store["first"][slot], store["last"][end]
-    layout = each_once(env, first, last, trajectories.num_envs) if sequence is None else in_sequences(env, first, last, sequence)
+    layout = (
+        each_once(env, first, last, trajectories.num_envs)
+        if sequence is None
+        else in_sequences(env, first, last, sequence, trajectories.begins, ends)
+    )
     where, position = (layout.env, layout.row), {n: i for i, n in enumerate(number.tolist())}
     return Decisions(
         frames=trajectories.stacked(*where),

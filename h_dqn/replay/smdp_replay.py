@@ -197,15 +197,19 @@ class SMDPReplay:
         Returns: numbers of all decisions that began in these (B,), in which of them each did (B,), those drawn (count,).
         """
         live = (number := np.arange(self.oldest, self.made))[self._whole(number)]
-        env, first = self._decisions.parts(live, "env", "first")
-        stretch = first // steps * self.num_envs + env
+        stretch = self.stretches(live, steps)
         drawn = stretch[self._rng.integers(0, len(live), count)]
         near = np.isin(stretch, drawn)
         return live[near], stretch[near], drawn
 
-    def sequences(self, number: Ints, sequence: Ints, n_step: int = 1) -> Decisions:
+    def stretches(self, number: Ints, steps: int) -> Ints:
+        """In which stretch of ``steps`` rows of one environment each of these decisions (B,) began, as a number (B,)."""
+        env, first = self._decisions.parts(number, "env", "first")
+        return np.asarray(first // steps * self.num_envs + env)
+
+    def sequences(self, number: Ints, sequence: Ints, n_step: int = 1, ends: bool = True) -> Decisions:
         """Chains of decisions that begin with these (B,), in the sequences (B,) that are said; see :func:`in_sequences`."""
-        return self._gather(number, np.ones(len(number), np.float32), n_step, sequence=sequence)
+        return self._gather(number, np.ones(len(number), np.float32), n_step, sequence=sequence, ends=ends)
 
     def forget_records(self) -> None:
         """Whatever was recorded beside decisions is not true any more, since something was learned."""
@@ -241,14 +245,21 @@ class SMDPReplay:
         self._tree.set(number_B[live] % self.slots, weight)
 
     def _gather(
-        self, number: Ints, weight: NDArray[np.float32], n_step: int = 1, new: int | None = None, sequence: Ints | None = None
+        self,
+        number: Ints,
+        weight: NDArray[np.float32],
+        n_step: int = 1,
+        new: int | None = None,
+        sequence: Ints | None = None,
+        ends: bool = True,
     ) -> Decisions:
         """Chains of ``n_step`` decisions; those from number ``new`` on (none) are fresh."""
         end = number % self.slots
         for _ in range(n_step - 1):
             following = self._decisions["next"][end]
             end = np.where(following >= 0, following % self.slots, end)
-        return gather(self.trajectories, self._decisions, (number, end), weight, self.made if new is None else new, sequence)
+        new = self.made if new is None else new
+        return gather(self.trajectories, self._decisions, (number, end), weight, new, sequence, ends)
 
     # --- state ---
 
