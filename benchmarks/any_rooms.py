@@ -33,7 +33,7 @@ from h_dqn.seeds import episode_seeds
 
 ROOMS = Path(__file__).parent / "rooms"
 SKILLS = ("navigation1", "pickup", "break")
-COUNT, STEP_LIMIT = 20, 60
+COUNT = 20  # of drawn rooms for a task
 SEED = 2_028  # of the rooms; an agent is trained on others, since its episodes' seeds are drawn from 64 bits
 # Rooms whose shapes the generator does not draw, or seldom. X: the goal where it is in a wall, x: where it lies on the floor.
 SHAPES = {
@@ -96,9 +96,9 @@ LETTERS = {"navigation1": "e..", "pickup": "#i.", "break": "Dss"}
 
 
 def write(task: str, maps: list[str], path: Path) -> None:
-    """The task's file with these maps, and time enough for them."""
+    """The task's file with these maps."""
     text = (TASKS / f"{task}.toml").read_text()
-    text = re.sub(r"shrink = .*\n", "", re.sub(r"step_limit = .*", f"step_limit = {STEP_LIMIT}", text))
+    text = re.sub(r"layout = .*\n", "", text)
     listed = ",\n".join(f'"""\n{rows}\n"""' for rows in maps)
     path.parent.mkdir(exist_ok=True)
     path.write_text(re.sub(r'map = """.*?"""', lambda _: f"map = [{listed}]", text, flags=re.DOTALL))
@@ -115,7 +115,7 @@ def as_text(spec: TaskSpec, codes: NDArray[np.uint8]) -> str:
 
 def make() -> None:
     for number, task in enumerate(SKILLS):
-        spec = load_task(task, {"step_limit": STEP_LIMIT, "vary": {"layout": "any", "shrink": [0, 0]}})
+        spec = load_task(task)
         rngs = [np.random.default_rng([SEED, number, room]) for room in range(COUNT)]
         write(task, [as_text(spec, draw_cells(spec, spec.tables, rng)[0]) for rng in rngs], ROOMS / "any" / f"{task}.toml")
         letters = str.maketrans(dict(zip("Xx.", LETTERS[task], strict=True)))

@@ -1,12 +1,13 @@
 """Make the rooms that nothing is trained on: ``python -m benchmarks.rooms`` writes benchmarks/rooms/TASK-CHANGE.toml.
 
-Each is one of the measured tasks with one thing changed, drawn from a seed of its own:
+Each is one of the measured tasks with one thing changed, drawn from a seed of its own. A skill's task stands here for its room in
+benchmarks/rooms/paper, which is one map, as in Tessler et al. 2017; what is shipped draws rooms of any shape, this among them.
 
     size      two or three rows and columns more than the largest room of the task
     layout    turned and mirrored, and a corner of the room walled off
     texture   walls, floor and ceiling of materials that no shipped task has
 
-And the skills' tasks without what differs from episode to episode in size, textures and tint: benchmarks/rooms/alike/TASK.toml.
+And the skills' rooms without what differs from episode to episode in size, textures and tint: benchmarks/rooms/alike/TASK.toml.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ def texture(text: str, rng: np.random.Generator) -> str:
     return re.sub(r"textures = .*\n", textures, text) + new
 
 
+def base(name: str) -> Path:
+    """The file of a task that is one map."""
+    return ROOMS / "paper" / f"{name}.toml" if name in SKILLS else TASKS / f"{name}.toml"
+
+
 def alike(text: str) -> str:
     return re.sub(r"\n\[vary\].*", "", text, flags=re.DOTALL)
 
@@ -105,14 +111,14 @@ def main() -> None:
             path = ROOMS / f"{name}-{change.__name__}.toml"
             for attempt in range(100):
                 rng = np.random.default_rng([2027, number, attempt])
-                path.write_text(change((TASKS / f"{name}.toml").read_text(), rng))
+                path.write_text(change(base(name).read_text(), rng))
                 if solvable(path):
                     break
             else:
                 raise SystemExit(f"{path}: no solvable draw")
     (ROOMS / "alike").mkdir(exist_ok=True)
     for name in SKILLS:
-        (ROOMS / "alike" / f"{name}.toml").write_text(alike((TASKS / f"{name}.toml").read_text()))
+        (ROOMS / "alike" / f"{name}.toml").write_text(alike(base(name).read_text()))
 
 
 if __name__ == "__main__":

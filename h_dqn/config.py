@@ -28,10 +28,10 @@ class EnvConfig:
 
     num_envs: Annotated[int, Range(0, 10_000, above=True)] = 128
     """environments that run at once"""
-    size: Annotated[int, Range(0, 512, above=True)] = 64
+    size: Annotated[int, Range(0, 512, above=True)] = 48
     """height and width of a frame, in pixels"""
-    stack: Annotated[int, Range(0, 64, above=True)] = 2
-    """grey frames in one observation; more show motion and the recent past, and cost time (a second one: a fifth more)"""
+    stack: Annotated[int, Range(0, 64, above=True)] = 1
+    """grey frames in one observation; more show motion and the recent past to an agent without a core, and cost time"""
     memory: bool = True
     """whether each frame shows the last actions and where was looked; without it, an agent forgets which way it was turning"""
 
@@ -40,7 +40,7 @@ class EnvConfig:
 class ValidationConfig:
     """How often success is measured while learning."""
 
-    evaluate_every: Count = 40_000
+    evaluate_every: Count = 80_000
     """environment steps between two validations"""
     validation_episodes: Count = 250
     """episodes of a validation"""
@@ -50,11 +50,11 @@ class ValidationConfig:
 class Config:
     """How to learn. Decisions are choices of an option; environment steps are primitive actions."""
 
-    env_steps: Count = 700_000
+    env_steps: Count = 1_000_000
     """length of the run, in environment steps over all environments together"""
     until: Share = 0.0
     """success in validation at which the run ends sooner; of a sequence, in its last phase (0: never)"""
-    round_steps: Count = 8
+    round_steps: Count = 32
     """steps of every environment between two rounds of learning"""
     device: DeviceName = "auto"
     """where to learn; auto: on CUDA where there is any"""

@@ -3,9 +3,8 @@
 from h_dqn.config import Config, change
 
 ABOUT = {
-    "fast": "what learns soonest on two cores; for episodes of up to sixty steps",
+    "fast": "what learns soonest on two cores; for episodes of up to sixty steps, in rooms of any shape",
     "long": "the same for episodes of about a hundred steps, such as three_rooms",
-    "recurrent": "with a memory of the episode (a recurrent core), for rooms of many shapes; takes twice as many steps",
     "paper": "as Tessler et al. 2017: Nature network, four frames of 84x84, replay, RMSProp; slow",
     "small": "small pictures and a small network, for tasks that reward nothing but the goal",
     "smoke": "seconds, to see that all parts work together; learns nothing",
@@ -17,6 +16,7 @@ SMOKE: Config = change(
     env_steps=512,
     num_envs=8,
     size=32,
+    core=16,
     round_steps=4,
     batch_size=16,
     epsilon_decisions=256,
@@ -27,17 +27,7 @@ SMOKE: Config = change(
 PRESETS: dict[str, Config] = {
     "fast": Config(),
     "long": change(
-        Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, evaluate_every=50_000
-    ),
-    "recurrent": change(
-        Config(),
-        env_steps=1_600_000,
-        stack=1,
-        core=128,
-        round_steps=32,
-        batch_size=256,
-        success_memory=0.0,
-        evaluate_every=80_000,
+        Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, success_memory=0.2
     ),
     "paper": change(
         Config(),
@@ -47,6 +37,7 @@ PRESETS: dict[str, Config] = {
         stack=4,
         memory=False,
         network="nature",
+        core=0,
         discount=0.99,
         reward_scale=1.0,
         initial_value=0.0,
@@ -68,6 +59,7 @@ PRESETS: dict[str, Config] = {
         learning_rate=2.5e-3,
         final_learning_rate=1.0,
         td_clip=1.0,
+        evaluate_every=40_000,
     ),
     "small": change(
         Config(),
@@ -77,6 +69,11 @@ PRESETS: dict[str, Config] = {
         stack=1,
         memory=False,
         network="scout",
+        core=0,
+        round_steps=8,
+        batch_size=64,
+        success_memory=0.2,
+        evaluate_every=40_000,
         reward_scale=1.0,
         initial_value=0.0,
         learning_rate=2e-3,
@@ -88,6 +85,8 @@ PRESETS: dict[str, Config] = {
     "smoke_replay": change(
         SMOKE,
         learner="dqn",
+        core=0,
+        success_memory=0.2,
         capacity=400,
         learn_start=64,
         updates_per_decision=0.25,

@@ -47,7 +47,7 @@ class DistillConfig:
     """environment steps in each teacher's task"""
     network: str = "slim"
     """a name in networks.ARCHITECTURES"""
-    core: Annotated[int, Range(0, MOST_UNITS)] = 0
+    core: Annotated[int, Range(0, MOST_UNITS)] = 128
     """units of the student's recurrent core, without which it does not learn from teachers that have one (0: there is none)"""
     num_envs: Count = 64
     """environments of each task"""

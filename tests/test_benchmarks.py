@@ -44,7 +44,7 @@ def test_each_measured_task_has_rooms_that_nothing_is_trained_on() -> None:
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
 def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None:
-    task, trained = load_task(path), load_task(path.stem.rpartition("-")[0])
+    task, trained = load_task(path), load_task(rooms.base(path.stem.rpartition("-")[0]))
     assert (task.actions, task.goal) == (trained.actions, trained.goal)
     changed = task.textures != trained.textures if path.stem.endswith("texture") else task.maps != trained.maps
     assert changed
@@ -54,7 +54,7 @@ def test_such_a_room_differs_from_its_task_and_can_be_solved(path: Path) -> None
 
 @pytest.mark.parametrize("name", rooms.SKILLS)
 def test_rooms_that_are_alike_are_those_of_the_task_otherwise(name: str) -> None:
-    task, alike = load_task(name), load_task(ROOT / "benchmarks" / "rooms" / "alike" / f"{name}.toml")
+    task, alike = load_task(rooms.base(name)), load_task(ROOT / "benchmarks" / "rooms" / "alike" / f"{name}.toml")
     assert (alike.maps, alike.goal, alike.actions, alike.step_limit) == (task.maps, task.goal, task.actions, task.step_limit)
     assert task.tint > 0 == alike.tint
 
@@ -310,8 +310,8 @@ def test_elimination_in_the_grid_world() -> None:
 
 
 def test_what_is_eliminated_is_counted_against_the_truth() -> None:
-    """Before anything can be known nothing is eliminated; a world offers a handful of verbs of 253 that do something."""
+    """After a round little can be known, and nothing of use is eliminated; a handful of 253 verbs does something."""
     found = eliminated.counts(seed=1, steps=1, every=1)
     assert found["effective"] + found["futile"] == 128 * 253
     assert 0 < found["effective"] < 20 * 128
-    assert found["effective_eliminated"] == found["futile_eliminated"] == 0
+    assert found["effective_eliminated"] == 0 < found["futile_eliminated"] < found["futile"] / 10

@@ -25,7 +25,7 @@ CORRIDOR, HALL = "#######\n#....e#\n#######", "#####\n#...#\n#.e.#\n#...#\n#####
 
 def any_rooms(name: str, **layout: Any) -> Any:
     """A shipped task in drawn rooms, with time for the longest way."""
-    return load_task(name, {"step_limit": 60, "vary": {"layout": layout or "any", "shrink": [0, 0]}})
+    return load_task(name, {"step_limit": 60, "vary": {"layout": layout or "any"}})
 
 
 def task(**changes: Any) -> Any:
@@ -217,7 +217,7 @@ def test_an_episode_is_cut_off_at_its_own_limit() -> None:
 def test_a_number_is_the_limit_of_every_episode() -> None:
     envs = VoxelVectorEnv(3, "navigation1", size=8)
     envs.reset(seed=1)
-    assert envs.worlds.limit.tolist() == [30, 30, 30]
+    assert envs.worlds.limit.tolist() == [60, 60, 60]
 
 
 # --- mistakes ---

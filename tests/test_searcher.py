@@ -54,7 +54,7 @@ def test_it_sees_what_lines_of_sight_meet(seed: int, heading: int) -> None:
 def test_it_never_takes_longer_where_it_sees_the_goal_than_who_knows_the_map() -> None:
     """Its first picture shows the exit at the end of a straight corridor, or it has to turn round first."""
     row = {"map": "########\n#.....e#\n########", "vary": {"shrink": [0, 0]}, "step_limit": 60}
-    spec = load_task("navigation1", row)
+    spec = load_task(any_rooms.ROOMS / "paper" / "navigation1.toml", row)
     seeds: Any = list(range(60))
     envs = VoxelVectorEnv(60, spec, size=1)
     envs.reset(seed=seeds)

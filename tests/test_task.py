@@ -176,7 +176,7 @@ def test_draws_keep_their_promises(name: str) -> None:
 
 
 def test_rooms_shrink_and_stay_rooms() -> None:
-    task = load_task("navigation1")
+    task = load_task(TASKS.parents[1] / "benchmarks/rooms/paper/navigation1.toml")
     sizes = set()
     for seed in range(200):
         episode = task.sample(np.random.default_rng(seed))

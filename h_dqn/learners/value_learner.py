@@ -51,13 +51,13 @@ class ValueConfig:
     reached the goal: of two ways alike, the one of fewer decisions is taken"""
     advantage_learning_alpha: ShareBelowOne = 0.8
     """alpha of advantage learning: widens the gap between the best option and the others by 1 / (1 - alpha); 0: off"""
-    success_memory: ShareBelowOne = 0.2
+    success_memory: ShareBelowOne = 0.0
     """share of what is learned that is drawn from the newest successful episodes, once there are any"""
     target_period: CountOrZero = 0
     """decisions between two copies into a target network (0: there is none)"""
     double: bool = True
     """the online network picks the option that the target network values"""
-    batch_size: Count = 64
+    batch_size: Count = 256
     """decisions in a minibatch; with a core about so many, in whole sequences"""
     td_clip: NotNegative = 0.0
     """gradient of the loss is clipped where the TD error exceeds this (0: squared loss)"""

@@ -28,7 +28,7 @@ class NetworkConfig:
     """a name in networks.ARCHITECTURES"""
     head: str = "linear"
     """a name in networks.HEADS"""
-    core: Annotated[int, Range(0, MOST_UNITS)] = 0
+    core: Annotated[int, Range(0, MOST_UNITS)] = 128
     """units of a recurrent core, which remembers what was seen before in the episode (0: there is none)"""
     initial_value: float = -10 / 3
     """Q-value of every option at the start. At reward_scale * reward / (1 - discount), the value of never arriving, options of
