@@ -26,9 +26,7 @@ SMOKE: Config = change(
 
 PRESETS: dict[str, Config] = {
     "fast": Config(),
-    "long": change(
-        Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, success_memory=0.2
-    ),
+    "long": change(Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, success_memory=0.2),
     "paper": change(
         Config(),
         env_steps=200_000,

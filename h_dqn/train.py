@@ -94,7 +94,7 @@ class Trainer:
         self.make_envs = self._phases[self._begun][1]
         self._begun += 1
         self._validation_envs: VectorEnv[Any, Any, Any] | None = None
-        self.best = None  # what did best elsewhere
+        self.best = self.reached_95 = None  # what was elsewhere
         runner = OptionRunner(self.options, num_envs, np.random.default_rng([self.seed, 4, self._begun]))
         seeds = episode_seeds("train", self.seed, self._begun * num_envs)[-num_envs:]
         interrupt = self.learner.interrupt if c.options.interrupt else None

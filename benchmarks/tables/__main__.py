@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.provenance import ROOT
 from benchmarks.tables.methods import grid_world, horizon, workshop
-from benchmarks.tables.paper import ablations, controllers, costs, preset_paper, rooms, skills
+from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, maps, preset_paper, rooms, skills
 from benchmarks.tables.speed import cuda, demo, speed
 from benchmarks.tables.summary import summary
 from benchmarks.tables.table import Table, markdown
@@ -22,7 +22,9 @@ TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
         "demo": demo,
         "skills": skills,
         "controllers": controllers,
+        "maps": maps,
         "rooms": rooms,
+        "any-rooms": any_rooms,
         "preset-paper": preset_paper,
         "ablations": ablations,
         "costs": costs,

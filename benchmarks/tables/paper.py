@@ -126,6 +126,30 @@ def _cost(arm: Arm | None) -> Cell:
     return cell(steps_to_95(arm) + (f", {success(arm).text} at the end" if to_the_end else ""), arm)
 
 
+def maps() -> Table:
+    """The skills in the rooms of one map with which the paper's were trained."""
+    found = results.figures("paper").get("one-map", {})
+    rows = [row(task, success(found[task])) for task in PAPER_SKILLS if task in found]
+    return Table("`make reproduce SEEDS=5`", ("skill", "in rooms of one map"), rows)
+
+
+def any_rooms() -> Table:
+    """Mean and worst of single rooms, over seeds: of the generator, and of shapes that it does not draw."""
+    rows, found = [], results.figures("any_rooms")
+    for task, runs in found.get("any", {}).items():
+        cells: list[Cell] = []
+        for rooms in (runs, found["shapes"][task]):
+            of = list(rooms.values())
+            means, worst = [run["agent"]["mean"] for run in of], min(run["agent"]["worst"] for run in of)
+            searcher = of[0]["searcher"]
+            cells += [cell(rate(means, worst=False), *of), cell(f"{worst:.0%}", *of)]
+            cells += [cell(f"{searcher['mean']:.1%}, {searcher['worst']:.0%}", *of)]
+        rows.append(row(task, *cells))
+    each = ("worst room of any seed", "searcher: mean, worst")
+    head = ("skill", "20 rooms of the generator", *each, "6 rooms of other shapes", *each)
+    return Table("`python -m benchmarks.any_rooms measure --seeds 5`", head, rows)
+
+
 def rooms() -> Table:
     found: dict[str, Any] = results.figures("paper").get("rooms", {})
     rows = [
