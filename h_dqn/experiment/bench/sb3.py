@@ -1,21 +1,110 @@
-"""Our vector environments as Stable-Baselines3 wants them. Imported only where that is installed."""
+"""Stable-Baselines3's learners on our vector environments. Imported only where that is installed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
+from h_dqn.experiment.worlds import TaskEnvs
+from h_dqn.networks import Torso
+from h_dqn.policies import SoftmaxPolicy
+from h_dqn.rollout import Policy
 from h_dqn.seeds import episode_seeds
+
+MOST_STEPS = 500_000
+# What was best of ten tries each, on another seed.
+PEERS: dict[str, dict[str, Any]] = {
+    "PPO": {
+        "worlds": 64,
+        "learning_rate": 1e-3,
+        "n_steps": 32,
+        "batch_size": 512,
+        "n_epochs": 3,
+        "gamma": 0.97,
+        "gae_lambda": 0.9,
+        "ent_coef": 0.01,
+    },
+    "DQN": {
+        "worlds": 8,
+        "learning_rate": 5e-4,
+        "buffer_size": 100_000,
+        "learning_starts": 2_000,
+        "batch_size": 64,
+        "gamma": 0.97,
+        "train_freq": 1,
+        "gradient_steps": 2,
+        "target_update_interval": 500,
+        "exploration_fraction": 0.03,
+        "exploration_final_eps": 0.02,
+    },
+}
+TEMPERATURE = 0.03  # of the softmax over a DQN's Q-values where it is validated: as ours
+
+
+class Trunk(BaseFeaturesExtractor):  # type: ignore[misc, unused-ignore]
+    """Our convolutions, below the peer's own heads."""
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        torso = Torso("compact", (space.shape[0], space.shape[1], space.shape[2]))
+        super().__init__(space, torso.features)
+        self.torso = torso
+
+    def forward(self, frames: Tensor) -> Tensor:
+        x: Tensor = self.torso(frames)
+        return x
+
+
+def peer(name: str, envs: TaskEnvs, seed: int, scale: float, over: Callable[[int, Callable[[], Policy]], bool]) -> None:
+    """Let this learner learn until ``over``; rewards are multiplied by ``scale``."""
+    settings = {**PEERS[name]}
+    worlds = Adapter(envs(settings.pop("worlds")), seed, scale)
+    trunk = {"features_extractor_class": Trunk, "net_arch": [], "normalize_images": False}
+    kind = {"PPO": PPO, "DQN": DQN}[name]
+    model: BaseAlgorithm = kind("CnnPolicy", worlds, seed=seed, policy_kwargs=trunk, device="cpu", **settings)
+
+    class Ask(BaseCallback):  # type: ignore[misc, unused-ignore]
+        def _on_step(self) -> bool:
+            return not over(model.num_timesteps, lambda: _policy(model, seed))
+
+    model.learn(MOST_STEPS, callback=Ask())
+
+
+def _policy(model: BaseAlgorithm, seed: int) -> Policy:
+    """PPO draws from its own policy, DQN from a softmax over its values."""
+    if isinstance(model, DQN):
+        net = model.q_net
+
+        @torch.no_grad()
+        def values(obs: NDArray[np.uint8]) -> Tensor:
+            q: Tensor = net(torch.from_numpy(obs))
+            return q
+
+        return SoftmaxPolicy(values, TEMPERATURE, seed)
+
+    def choose(obs: NDArray[np.uint8], available: Any, rows: Any) -> NDArray[np.int64]:
+        chosen: NDArray[np.int64] = model.predict(obs, deterministic=False)[0]
+        return chosen
+
+    return choose
 
 
 class Adapter(VecEnv):  # type: ignore[misc, unused-ignore]
-    """Episodes begin again by themselves, rewards are multiplied by ``scale``, and ``recent`` gets the success of each episode."""
+    """Our vector environments as Stable-Baselines3 wants them: episodes begin again by themselves, rewards are scaled."""
 
-    def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int, recent: list[bool], scale: float) -> None:
-        self.envs, self.first_seed, self.recent, self.scale = envs, seed, recent, scale
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int, scale: float) -> None:
+        self.envs, self.first_seed, self.scale = envs, seed, scale
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
     def reset(self) -> Any:
@@ -31,7 +120,6 @@ class Adapter(VecEnv):  # type: ignore[misc, unused-ignore]
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for n in np.flatnonzero(done):
             infos[n] = {"terminal_observation": obs[n].copy(), "TimeLimit.truncated": bool(truncated[n] & ~terminated[n])}
-            self.recent.append(bool(terminated[n]))
         if done.any():
             obs = self.envs.reset(options={"reset_mask": done})[0]
         return obs, (self.scale * reward).astype(np.float32), done, infos
