@@ -127,6 +127,8 @@ class LinearBandits(nn.Module):
 class EliminationNetwork(nn.Module):
     """A small network that learns to foretell which option does nothing, and lends its features to the bandits.
 
+    It sees the frames alone, whatever the Q-network remembers.
+
     As in Zahavy et al. 2018 the bandits stand on a frozen copy of those features, which is renewed by :meth:`refit`.
 
     Args:

@@ -6,7 +6,7 @@ over N environments; ``obs`` is what the vector environment gives, with the envi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -19,7 +19,6 @@ from h_dqn.state import restore
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Acts = tuple[Ints, Bools]
-Together = Callable[[Ints, NDArray[Any]], Acts]
 KEEP = -1  # instead of an option, where one could be interrupted: it goes on, whichever it is
 
 
@@ -36,6 +35,14 @@ class OptionConfig:
     intra_option: Literal["no", "primitives", "all"] = "primitives"
     """what a step teaches beside the option that took it: nothing, the primitive action that it was, or every option that
     would have done the same (Sutton, Precup and Singh 1998)"""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """What is shown every observation of N environments once, whoever acts there: it may remember what it saw."""
+
+    def observe(self, obs: NDArray[Any], begins: Bools) -> None:
+        """The newest observations, with the environment as first axis; ``begins`` (N,): an episode begins there."""
 
 
 class Option(Protocol):
@@ -55,6 +62,19 @@ class Option(Protocol):
         """(N,) probability that it ends at ``obs``, after ``steps`` (N,) steps of it."""
 
 
+class Together(Listener, Protocol):
+    """Options of one network in N environments. What the network remembers of them is in here, so that options stay as they are."""
+
+    def __call__(self, which: Ints, obs: NDArray[Any], env_ids: Ints) -> Acts:
+        """What the options at these positions (B,) do in these environments (B,), which show ``obs``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered."""
+
+    def load_state_dict(self, saved: Any) -> None:
+        """Go on from :meth:`state_dict`."""
+
+
 @runtime_checkable
 class SharesNetwork(Option, Protocol):
     """An option that is one head of a network: options of the same ``network`` act together, in one pass of it."""
@@ -64,7 +84,7 @@ class SharesNetwork(Option, Protocol):
         """What they share."""
 
     def together(self, options: Sequence[Any]) -> Together:
-        """A function for these options of the network: given (N,) positions in ``options`` and N observations, what each does."""
+        """These options of the network, in environments that are still to be observed."""
 
 
 class Primitive:
@@ -131,6 +151,11 @@ class OptionRunner:
         """Which options may start, (N, O); never an empty row, as every set of options holds a primitive."""
         return np.stack([option.initiate(obs) for option in self.options], 1)
 
+    def observe(self, obs: NDArray[Any], begins: Bools) -> None:
+        """See :class:`Listener`: an option that does not act remembers what it sees all the same."""
+        for together in self._together.values():
+            together.observe(obs, begins)
+
     def begin(self, due: Bools, chosen: Ints) -> None:
         """Start option ``chosen[i]`` in the i-th environment of ``due``."""
         self.current[due], self.steps[due], self._done[due] = chosen, 0, False
@@ -143,12 +168,17 @@ class OptionRunner:
         for index in np.unique(group):
             here = group == index
             seen = obs if here.all() else obs[here]
-            actions[here], done[here] = (
-                self._together[index](self._position[self.current[here]], seen)
-                if index in self._together
-                else self.options[index].act(seen)
-            )
+            actions[here], done[here] = self._acts(self.current[here], seen, np.flatnonzero(here))
         return actions
+
+    def would_do(self, index: int, obs: NDArray[Any]) -> Acts:
+        """What option ``index`` would do in every environment, which show ``obs``, if it ran there."""
+        return self._acts(np.full(len(obs), index), obs, np.arange(len(obs)))
+
+    def _acts(self, option: Ints, obs: NDArray[Any], env_ids: Ints) -> Acts:
+        """What options of one group do in these environments, (B,)."""
+        together = self._together.get(self._group[option[0]])
+        return self.options[option[0]].act(obs) if together is None else together(self._position[option], obs, env_ids)
 
     def advance(self, next_obs: NDArray[Any], done: Bools) -> Bools:
         """Count one step that led to ``next_obs`` and, where ``done``, ended the episode.
@@ -167,10 +197,13 @@ class OptionRunner:
 
     def state_dict(self) -> dict[str, Any]:
         arrays = {"current": self.current.copy(), "steps": self.steps.copy(), "done": self._done.copy()}
-        return {**arrays, "rng": self._rng.bit_generator.state}
+        states = [together.state_dict() for together in self._together.values()]
+        return {**arrays, "rng": self._rng.bit_generator.state, "states": states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         restore(self.current, state["current"], "current", -1, len(self.options) - 1)
         restore(self.steps, state["steps"], "steps", 0)
         restore(self._done, state["done"], "done")
         self._rng.bit_generator.state = state["rng"]
+        for together, saved in zip(self._together.values(), state["states"], strict=True):
+            together.load_state_dict(saved)

@@ -5,6 +5,7 @@ from h_dqn.config import Config, change
 ABOUT = {
     "fast": "what learns soonest on two cores; for episodes of up to sixty steps",
     "long": "the same for episodes of about a hundred steps, such as three_rooms",
+    "recurrent": "with a memory of the episode (a recurrent core), for rooms of many shapes; takes twice as many steps",
     "paper": "as Tessler et al. 2017: Nature network, four frames of 84x84, replay, RMSProp; slow",
     "small": "small pictures and a small network, for tasks that reward nothing but the goal",
     "smoke": "seconds, to see that all parts work together; learns nothing",
@@ -27,6 +28,16 @@ PRESETS: dict[str, Config] = {
     "fast": Config(),
     "long": change(
         Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, evaluate_every=50_000
+    ),
+    "recurrent": change(
+        Config(),
+        env_steps=1_600_000,
+        stack=1,
+        core=128,
+        round_steps=32,
+        batch_size=256,
+        success_memory=0.0,
+        evaluate_every=80_000,
     ),
     "paper": change(
         Config(),

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from h_dqn.options import Option, OptionConfig, Primitive
+from h_dqn.options import Acts, Option, OptionConfig, Primitive
 from h_dqn.replay import End, SMDPReplay
 from h_dqn.rollout import Rollout, Step
 
@@ -31,8 +32,22 @@ class Recorder:
         """Episodes begin in every environment of ``rollout``."""
         self.replay.begin_episode(~rollout.missing, rollout.obs)
 
-    def add(self, obs: NDArray[np.uint8], step: Step, record: NDArray[np.float32] | None) -> None:
-        """One step that began at ``obs`` (N, S, H, W); ``record`` (N, R) is kept where a decision was made."""
+    def others(self, rollout: Rollout) -> dict[int, Acts]:
+        """By number, what each skill would do where ``rollout`` is now, if the next step is to teach all of them."""
+        if self.config.intra_option != "all":
+            return {}
+        skills = (index for index in range(len(self.options)) if index not in self._primitive)
+        return {index: rollout.runner.would_do(index, rollout.obs) for index in skills}
+
+    def add(self, others: dict[int, Acts], step: Step, record: NDArray[np.float32] | None, state: Tensor | None = None) -> None:
+        """One step.
+
+        Args:
+            others: what :meth:`others` said before it.
+            step: what happened.
+            record: (N, R), which is kept where a decision was made.
+            state: (N, C) what the agent remembered before it saw what the step led to.
+        """
         replay, failed = self.replay, step.env_failed
         end = End(step.terminated, step.done, step.available, step.next_available)
         if failed.any():
@@ -40,24 +55,21 @@ class Recorder:
             cut = failed & ~step.due & ~step.missing
             replay.end_decision(cut, End(np.zeros_like(failed), failed, step.available, step.available))
         replay.begin_decision(step.due & ~failed, step.option, step.available, record)
-        replay.step(step.reward, step.next_obs, ~failed if failed.any() else None, step.info.get("invalid_action"))
+        replay.step(step.reward, step.next_obs, ~failed if failed.any() else None, step.info.get("invalid_action"), state)
         if (option_done := step.option_done & ~failed).any():
             replay.end_decision(option_done, end)
-        self._teach_others(obs, step, end)
+        self._teach_others(others, step, end)
         if step.reset.any():
             replay.begin_episode(step.reset, step.obs)
 
-    def _teach_others(self, obs: NDArray[np.uint8], step: Step, end: End) -> None:
+    def _teach_others(self, others: dict[int, Acts], step: Step, end: End) -> None:
         """Intra-option learning: the step also counts for options other than the one that took it, if they would have done it."""
         if self.config.intra_option == "no":
             return
         primitive, skilled = self._primitive[step.action], ~np.isin(step.option, self._primitive) & ~step.env_failed
-        self.replay.add_intra_option(skilled, primitive, end, np.zeros(len(obs)))
-        if self.config.intra_option == "all":
-            for index, option in enumerate(self.options):
-                if index not in self._primitive:
-                    action, done = option.act(obs)
-                    agrees = (action == step.action) & ~step.env_failed & ~(step.due & (step.option == index))
-                    # Its clock is not known here, so it goes on by the probability that it has in the mean.
-                    continuation: NDArray[Any] = np.where(done, 0.0, 1 - 1 / self.config.option_steps)
-                    self.replay.add_intra_option(agrees, np.full(len(obs), index), end, continuation)
+        self.replay.add_intra_option(skilled, primitive, end, np.zeros(len(primitive)))
+        for index, (action, done) in others.items():
+            agrees = (action == step.action) & ~step.env_failed & ~(step.due & (step.option == index))
+            # Its clock is not known here, so it goes on by the probability that it has in the mean.
+            continuation: NDArray[Any] = np.where(done, 0.0, 1 - 1 / self.config.option_steps)
+            self.replay.add_intra_option(agrees, np.full(len(action), index), end, continuation)

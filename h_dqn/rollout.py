@@ -10,10 +10,10 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from h_dqn.options import KEEP, Bools, Ints, OptionRunner
+from h_dqn.options import KEEP, Bools, Ints, Listener, OptionRunner
 from h_dqn.state import checked
 
-# (obs, available, env_ids) of the environments where a decision is due -> option for each.
+# (obs, available, env_ids) of the environments where a decision is due -> option for each. One that remembers is a Listener too.
 Policy = Callable[[NDArray[np.uint8], Bools, Ints], Ints]
 
 
@@ -53,6 +53,7 @@ class Rollout:
         next_seed: an iterator of seeds for the later episodes.
         interrupt: is asked where an option could go on; the option ends if another would be chosen there, and not KEEP (Sutton,
             Precup and Singh 1999, section 4).
+        listener: is shown every observation, as the options are (the policy, if it listens).
     """
 
     def __init__(
@@ -63,13 +64,22 @@ class Rollout:
         seeds: list[int],
         next_seed: Iterator[int] | None = None,
         interrupt: Policy | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.envs, self.runner, self.policy, self._next_seed = envs, runner, policy, next_seed
         self.interrupt = interrupt
+        told = policy if listener is None else listener
+        self._listeners: list[Listener] = [runner, *([told] if isinstance(told, Listener) else [])]
         self._seeds: list[int | None] = list(seeds)  # of the episodes that run, None where the environment goes on drawing
         obs, info = envs.reset(seed=self._seeds)  # type: ignore[arg-type]
         self.obs: NDArray[np.uint8] = obs
         self.missing = failed(info, envs.num_envs)  # (N,) environments that have failed and are not back yet
+        self._show(~self.missing)
+
+    def _show(self, begins: Bools) -> None:
+        """All who listen see where the next step begins; ``begins`` (N,): an episode begins there."""
+        for listener in self._listeners:
+            listener.observe(self.obs, begins)
 
     def step(self) -> Step:
         runner, obs = self.runner, self.obs
@@ -84,15 +94,17 @@ class Rollout:
         done = terminated | truncated | env_failed
         option_done = runner.advance(next_obs, done)
         next_available = runner.available(next_obs)
+        self.obs = self._reset(done, env_failed) if done.any() else next_obs
+        reset = done & ~self.missing
+        self._show(reset)
         if self.interrupt is not None and not option_done.all():
             going = ~option_done
             better = self.interrupt(next_obs[going], next_available[going], np.flatnonzero(going))
             option_done[going] = (better != KEEP) & (better != option[going])
             runner.current[option_done] = -1
-        self.obs = self._reset(done, env_failed) if done.any() else next_obs
         return Step(
             due, available, option, action, reward, next_obs, terminated, done, option_done, next_available, self.obs, info,
-            env_failed, missing, done & ~self.missing,
+            env_failed, missing, reset,
         )  # fmt: skip
 
     def _reset(self, done: Bools, env_failed: Bools) -> NDArray[np.uint8]:
@@ -108,11 +120,13 @@ class Rollout:
         return {"obs": self.obs.copy(), "runner": self.runner.state_dict(), "envs": self.envs.state_dict()}  # type: ignore[attr-defined]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Whoever listens beside the options has its own state back before."""
         self.obs = checked(state["obs"], "obs", self.obs.shape, self.obs.dtype).copy()
         self.runner.load_state_dict(state["runner"])
         self.missing = np.zeros(self.envs.num_envs, bool)
         self._seeds = [None] * self.envs.num_envs
         self.envs.load_state_dict(state["envs"])  # type: ignore[attr-defined]
+        self._show(np.zeros(self.envs.num_envs, bool))
 
 
 def failed(info: dict[str, Any], num_envs: int) -> Bools:

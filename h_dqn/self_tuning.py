@@ -132,7 +132,7 @@ class SelfTuning:
         return dict(zip(self.names, eta_P.sigmoid(), strict=True))
 
     def __call__(self, x_BF: Tensor) -> Tensor:
-        """Features -> (B, outputs): S of each meta-parameter, and the critic's value."""
+        """Features, those that the head reads (of a core too) -> (B, outputs): S of each meta-parameter, and the critic's value."""
         return torch.cat([self.sensitivity(x_BF), self.critic(x_BF)], 1)
 
     def split(self, outputs_BV: Tensor) -> tuple[Tensor, Tensor]:

@@ -98,7 +98,8 @@ class Trainer:
         runner = OptionRunner(self.options, num_envs, np.random.default_rng([self.seed, 4, self._begun]))
         seeds = episode_seeds("train", self.seed, self._begun * num_envs)[-num_envs:]
         interrupt = self.learner.interrupt if c.options.interrupt else None
-        self.rollout = Rollout(envs or self.make_envs(num_envs), runner, self._act, seeds, interrupt=interrupt)
+        made = envs or self.make_envs(num_envs)
+        self.rollout = Rollout(made, runner, self._act, seeds, interrupt=interrupt, listener=self.learner)
         self.recorder.begin(self.rollout)
         self.statistics.begin()
 
@@ -178,8 +179,8 @@ class Trainer:
         return choice.option
 
     def _step(self) -> None:
-        obs, step = self.rollout.obs, self.rollout.step()
-        self.recorder.add(obs, step, self._record)
+        others, step = self.recorder.others(self.rollout), self.rollout.step()
+        self.recorder.add(others, step, self._record, self.learner.state)
         self.statistics.add(step)
         self.env_steps += int((~step.env_failed).sum())
 
@@ -233,8 +234,8 @@ class Trainer:
             self._enter()
         self.seconds, self._ended = float(state["seconds"]), state["ended"] is True
         self._unvalidated = state["unvalidated"] and {str(name): float(value) for name, value in state["unvalidated"].items()}
+        self.learner.load_state_dict(state["learner"])  # before the rollout, which shows it where it goes on
         self.rollout.load_state_dict(state["rollout"])
-        self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.statistics.load_state_dict(state["statistics"])
         self.best = state["best"] and (float(state["best"][0]), like(state["best"][1], self.learner.network.state_dict(), "best"))

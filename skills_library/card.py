@@ -11,7 +11,7 @@ def card_text(manifest: dict[str, Any]) -> str:
     shape, first = manifest["observation"]["shape"], heads[0]
     rows = {
         "sees": f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first",
-        "network": manifest["network"].get("network"),
+        "network": f"{manifest['network'].get('network')}{_core(manifest['network'])}",
         "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
         "written by": f"h-dqn {manifest['package_version']}",
     }
@@ -29,6 +29,10 @@ def card_text(manifest: dict[str, Any]) -> str:
         table = "".join(f"| {head['name']} | {head['task'].get('name')} | {_success(head['measured'])} |\n" for head in heads)
         text += f"\n| head | task | success |\n|---|---|---|\n{table}"
     return text
+
+
+def _core(network: dict[str, Any]) -> str:
+    return f", and {network['core']} recurrent units that remember the episode" if "core" in network else ""
 
 
 def _success(measured: dict[str, Any]) -> str:

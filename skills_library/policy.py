@@ -24,6 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import h_dqn
+from h_dqn.agent_state import AgentState
 from h_dqn.files import write_folder
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import OptionConfig
@@ -74,6 +75,11 @@ class PolicyHead:
     temperature: float = 0.0
     card: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def own(self) -> slice:
+        """The network's outputs that are its own."""
+        return slice(self.first, self.first + len(self.outputs))
+
 
 @dataclass(frozen=True)
 class SavedPolicy:
@@ -110,8 +116,7 @@ class SavedPolicy:
     def policy(self, seed: int, head: PolicyHead | None = None) -> SoftmaxPolicy:
         """How it chooses where it plays alone."""
         head = head or self.head
-        own = slice(head.first, head.first + len(head.outputs))
-        return SoftmaxPolicy(lambda obs: self.network.values(obs)[:, own], head.temperature, seed)
+        return SoftmaxPolicy(AgentState(self.network), head.temperature, seed, head.own)
 
 
 # --- writing ---

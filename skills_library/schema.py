@@ -29,6 +29,7 @@ _PARTS: Kinds = {
     "model_sha256": str,
 }
 _NETWORK: Kinds = {"network": str, "shape": list, "outputs": int, "head": str, "eliminate": bool}
+CORE = "core"  # of the network: there where it has one, which remembers
 _HEAD: Kinds = {
     "name": str,
     "outputs": list,
@@ -139,12 +140,14 @@ def _check_shape(manifest: Entry) -> None:
 
 
 def _check_network(manifest: Entry) -> None:
-    from h_dqn.networks import ARCHITECTURES, HEADS  # with torch
+    from h_dqn.networks import ARCHITECTURES, HEADS, MOST_UNITS  # with torch
 
     network = manifest["network"]
     _require(network, _NETWORK, "network.")
-    if set(network) != set(_NETWORK):
+    if set(network) - {CORE} != set(_NETWORK):
         raise SchemaError(f": 'network.{short(min(set(network) - set(_NETWORK)))}' is unknown")
+    if CORE in network and not (type(network[CORE]) is int and 1 <= network[CORE] <= MOST_UNITS):
+        raise SchemaError(f": network.{CORE} must be a whole number from 1 to {MOST_UNITS}")
     for part, known in (("network", ARCHITECTURES), ("head", HEADS)):
         if network[part] not in known:
             raise SchemaError(f": {unknown(part, network[part], known)}")

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.agent_state import AgentState
 from h_dqn.networks import QNetwork
-from h_dqn.options import Acts, Bools, Ints, Together
+from h_dqn.options import Acts, Bools, Ints
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError
 
 LACKS = -1  # in place of an action's number: the environment has no such action
@@ -89,13 +90,12 @@ class Skill:
         return SkillOption(f"{OPTION}{self.name}", self.network.to(device).eval().requires_grad_(False), head, numbers)
 
     def values(self, obs: NDArray[np.uint8]) -> Tensor:
-        """Q-values of the skill's own actions, (N, actions)."""
-        return self.values_and_last(obs)[0]
+        """Q-values of the skill's own actions, (N, actions); with a core, where an episode begins."""
+        return self.values_and_last(self.network.values(obs))[0]
 
-    def values_and_last(self, obs: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Q-values of its actions (N, actions), and where it expects its best action to be the last one, (N,) bool."""
-        q, head, end = self.network.values(obs), self.head, self.head.termination
-        own = q[:, head.first : head.first + len(head.outputs)]
+    def values_and_last(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the network's Q-values (N, outputs) those of its actions, and where it expects its best to be the last, (N,) bool."""
+        own, end = q[:, self.head.own], self.head.termination
         return own, (own.max(1).values if end.last_output is None else q[:, end.last_output]) > end.last_above
 
 
@@ -115,29 +115,46 @@ class SkillOption:
         return np.ones(len(obs), bool)
 
     def act(self, obs: NDArray[Any]) -> Acts:
-        return self.together([self])(np.zeros(len(obs), np.int64), obs)
+        """With a core, what it does where an episode begins."""
+        alone = self.together([self])
+        alone.observe(obs, np.ones(len(obs), bool))
+        return alone(np.zeros(len(obs), np.int64), obs, np.arange(len(obs)))
 
-    def together(self, options: Sequence[SkillOption]) -> Together:
-        """Heads of this option's network act in one pass of it, whose cost hardly grows with their number."""
-        # (heads, most actions): the network's output and the environment's action of each; a head with fewer repeats its first.
-        most = max(len(option.actions) for option in options)
-        own = np.stack([np.arange(most) * (np.arange(most) < len(option.actions)) for option in options])
-        outputs = own + np.array([option.head.first for option in options])[:, None]
-        actions = np.stack([option.actions[row] for option, row in zip(options, own, strict=True)])
-        ends = [option.head.termination for option in options]
-        last = np.array([-1 if end.last_output is None else end.last_output for end in ends])
-        above = np.array([end.last_above for end in ends])
-
-        def act(which: Ints, obs: NDArray[Any]) -> Acts:
-            row, q = np.arange(len(obs)), self.network.values(obs).numpy()
-            best = np.where(actions[which] == LACKS, -np.inf, q[row[:, None], outputs[which]]).argmax(1)
-            output = np.where(last[which] < 0, outputs[which, best], last[which])
-            return actions[which, best], q[row, output] > above[which]
-
-        return act
+    def together(self, options: Sequence[SkillOption]) -> Heads:
+        return Heads(options)
 
     def terminate(self, obs: NDArray[Any], steps: Ints) -> NDArray[np.float64]:
         return (steps >= self.head.termination.steps).astype(np.float64)
+
+
+class Heads:
+    """Heads of one network act in one pass of it, whose cost hardly grows with their number; they share what it remembers."""
+
+    def __init__(self, options: Sequence[SkillOption]) -> None:
+        self.state = AgentState(options[0].network)
+        # (heads, most actions): the network's output and the environment's action of each; a head with fewer repeats its first.
+        most = max(len(option.actions) for option in options)
+        own = np.stack([np.arange(most) * (np.arange(most) < len(option.actions)) for option in options])
+        self._outputs = own + np.array([option.head.first for option in options])[:, None]
+        self._actions = np.stack([option.actions[row] for option, row in zip(options, own, strict=True)])
+        ends = [option.head.termination for option in options]
+        self._last = np.array([-1 if end.last_output is None else end.last_output for end in ends])
+        self._above = np.array([end.last_above for end in ends])
+
+    def observe(self, obs: NDArray[Any], begins: Bools) -> None:
+        self.state.observe(obs, begins)
+
+    def __call__(self, which: Ints, obs: NDArray[Any], env_ids: Ints) -> Acts:
+        row, q = np.arange(len(obs)), self.state.values(obs, env_ids).numpy()
+        best = np.where(self._actions[which] == LACKS, -np.inf, q[row[:, None], self._outputs[which]]).argmax(1)
+        output = np.where(self._last[which] < 0, self._outputs[which, best], self._last[which])
+        return self._actions[which, best], q[row, output] > self._above[which]
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state.state_dict()
+
+    def load_state_dict(self, saved: Any) -> None:
+        self.state.load_state_dict(saved)
 
 
 def count_weights(networks: Iterable[QNetwork]) -> int:

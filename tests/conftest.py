@@ -67,6 +67,45 @@ class Corridor(VectorEnv[Any, Any, Any]):
             generator.bit_generator.state = saved
 
 
+class TMaze(Corridor):
+    """A corridor from cell 0 on, which shows once, there, to which side the goal is: its upper or its lower half is bright.
+
+    Action 1 goes right, 0 stays. In the last cell, action 1 goes down and 0 up: to the goal, or to an end without one. So half of
+    the episodes succeed for who forgets, and for who remembers, all (Bakker 2002).
+    """
+
+    def __init__(self, num_envs: int, length: int = 4, limit: int = 20) -> None:
+        super().__init__(num_envs, length, limit)
+        self.down = np.zeros(num_envs, np.int64)
+
+    def _obs(self) -> NDArray[np.uint8]:
+        obs = super()._obs()
+        for n in np.flatnonzero(self.cell == 0):
+            obs[n, 0, : self.size // 2, 0] = 255 * (1 - self.down[n])
+            obs[n, 0, self.size // 2 :, 0] = 255 * self.down[n]
+        return obs
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        for n in np.flatnonzero((options or {}).get("reset_mask", np.ones(self.num_envs, bool))):
+            self.cell[n], self.down[n] = 0, self._generators[n].integers(2)
+        return self._obs(), {}
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        actions, ends = np.asarray(actions), self.cell == self.length - 1
+        reached = ends & (actions == self.down)
+        self.cell = np.where(ends, self.cell, self.cell + actions)
+        self.steps += 1
+        return self._obs(), np.where(reached, 0.0, -1.0), reached, (ends | (self.steps >= self.limit)) & ~reached, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "down": self.down.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.down = state["down"].copy()
+
+
 class Walk:
     """An option that takes one action for a fixed number of steps; ``where`` tells on which cells it may start."""
 

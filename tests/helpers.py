@@ -65,11 +65,12 @@ def batch_of(**changes: Any) -> Decisions:
     """One decision of three options, which took one step for a reward of -1; with ``changes``."""
     every = torch.ones(1, 3, dtype=torch.bool)
     plain: dict[str, Any] = {
-        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "record": torch.full((1, 3), torch.nan),
+        "frames": torch.zeros((1, 1, 8, 8), dtype=torch.uint8), "state": torch.zeros(1, 0), "begins": None,
+        "record": torch.full((1, 3), torch.nan),
         "start": torch.tensor([0]), "end": torch.tensor([0]), "option": torch.tensor([1]), "rewards": torch.tensor([[-1.0]]),
         "length": torch.tensor([1]), "available": every, "next_available": every, "terminated": torch.tensor([False]),
         "done": torch.tensor([False]), "continuation": torch.zeros(1), "following": torch.tensor([-1]), "weight": torch.ones(1),
-        "fresh": torch.tensor([True]), "id": torch.tensor([0]),
+        "fresh": torch.tensor([True]), "env": torch.tensor([0]), "id": torch.tensor([0]),
     }  # fmt: skip
     return Decisions(**{**plain, **changes})
 

@@ -26,6 +26,7 @@ from h_dqn.cli import run
 
 SMOKE = "--preset smoke --episodes 8 --seed 3"
 LONG = f"{SMOKE} --env-steps 4000 --validation-episodes 16 --evaluate-every 500"
+RECURRENT = "--preset smoke --episodes 8 --seed 3 --core 16 --success-memory 0"
 SEQUENCE = """
 repeat = 2
 [[phase]]
@@ -44,6 +45,11 @@ SCENARIOS = {  # name: commands, of which the last one is killed, and the folder
     "controller": (
         [f"train skill navigation1 {SMOKE}",
          f"train controller two_rooms {LONG} --skills navigation1 --from navigation1 --name run"],
+        "runs/run",
+    ),
+    "recurrent": (
+        [f"train skill navigation1 {RECURRENT}",
+         f"train controller two_rooms {LONG} {RECURRENT} --skills navigation1 --interrupt --intra-option all --name run"],
         "runs/run",
     ),
     "sequence": ([f"train flat short.toml {LONG} --name run"], "runs/run"),

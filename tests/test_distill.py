@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from h_dqn.checkpoint import load_state, save_state
 from h_dqn.device import pick_device
+from h_dqn.evaluation import evaluate
 from h_dqn.networks import NetworkSpec, QNetwork, Torso
 from h_dqn.options import OptionRunner, primitives
+from h_dqn.settings import ConfigError
 from h_dqn.targets import DISTILLATION_LOSSES
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError, Termination
 from skills_library.skill import Skill, SkillOption
-from tests.conftest import Corridor
+from tests.conftest import Corridor, TMaze
 
 Q_T, Q_S = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.5, 0.5], [0.0, 1.0]])
 ACTIONS, DEVICE = ("left", "right"), pick_device("cpu")
@@ -47,7 +50,7 @@ class Scripted(QNetwork):
         super().__init__(NetworkSpec("compact", (1, 32, 32), 2))
         self.prefer = torch.tensor(prefer)
 
-    def forward(self, frames_BSHW: torch.Tensor) -> torch.Tensor:
+    def forward(self, frames_BSHW: torch.Tensor, state_BC: torch.Tensor | None = None) -> torch.Tensor:
         cell = frames_BSHW[:, 0, 0].float().argmax(1).clamp(max=len(self.prefer) - 1)
         return torch.nn.functional.one_hot(self.prefer[cell], 2).float()
 
@@ -144,6 +147,49 @@ def test_a_distilled_network_is_kept_and_named(tmp_path: Path) -> None:
         library.skill("both")
     with pytest.raises(SkillError, match="unknown skill 'both/up'; did you mean 'both/to'\\? \\(known: both/to, both/fro\\)"):
         library.skill("both/up")
+
+
+class Remembers(QNetwork):
+    """A teacher in the T-maze, which tells in its last cell what it was shown in the first one: its state says to which side."""
+
+    def __init__(self) -> None:
+        super().__init__(NetworkSpec("tiny", (1, 8, 8), 2, core=1))
+        self.head = torch.nn.Identity()  # type: ignore[assignment]
+
+    def features(self, frames_BSHW: torch.Tensor, state_BC: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        upper, lower, end = (frames_BSHW[:, 0, row, column].bool() for row, column in ((0, 0), (7, 0), (0, 2)))
+        assert state_BC is not None
+        side = torch.where(upper | lower, lower.float() - upper.float(), state_BC[:, 0])
+        right = torch.where(end, side, 1.0)
+        return torch.stack([-right, right], 1), side[:, None]
+
+
+@pytest.mark.usefixtures("tiny_network")
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
+def test_a_student_with_a_core_remembers_as_its_teacher(share: float, tmp_path: Path) -> None:
+    def make(num_envs: int) -> Any:
+        return TMaze(num_envs, length=3)
+
+    actions = ("up", "down")
+    head = PolicyHead("maze", actions, card={"task": {"name": "maze"}})
+    maze = Skill(SavedPolicy("maze", Remembers(), (head,)), head)
+    assert evaluate(make(8), primitives(actions), maze.policy.policy(1), 100, seed=1).success_rate == 1.0
+    config = replace(SMALL, network="tiny", core=16, num_envs=32, env_steps=16_384, batch_size=128,
+                     learning_rate=3e-3, student_share=share, tau=1.0)  # fmt: skip
+    with pytest.raises(SkillError, match="'maze' remembers what it saw, so its student must, too; give --core"):
+        Distiller([maze], [make], [primitives(actions)], replace(config, core=0), 1)
+    with pytest.raises(ConfigError, match="--memory"):
+        Distiller([maze], [make], [primitives(actions)], replace(config, memory=100), 1)
+    whole, part, other = (Distiller([maze], [make], [primitives(actions)], config, 1) for _ in range(3))
+    rows, running = list(whole.run()), part.run()
+    first = [next(running) for _ in range(20)]
+    other.load_state_dict(load_state(save_state(tmp_path, "state", part.state_dict())))
+    assert [*first, *other.run()] == rows
+    student = other.student("both")
+    greedy = SavedPolicy("both", student.network, (replace(student.heads[0], temperature=0.0),))
+    assert evaluate(make(8), primitives(actions), greedy.policy(1), 100, seed=1).success_rate > 0.95
+    for a, b in zip(whole.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_teachers_must_see_the_same() -> None:

@@ -321,7 +321,7 @@ def test_a_killed_run_ends_as_one_that_was_not(scenario: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["skill", "small", "replay", "eliminate", "sequence", "distill", "demo"])
+@pytest.mark.parametrize("scenario", ["skill", "small", "replay", "eliminate", "recurrent", "sequence", "distill", "demo"])
 def test_killed_work_ends_as_what_was_not(scenario: str, tmp_path: Path) -> None:
     killer, rng = Killer(scenario, tmp_path), random.Random(3)
     assert [killer.kill(rng, rng.randint(1, 3)) for _ in range(8)] == [""] * 8

@@ -41,10 +41,22 @@ VARIANTS = {
     "q_lambda, discount and lambda tune themselves": change(Q_LAMBDA, tune_discount=True, tune_lambda=True),
     "q_lambda, eliminates and tunes itself": change(Q_LAMBDA, eliminate=True, tune_discount=True),
     "q_lambda, gamma once a decision": change(Q_LAMBDA, discount_by="decision"),
+    "q_lambda, a core": change(Q_LAMBDA, core=16, success_memory=0.0),
+    "q_lambda, a core, all options learn, interrupted": change(
+        Q_LAMBDA, core=16, success_memory=0.0, intra_option="all", interrupt=True
+    ),
+    "q_lambda, a core, eliminates and tunes itself": change(
+        Q_LAMBDA, core=16, success_memory=0.0, eliminate=True, tune_discount=True
+    ),
+    "q_lambda, a core, target network": change(Q_LAMBDA, core=16, success_memory=0.0, target_period=200),
+    "dqn, a core, three steps": change(DQN_CONFIG, core=16, success_memory=0.0, sequence_steps=8, n_step=3),
 }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+SLOW = ("dqn, a core, three steps",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in VARIANTS])
 def test_learns_the_corridor(name: str) -> None:
     """The optimum walks right from every cell: (5 - cell) steps on average 3, so a mean return of -2."""
     trainer = learned(VARIANTS[name])
@@ -330,6 +342,7 @@ def test_every_preset_builds_and_acts(name: str) -> None:
     shape = (config.env.stack, config.env.size, config.env.size)
     learner = make_learner(config, shape, 4, seed=1)
     obs = np.zeros((2, *shape), np.uint8)
+    learner.observe(obs, np.ones(2, bool))
     choice = learner.act(obs, np.ones((2, 4), bool), np.arange(2), BEGUN)
     assert choice.option.shape == (2,)
     assert (0 if choice.record is None else choice.record.shape[1]) == learner.needs.record_size

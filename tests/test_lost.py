@@ -143,10 +143,11 @@ def test_whoever_watches_is_told_of_whole_episodes_alone() -> None:
     assert 12 <= told[-1] <= 15
 
 
+@pytest.mark.parametrize("core", [0, 8])
 @pytest.mark.parametrize("learner", ["q_lambda", "dqn"])
-def test_a_run_with_failures_learns_to_its_end(learner: str) -> None:
-    changes = {"learn_start": 100} if learner == "dqn" else {}
-    run, _, rows = run_of(primitives(["left", "right"]), learner=learner, **changes)
+def test_a_run_with_failures_learns_to_its_end(learner: str, core: int) -> None:
+    changes: dict[str, Any] = {"learn_start": 100, "priority": 0.0 if core else 0.5} if learner == "dqn" else {}
+    run, _, rows = run_of(primitives(["left", "right"]), learner=learner, core=core, success_memory=0.0 if core else 0.2, **changes)
     assert rows[-1]["env_steps"] >= 1500
     assert np.isfinite(rows[-1]["loss"])
     assert run.statistics.row()["env_failed"] > 0

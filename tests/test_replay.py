@@ -88,7 +88,7 @@ class Film:
 
 
 def check(film: Film, batch: Decisions, n_step: int = 1) -> None:
-    assert all(value.device.type == "cpu" for value in vars(batch).values())
+    assert all(value.device.type == "cpu" for value in vars(batch).values() if value is not None)
     for i, number in enumerate(batch.id.tolist()):
         first = last = film.naive.decisions[number]
         rewards = list(first["rewards"])
@@ -122,6 +122,36 @@ def test_samples_are_what_was_written(seed: int, priority: float, n_step: int) -
             check(film, batch, n_step)
             if priority:
                 film.replay.set_priority(batch.id, torch.from_numpy(film.rng.normal(size=16)))
+
+
+@given(seed=st.integers(0, 2**32), num_envs=st.integers(1, 5), n_step=st.integers(1, 3), steps=st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_sequences_are_what_was_written(seed: int, num_envs: int, n_step: int, steps: int) -> None:
+    """Each holds all decisions that began in its rows and are still whole, and what its environment showed, step by step."""
+    film = Film(num_envs, num_envs * 40, seed)
+    for _ in range(60):
+        film.step()
+    number, sequence, drawn = film.replay.near(4, steps)
+    assert set(drawn) == set(sequence)
+    batch = film.replay.sequences(number, sequence, n_step)
+    check(film, batch, n_step)
+    assert batch.begins is not None
+    length, width = batch.begins.shape
+    assert width == len(set(drawn))
+    column = batch.start % width
+    for one in range(width):
+        (env,) = set(batch.env[column == one].tolist())
+        shown = batch.frames.unflatten(0, (length, width))[:, one, -1]
+        steps_in = batch.start[column == one] // width
+        assert int(steps_in.max() - steps_in.min()) < steps
+        assert int(steps_in.min()) == 0, "it begins with a decision"
+        for i in np.flatnonzero(column == one):
+            decision = film.naive.decisions[int(batch.id[i])]
+            assert decision["env"] == env
+            row = int(batch.start[i]) // width
+            np.testing.assert_array_equal(shown[row], decision["obs"][-1])
+            if row and bool(batch.begins[row, one]):
+                assert int(batch.id[i]) not in {one["next"] for one in film.naive.decisions}
 
 
 @given(seed=st.integers(0, 2**32), num_envs=st.integers(1, 5), rows=st.integers(24, 40), every=st.integers(1, 4))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from h_dqn.networks import QNetwork
 from h_dqn.options import Bools, Ints
@@ -41,6 +41,14 @@ class Learner(ABC):
 
     network: nn.Module  # what is learned: its weights are kept, and those that did best in validation come back
     needs: ReplayNeeds  # what it asks of the replay
+
+    def observe(self, obs: NDArray[np.uint8], begins: Bools) -> None:  # noqa: B027
+        """Every observation (N, S, H, W) of the environments, once; in those of the mask ``begins`` (N,) an episode begins."""
+
+    @property
+    def state(self) -> Tensor | None:
+        """(N, C) what it remembered before the newest observation, an episode's end notwithstanding; the replay keeps it."""
+        return None
 
     @abstractmethod
     def act(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints, progress: Progress) -> Choice:

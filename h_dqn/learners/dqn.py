@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ class DQNConfig(ValueConfig):
     """consecutive decisions in one target: more brings reward back faster, with more variance"""
     priority: NotNegative = 0.0
     """exponent of prioritised replay (0: uniform)"""
+    sequence_steps: Count = 32
+    """core. environment steps of a sequence that is learned from"""
 
 
 class DQN(ValueLearner):
@@ -61,12 +63,15 @@ class DQN(ValueLearner):
         c = config.learner
         if c.deliberation_cost and c.n_step > 1:
             raise ConfigError("--deliberation-cost is charged once for each chain of decisions: it goes with --n-step 1")
+        if c.priority and config.net.core:
+            raise ConfigError("--priority is of single decisions: it goes with --core 0")
         super().__init__(config, shape, options, seed, methods)
-        self.needs = ReplayNeeds(priority=c.priority, successes=self._successes)
+        self.needs = ReplayNeeds(priority=c.priority, successes=self._successes, state_size=config.net.core)
         self._updates = 0  # minibatches learned
 
     def act(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints, progress: Progress) -> Choice:
-        return Choice(self.explore(self.network.values(obs, available), available, env_ids, progress.success))
+        q_BO = self.agent_state.values(obs, env_ids, available)
+        return Choice(self.explore(q_BO, available, env_ids, progress.success))
 
     def update(self, replay: SMDPReplay, progress: Progress) -> Metrics:
         c = self.config
@@ -76,6 +81,9 @@ class DQN(ValueLearner):
             # What is sampled: several minibatches at once.
             count = min(due, TARGETS_TOGETHER)
             self._updates += count
+            if self.network.core is not None:
+                losses += self._learn_sequences(replay, count, progress.success)
+                continue
             batch = replay.sample(count * c.batch_size, c.n_step, c.success_memory)
             # The targets.
             target_B = self.targets(batch, progress.success)
@@ -91,12 +99,22 @@ class DQN(ValueLearner):
         metrics = self.finish_update(replay, progress)
         return {**metrics, "loss": float(torch.stack(losses).mean())} if losses else metrics
 
+    def _learn_sequences(self, replay: SMDPReplay, count: int, success: float) -> Iterator[Tensor]:
+        """``count`` minibatches of whole sequences, each from its stored state on (Kapturowski et al. 2019, R2D2); their losses."""
+        c = self.config
+        width = max(1, c.batch_size // c.sequence_steps)
+        number, sequence, drawn = replay.near(count * width, c.sequence_steps)
+        for some in drawn.reshape(count, width):
+            here = np.flatnonzero(np.isin(sequence, some))
+            batch = replay.sequences(number[here], sequence[here], c.n_step)
+            yield self.sequence_step(batch, self.targets(batch, success))[0]
+
     @torch.no_grad()
     def targets(self, batch: Decisions, success: float) -> Tensor:
         """Targets (B,) of chains of decisions: n-step double Q-learning and advantage learning."""
         c = self.config
         unknown_UO = torch.full((len(batch.frames), self.options), torch.nan, device=self.device)
-        q_UO = observation_values(batch, self.evaluator(self.target), unknown_UO, starts=c.advantage_learning_alpha > 0)
+        q_UO = observation_values(batch, self.evaluator(self.target, batch), unknown_UO, c.advantage_learning_alpha > 0)
         cost = deliberation_cost(c.deliberation_cost, success, c.reward_scale)
         rewards, exponent = scaled_rewards(batch, c.reward_scale, cost), discount_exponent(batch.length, c.discount_by)
         bootstrap_B = bootstrap(batch, q_UO, self.best_at_end(batch, q_UO[batch.end]), cost)

@@ -5,7 +5,7 @@ A deep skill network is this learner with primitive actions alone; the H-DRLN co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ from h_dqn.learners.values import (
     bootstrap,
     deliberation_cost,
     discount_exponent,
-    masked_values,
     observation_values,
     scaled_rewards,
 )
@@ -61,6 +60,7 @@ class QLambda(ValueLearner):
         assert isinstance(config.learner, QLambdaConfig)
         c = config.learner
         super().__init__(config, shape, options, seed, methods)
+        self._together = max(1, c.batch_size // config.round_steps)  # environments in a minibatch of sequences
         self.tuning: SelfTuning | None = None
         if c.tuning.tuned:
             if c.target_period:
@@ -73,11 +73,12 @@ class QLambda(ValueLearner):
             resampled=self.elimination is not None,
             record_size=options + (self.tuning.outputs if self.tuning else 0),
             successes=self._successes,
+            state_size=config.net.core,
         )
 
     def act(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints, progress: Progress) -> Choice:
         frames, possible = torch.from_numpy(obs).to(self.device), torch.from_numpy(available).to(self.device)
-        values_BV = self.values(self.network, frames, possible).cpu()
+        values_BV = self.values(self.network, self.agent_state.features(frames, env_ids), frames, possible).cpu()
         q_BO = values_BV[:, : self.options]
         if self.tuning:
             q_BO = self.tuning.perturb(q_BO, values_BV[:, self.options :], torch.from_numpy(env_ids))
@@ -100,15 +101,33 @@ class QLambda(ValueLearner):
             target_D = tuned.target_D if tuned else targets(values_UV[:, : self.options])
             # The loss and the step, a minibatch at a time.
             for _ in range(c.epochs):
-                order = torch.from_numpy(self._rng.permutation(len(batch))).to(self.device)
-                for rows in order.split(c.batch_size):
-                    obs, option = batch.frames[batch.start[rows]], batch.option[rows]
-                    loss, _, features = self.step(obs, option, target_D[rows], batch.weight[rows])
+                for rows, loss, features in self.one_pass(replay, batch, target_D):
                     losses.append(loss)
                     if self.tuning and tuned:
-                        self.tuning.learn(features, option, tuned.at(rows))
+                        self.tuning.learn(features, batch.option[rows], tuned.at(rows))
         metrics |= self.finish_update(replay, progress)
         return {**metrics, "loss": float(torch.stack(losses).mean())} if losses else metrics
+
+    def one_pass(self, replay: SMDPReplay, batch: Decisions, target_D: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Learn all decisions once, a minibatch at a time; yields which they are (B,), the loss () and their features (B, F).
+
+        With a core, a minibatch is all that some environments did; each sequence begins with the oldest decision of its own, which
+        may have been made before the round, and with what was remembered there.
+        """
+        if self.network.core is None:
+            order = torch.from_numpy(self._rng.permutation(len(batch))).to(self.device)
+            for rows in order.split(self.config.batch_size):
+                obs, option = batch.frames[batch.start[rows]], batch.option[rows]
+                loss, _, x = self.step(obs, option, target_D[rows], batch.weight[rows])
+                yield rows, loss, x
+        else:
+            number, env = batch.id.cpu().numpy(), batch.env.cpu().numpy()
+            envs = self._rng.permutation(np.unique(env))
+            for some in np.split(envs, range(self._together, len(envs), self._together)):
+                here = np.flatnonzero(np.isin(env, some))
+                rows = torch.from_numpy(here).to(self.device)
+                loss, _, x = self.sequence_step(replay.sequences(number[here], env[here]), target_D[rows])
+                yield rows, loss, x
 
     @torch.no_grad()
     def targets(
@@ -137,12 +156,12 @@ class QLambda(ValueLearner):
         """Values (U, V) of the observations: those recorded when options were chosen, where no target network knows better."""
         recorded = batch.record if self.target is self.network else torch.full_like(batch.record, torch.nan)
         starts = bool(self.config.advantage_learning_alpha or self.tuning)
-        return observation_values(batch, self.evaluator(self.target), recorded, starts)
+        return observation_values(batch, self.evaluator(self.target, batch), recorded, starts)
 
     @torch.no_grad()
-    def values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """Q-values, and beside them what :class:`SelfTuning` says, where there is one: (B, V)."""
-        q, x = masked_values(network, self.network, frames, available)
+    def values(self, network: QNetwork, x: Tensor, frames: Tensor, available: Tensor) -> Tensor:
+        """Q-values, and beside them what :class:`SelfTuning` says of the same features, where there is one: (B, V)."""
+        q = super().values(network, x, frames, available)
         return torch.cat([q, self.tuning(x)], 1) if self.tuning else q
 
     def state_dict(self) -> dict[str, Any]:

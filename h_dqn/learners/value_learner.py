@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.agent_state import AgentState
 from h_dqn.checkpoint import like
 from h_dqn.cuda_graph import CudaGraph
 from h_dqn.device import pick_device
@@ -21,13 +22,13 @@ from h_dqn.exploration import EpsilonGreedy, ExplorationConfig
 from h_dqn.learners.base import Learner, Metrics, Progress
 from h_dqn.learners.gradient_descent import GradientDescent, OptimizerConfig
 from h_dqn.learners.method import Method
-from h_dqn.learners.values import Evaluate, in_minibatches, masked_values, td_loss
+from h_dqn.learners.values import Evaluate, features, in_minibatches, td_loss
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import KEEP, Bools, Ints
 from h_dqn.policies import SoftmaxPolicy, greedy
 from h_dqn.replay import Decisions, SMDPReplay
 from h_dqn.rollout import Policy
-from h_dqn.settings import Count, CountOrZero, NotNegative, Share, ShareBelowOne
+from h_dqn.settings import ConfigError, Count, CountOrZero, NotNegative, Share, ShareBelowOne
 from h_dqn.state import numbers
 from h_dqn.targets import double_q_bootstrap, masked_max
 
@@ -57,7 +58,7 @@ class ValueConfig:
     double: bool = True
     """the online network picks the option that the target network values"""
     batch_size: Count = 64
-    """decisions in a minibatch"""
+    """decisions in a minibatch; with a core about so many, in whole sequences"""
     td_clip: NotNegative = 0.0
     """gradient of the loss is clipped where the TD error exceeds this (0: squared loss)"""
     temperature: NotNegative = 0.03
@@ -89,10 +90,15 @@ class ValueLearner(Learner):
         assert isinstance(c, ValueConfig)
         self.config, self.options = c, options
         self.device = pick_device(config.device)
-        spec = NetworkSpec(config.net.network, shape, options, config.net.head, config.elimination.eliminate)
+        if config.net.core and c.success_memory:
+            raise ConfigError("--core: what was seen before a remembered success is gone; it goes with --success-memory 0")
+        net = config.net
+        spec = NetworkSpec(net.network, shape, options, net.head, config.elimination.eliminate, net.core)
         self.network = QNetwork(spec, config.net.initial_value).to(self.device)
         self.target = deepcopy(self.network) if c.target_period else self.network
-        weights = [*self.network.torso.parameters(), *self.network.head.parameters()]
+        self.agent_state = AgentState(self.network)  # of the environments that it learns in
+        learning = [self.network.torso, self.network.core, self.network.head]
+        weights = [weight for part in learning if part is not None for weight in part.parameters()]
         self.descent = GradientDescent(self.network, c.descent, methods, weights)
         self._rng = np.random.default_rng([seed, 1])
         self.exploration = EpsilonGreedy(c.exploration, config.env.num_envs, self._rng)
@@ -104,6 +110,13 @@ class ValueLearner(Learner):
         self._graph_steps()
 
     # --- acting ---
+
+    def observe(self, obs: NDArray[np.uint8], begins: Bools) -> None:
+        self.agent_state.observe(obs, begins)
+
+    @property
+    def state(self) -> Tensor | None:
+        return self.agent_state.carried
 
     def explore(self, q_BO: Tensor, available: Bools, env_ids: Ints, success: float) -> Ints:
         """The best of these values, or with the probability epsilon any option that is not eliminated, (B,)."""
@@ -119,33 +132,47 @@ class ValueLearner(Learner):
         """The best option, but with the probability epsilon the running one is kept: exploring needs long ones."""
         better, asks = np.full(len(obs), KEEP), self.exploration.follows(env_ids)
         if asks.any():
-            better[asks] = greedy(self.network.values(obs[asks], available[asks]), available[asks])
+            better[asks] = greedy(self.agent_state.values(obs[asks], env_ids[asks], available[asks]), available[asks])
         return better
 
     def policy(self, seed: int) -> Policy:
-        return SoftmaxPolicy(self.network.values, self.config.temperature, seed)
+        return SoftmaxPolicy(AgentState(self.network), self.config.temperature, seed)
 
     # --- learning ---
 
     @torch.no_grad()
-    def values(self, network: QNetwork, frames: Tensor, available: Tensor) -> Tensor:
-        """Q-values (B, O) of ``network``, the online or the target one, masked."""
-        return masked_values(network, self.network, frames, available)[0]
+    def values(self, network: QNetwork, x: Tensor, frames: Tensor, available: Tensor) -> Tensor:
+        """Q-values (B, O) of ``network``, the online or the target one, by its features (B, F); what is eliminated is masked.
 
-    def evaluator(self, network: QNetwork) -> Evaluate:
-        """:meth:`values` of ``network``, in minibatches."""
-        return partial(in_minibatches, partial(self.values, network), size=self.config.batch_size)
+        That is for the online network to say, so that a target network and it agree about it.
+        """
+        return self.network.mask_eliminated(network.head(x), frames, available)
+
+    def evaluator(self, network: QNetwork, batch: Decisions) -> Evaluate:
+        """:meth:`values` of observations of a batch; in minibatches, where they stand in no sequences."""
+
+        @torch.no_grad()
+        def evaluate(index: Tensor, available: Tensor) -> Tensor:
+            return self.values(network, features(network, batch, index), batch.frames[index], available)
+
+        return partial(in_minibatches, evaluate, size=self.config.batch_size) if batch.begins is None else evaluate
 
     def best_at_end(self, batch: Decisions, q_end_BO: Tensor) -> Tensor:
         """Value of the best option at each decision's end, (B,); with a target network the online one may say which that is."""
         if self.target is self.network or not self.config.double:
             return masked_max(q_end_BO, batch.next_available)
-        q_online_BO = self.evaluator(self.network)(batch.frames[batch.end], batch.next_available)
+        q_online_BO = self.evaluator(self.network, batch)(batch.end, batch.next_available)
         return double_q_bootstrap(q_online_BO, q_end_BO, batch.next_available)
 
     def gradient_step(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One step of Q(obs, option) towards the target; returns the loss (), the TD errors (B,), the features (B, F)."""
-        x = self.network.torso(obs)
+        return self._descend(self.network.torso(obs), option, target, weight)
+
+    def sequence_step(self, batch: Decisions, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of all decisions of a batch in sequences, with a core."""
+        return self._descend(features(self.network, batch, batch.start), batch.option, target, batch.weight)
+
+    def _descend(self, x: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q = self.network.head.prediction(x, option)
         loss = td_loss(q, target, weight, self.config.td_clip)
         self.descent.step(loss)
@@ -157,6 +184,7 @@ class ValueLearner(Learner):
 
     def finish_update(self, replay: SMDPReplay, progress: Progress) -> Metrics:
         """What follows learning in every round: elimination, the target network, the log."""
+        self.agent_state.forget()
         metrics: Metrics = self.elimination.update(replay, self.decisions) if self.elimination else {}
         if self.config.target_period and self.decisions - self._copied >= self.config.target_period:
             self.target.load_state_dict(self.network.state_dict())
@@ -177,6 +205,7 @@ class ValueLearner(Learner):
             "elimination": self.elimination and self.elimination.state_dict(),
             "counters": [self.decisions, self._copied, self.exploration.fallen],
             "rng": self._rng.bit_generator.state,
+            "agent_state": self.agent_state.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -188,3 +217,4 @@ class ValueLearner(Learner):
             self.elimination.load_state_dict(state["elimination"])
         self.decisions, self._copied, self.exploration.fallen = numbers(state["counters"], "counters", 0)
         self._rng.bit_generator.state = state["rng"]
+        self.agent_state.load_state_dict(state["agent_state"])

@@ -17,13 +17,26 @@ from h_dqn.networks import QNetwork
 from h_dqn.replay import Decisions
 from h_dqn.targets import action_gap, option_bootstrap
 
-Evaluate = Callable[[Tensor, Tensor], Tensor]  # frames (B, S, H, W), options available there (B, O) -> values (B, V)
+# Which observations of a batch (B,), options available there (B, O) -> values (B, V).
+Evaluate = Callable[[Tensor, Tensor], Tensor]
 
 
-def in_minibatches(evaluate: Evaluate, frames: Tensor, available: Tensor, size: int) -> Tensor:
+def features(network: QNetwork, batch: Decisions, index: Tensor) -> Tensor:
+    """What ``network``'s head reads of these observations (B,) of the batch, (B, F).
+
+    In sequences its core is unrolled from what was remembered before the first of each; else each is read with its own state.
+    """
+    if batch.begins is None:
+        return network.features(batch.frames[index], batch.state[index])[0]
+    length, width = batch.begins.shape
+    x_LWF = network.unroll(batch.frames.unflatten(0, (length, width)), batch.begins, batch.state[:width])
+    return x_LWF.flatten(0, 1)[index]
+
+
+def in_minibatches(evaluate: Evaluate, index: Tensor, available: Tensor, size: int) -> Tensor:
     """``evaluate``, on a CPU a minibatch at a time: activations of a whole round would outgrow its caches."""
-    size = size if frames.device.type == "cpu" else max(1, len(frames))
-    parts = zip(frames.split(size), available.split(size), strict=True)
+    size = size if index.device.type == "cpu" else max(1, len(index))
+    parts = zip(index.split(size), available.split(size), strict=True)
     return torch.cat([evaluate(rows, possible) for rows, possible in parts])
 
 
@@ -42,7 +55,7 @@ def observation_values(batch: Decisions, evaluate: Evaluate, known: Tensor, star
     wanted[torch.cat([start, end]) if starts else end] = True
     wanted &= known.isnan().any(1)
     values = known.clone()
-    values[wanted] = evaluate(batch.frames[wanted], available_UO[wanted])
+    values[wanted] = evaluate(wanted.nonzero().squeeze(1), available_UO[wanted])
     return values
 
 
@@ -97,12 +110,3 @@ def td_loss(prediction_B: Tensor, target_B: Tensor, weight_B: Tensor, clip: floa
     """Mean squared TD error, or Huber's loss of width ``clip``, ()."""
     error = nn.functional.huber_loss(prediction_B, target_B, "none", clip) if clip else 0.5 * (target_B - prediction_B) ** 2
     return (weight_B * error).mean()
-
-
-def masked_values(network: QNetwork, online: QNetwork, frames: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
-    """Q-values (B, O) of ``network``, masked, and its features (B, F).
-
-    What is eliminated is for the online network to say, so that a target network and it agree about that.
-    """
-    x = network.torso(frames)
-    return online.mask_eliminated(network.head(x), frames, available), x

@@ -1,12 +1,15 @@
-"""Q-networks over stacks of grey frames: torsos, heads, and the two together."""
+"""Q-networks over stacks of grey frames: torsos, a recurrent core, heads, and all of it together."""
 
+from h_dqn.networks.gru import GRU
 from h_dqn.networks.heads import HEADS, Head, LinearHead
-from h_dqn.networks.q_network import NetworkConfig, NetworkSpec, QNetwork
+from h_dqn.networks.q_network import MOST_UNITS, NetworkConfig, NetworkSpec, QNetwork
 from h_dqn.networks.torso import ARCHITECTURES, Architecture, Torso
 
 __all__ = [
     "ARCHITECTURES",
+    "GRU",
     "HEADS",
+    "MOST_UNITS",
     "Architecture",
     "Head",
     "LinearHead",

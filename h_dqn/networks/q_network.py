@@ -1,10 +1,10 @@
-"""The Q-network: a torso, a head, and the elimination network beside them where there is one."""
+"""The Q-network: a torso, a head, a recurrent core between them where there is one, and the elimination network beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from h_dqn.elimination import ELIMINATED, EliminationNetwork
+from h_dqn.networks.gru import GRU
 from h_dqn.networks.heads import HEADS
 from h_dqn.networks.torso import Shape, Torso
-from h_dqn.settings import ConfigError, unknown
+from h_dqn.settings import ConfigError, Range, unknown
+
+MOST_UNITS = 4096  # of a recurrent core
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class NetworkConfig:
     """a name in networks.ARCHITECTURES"""
     head: str = "linear"
     """a name in networks.HEADS"""
+    core: Annotated[int, Range(0, MOST_UNITS)] = 0
+    """units of a recurrent core, which remembers what was seen before in the episode (0: there is none)"""
     initial_value: float = -10 / 3
     """Q-value of every option at the start. At reward_scale * reward / (1 - discount), the value of never arriving, options of
     all lengths look alike until the first success; above it, the agent shuns long options first, since they disappoint sooner"""
@@ -39,16 +44,23 @@ class NetworkSpec:
     outputs: int
     head: str = "linear"
     eliminate: bool = False
+    core: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "shape": list(self.shape)}
+        """As JSON has it; what says nothing of a core has none."""
+        entry = {**asdict(self), "shape": list(self.shape)}
+        return entry if self.core else {name: value for name, value in entry.items() if name != "core"}
 
 
 class QNetwork(nn.Module):
     """Frames (B, S, H, W) uint8 -> Q-values (B, O), one an option.
 
+    With a core, its values are those of frames and a state (B, C): what the core remembers of the episode before them. The head
+    reads the torso's features and the core's output, side by side (F), so that what is seen now need not pass through the core.
+    The elimination network has no core: whether an option does nothing is for what is seen now to tell.
+
     Args:
-        spec: torso, frames, number of options O, head, and whether it has an elimination network beside it.
+        spec: torso, frames, number of options O, head, units of the core, and whether it has an elimination network beside it.
         initial_value: Q-value of every option at the start.
     Raises ConfigError as :class:`Torso` does, and for an unknown head.
     """
@@ -59,15 +71,33 @@ class QNetwork(nn.Module):
             raise ConfigError(unknown("head", spec.head, HEADS))
         self.spec = spec
         self.torso = Torso(spec.network, spec.shape)
-        self.head = HEADS[spec.head](self.torso.features, spec.outputs, initial_value)
+        self.core = GRU(self.torso.features, spec.core) if spec.core else None
+        self.head = HEADS[spec.head](self.torso.features + spec.core, spec.outputs, initial_value)
         self.elimination: EliminationNetwork | None = None
         if spec.eliminate:
             scout = Torso("scout", spec.shape)
             self.elimination = EliminationNetwork(scout, scout.features, spec.outputs)
 
-    def forward(self, frames_BSHW: Tensor) -> Tensor:
-        q_BO: Tensor = self.head(self.torso(frames_BSHW))
+    def forward(self, frames_BSHW: Tensor, state_BC: Tensor | None = None) -> Tensor:
+        q_BO: Tensor = self.head(self.features(frames_BSHW, state_BC)[0])
         return q_BO
+
+    def features(self, frames_BSHW: Tensor, state_BC: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """What the head reads, (B, F), and the state that the core has from then on, (B, C); without one, at an episode's start."""
+        x_BF: Tensor = self.torso(frames_BSHW)
+        if self.core is None:
+            return x_BF, None
+        next_BC: Tensor = self.core(x_BF, state_BC)
+        return torch.cat([x_BF, next_BC], 1), next_BC
+
+    def unroll(self, frames_LBSHW: Tensor, begins_LB: Tensor, state_BC: Tensor) -> Tensor:
+        """What the head reads at each of L steps of B sequences, (L, B, F), with a core.
+
+        ``begins_LB``: bool, where an episode begins; ``state_BC``: what the core remembers before the first step.
+        """
+        assert self.core is not None
+        x_LBF = self.torso(frames_LBSHW.flatten(0, 1)).unflatten(0, begins_LB.shape)
+        return torch.cat([x_LBF, self.core.unroll(x_LBF, begins_LB, state_BC)], 2)
 
     def mask_eliminated(self, q_BO: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:
         """``q_BO`` with ELIMINATED for the options that are eliminated at these frames; one that is available is always left."""
@@ -90,10 +120,14 @@ class QNetwork(nn.Module):
         Raises ConfigError where the layers differ.
         """
         ours, theirs = self.spec, source.spec
-        if (ours.network, ours.shape, ours.head) != (theirs.network, theirs.shape, theirs.head):
-            raise ConfigError(
-                f"--from: it is the network '{theirs.network}' with a {theirs.head} head for frames of {list(theirs.shape)}, "
-                f"this run's is '{ours.network}' with a {ours.head} head for {list(ours.shape)}"
-            )
+        if (ours.network, ours.shape, ours.head, ours.core) != (theirs.network, theirs.shape, theirs.head, theirs.core):
+            raise ConfigError(f"--from: it is {_in_words(theirs)}, this run's is {_in_words(ours)}")
         self.torso.load_state_dict(source.torso.state_dict())
+        if self.core is not None and source.core is not None:
+            self.core.load_state_dict(source.core.state_dict())
         self.head.grow(names, source.head, known)
+
+
+def _in_words(spec: NetworkSpec) -> str:
+    core = f"a core of {spec.core} units" if spec.core else "no core"
+    return f"the network '{spec.network}' with {core} and a {spec.head} head for frames of {list(spec.shape)}"

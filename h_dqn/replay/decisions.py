@@ -37,6 +37,8 @@ class ReplayNeeds:
     """decisions of the newest episodes that reached the goal, so many in all, are known apart (0: they are not)"""
     intra_option: int = 1
     """most decisions that are stored by :meth:`SMDPReplay.add_intra_option` for one step"""
+    state_size: int = 0
+    """C, numbers that the agent remembers before an observation, which are kept beside it"""
 
 
 class End(NamedTuple):
@@ -52,10 +54,12 @@ class End(NamedTuple):
 class Decisions:
     """A batch of B decisions (or of chains of n decisions, which look just the same), all of it on one device.
 
-    U observations, each once; S frames a stack; K steps at most; O options; R numbers in a record.
+    U observations, each once; S frames a stack; K steps at most; O options; R numbers in a record; C of a state.
     """
 
-    frames: Tensor  # (U, S, H, W) uint8: the observations where decisions were made or ended
+    frames: Tensor  # (U, S, H, W) uint8: the observations where decisions were made or ended, or in sequences all between them too
+    state: Tensor  # (U, C) what the agent remembered before it saw them
+    begins: Tensor | None  # (L, W) bool: where an episode begins in W sequences of L observations, time first; None: in none
     record: Tensor  # (U, R) what the learner had recorded where it chose; NaN elsewhere
     start: Tensor  # (B,) which of ``frames`` it was made at
     end: Tensor  # (B,) which of ``frames`` it ended at
@@ -70,7 +74,8 @@ class Decisions:
     following: Tensor  # (B,) index in this batch of the decision that came next in the episode, -1 if not in it
     weight: Tensor  # (B,) importance weight, 1 where sampling is uniform
     fresh: Tensor  # (B,) bool: whether ``fresh`` hands it out for the first time
-    id: Tensor  # (B,) its number, for ``set_priority``
+    env: Tensor  # (B,) the environment that it was made in
+    id: Tensor  # (B,) its number, for ``set_priority`` and ``sequences``
 
     def __len__(self) -> int:
         return len(self.option)

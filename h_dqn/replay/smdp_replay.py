@@ -16,6 +16,7 @@ from torch import Tensor
 
 from h_dqn.replay.decision_store import DecisionStore
 from h_dqn.replay.decisions import Decisions, End, ReplayNeeds
+from h_dqn.replay.gather import gather
 from h_dqn.replay.reservoir import Reservoir, draw_for, largest_of_each
 from h_dqn.replay.sum_tree import SumTree
 from h_dqn.replay.trajectory_buffer import Bools, Ints, TrajectoryBuffer
@@ -49,7 +50,8 @@ class SMDPReplay:
         device: torch.device | None = None,
     ) -> None:
         self.num_envs, self.needs, self._rng = num_envs, (needs := needs or ReplayNeeds()), rng
-        self.trajectories = TrajectoryBuffer(num_envs, -(-capacity // num_envs), shape, needs.record_size, device)
+        rows = -(-capacity // num_envs)
+        self.trajectories = TrajectoryBuffer(num_envs, rows, shape, needs.record_size, device, needs.state_size)
         # Few live decisions share a first row (an option, and those that its first step also was), so slots never collide.
         self.slots = (1 + needs.intra_option) * num_envs * self.trajectories.rows
         self._decisions = DecisionStore(self.slots, num_options)
@@ -89,14 +91,19 @@ class SMDPReplay:
         self._option[envs], self._available[envs] = option[envs], available[envs]
 
     def step(
-        self, reward: NDArray[Any], next_obs: NDArray[np.uint8], envs: Bools | None = None, invalid: Bools | None = None
+        self,
+        reward: NDArray[Any],
+        next_obs: NDArray[np.uint8],
+        envs: Bools | None = None,
+        invalid: Bools | None = None,
+        state: Tensor | None = None,
     ) -> None:
         """Every environment (of the mask, if there is one) took one step.
 
-        Args: reward (N,), the observation it led to, and ``invalid`` (N,) where its action had no effect (None: all had one).
+        Args: reward (N,), what it led to and the state (N, C) before that; ``invalid`` (N,) where it did nothing (None: nowhere).
         """
         stepped = np.arange(self.num_envs) if envs is None else np.flatnonzero(envs)
-        self.trajectories.step(stepped, reward, invalid, next_obs)
+        self.trajectories.step(stepped, reward, invalid, next_obs, state)
 
     def end_decision(self, envs: Bools, end: End) -> None:
         """The running decision is over where the environment is now, in each environment of the mask (N,)."""
@@ -163,15 +170,14 @@ class SMDPReplay:
             else:
                 draw = self._rng.integers(self.oldest, self.made, batch)
             number = np.concatenate([number, draw[self._whole(draw)]])
-        number = number[:batch]
         again = self._recall(round(success * batch))
-        number[: len(again)] = again
+        number = np.concatenate([again, number[len(again) : batch]])
         weight = np.ones(batch, np.float32)
         if self.needs.priority:
             chance = self._tree.weights[number % self.slots] / self._tree.total
             weight = ((len(self) * chance) ** -BETA).astype(np.float32)
             weight /= weight.max()
-        return self._gather(number, n_step, weight, self.made)
+        return self._gather(number, weight, n_step)
 
     def fresh(self, success: float = 0.0) -> Decisions:
         """All decisions that ended since this was last called, in the order in which they ended.
@@ -183,7 +189,23 @@ class SMDPReplay:
         number = number[self._whole(number)]
         again = self._recall(round(len(number) * success / (1 - success)))
         number = np.concatenate([np.setdiff1d(again, number), number])
-        return self._gather(number, 1, np.ones(len(number), np.float32), new)
+        return self._gather(number, np.ones(len(number), np.float32), new=new)
+
+    def near(self, count: int, steps: int) -> tuple[Ints, Ints, Ints]:
+        """Stretches of ``steps`` rows around decisions drawn at random, so many; each decision began in one stretch.
+
+        Returns: numbers of all decisions that began in these (B,), in which of them each did (B,), those drawn (count,).
+        """
+        live = (number := np.arange(self.oldest, self.made))[self._whole(number)]
+        env, first = self._decisions.parts(live, "env", "first")
+        stretch = first // steps * self.num_envs + env
+        drawn = stretch[self._rng.integers(0, len(live), count)]
+        near = np.isin(stretch, drawn)
+        return live[near], stretch[near], drawn
+
+    def sequences(self, number: Ints, sequence: Ints, n_step: int = 1) -> Decisions:
+        """Chains of decisions that begin with these (B,), in the sequences (B,) that are said; see :func:`in_sequences`."""
+        return self._gather(number, np.ones(len(number), np.float32), n_step, sequence=sequence)
 
     def forget_records(self) -> None:
         """Whatever was recorded beside decisions is not true any more, since something was learned."""
@@ -218,37 +240,15 @@ class SMDPReplay:
         self._top = max(self._top, float(weight.max(initial=0.0)))
         self._tree.set(number_B[live] % self.slots, weight)
 
-    def _gather(self, number: Ints, n_step: int, weight: NDArray[np.float32], new: int) -> Decisions:
-        """These decisions, those from number ``new`` on marked as fresh."""
-        store, slot = self._decisions, number % self.slots
-        end = slot
+    def _gather(
+        self, number: Ints, weight: NDArray[np.float32], n_step: int = 1, new: int | None = None, sequence: Ints | None = None
+    ) -> Decisions:
+        """Chains of ``n_step`` decisions; those from number ``new`` on (none) are fresh."""
+        end = number % self.slots
         for _ in range(n_step - 1):
-            following = store["next"][end]
+            following = self._decisions["next"][end]
             end = np.where(following >= 0, following % self.slots, end)
-        env, first, last = store["env"][slot], store["first"][slot], store["last"][end]
-        # Most decisions begin where another ended: each observation is built, and later evaluated, once.
-        place, index = np.unique(np.concatenate([first, last]) * self.num_envs + np.tile(env, 2), return_inverse=True)
-        position = {n: i for i, n in enumerate(number.tolist())}
-        where = place % self.num_envs, place // self.num_envs
-        tensor = self.trajectories.tensor
-        return Decisions(
-            frames=self.trajectories.stacked(*where),
-            record=tensor(self.trajectories.records(*where)),
-            start=tensor(index[: len(number)]),
-            end=tensor(index[len(number) :]),
-            option=tensor(store["option"][slot].astype(np.int64)),
-            rewards=tensor(self.trajectories.rewards(env, first, last - first)),
-            length=tensor(last - first),
-            available=tensor(store["available"][slot]),
-            next_available=tensor(store["next_available"][end]),
-            terminated=tensor(store["terminated"][end]),
-            done=tensor(store["done"][end]),
-            continuation=tensor(store["continuation"][end]),
-            following=tensor(np.array([position.get(n, -1) for n in store["next"][end].tolist()], np.int64)),
-            weight=tensor(weight),
-            fresh=tensor(number >= new),
-            id=tensor(number),
-        )
+        return gather(self.trajectories, self._decisions, (number, end), weight, self.made if new is None else new, sequence)
 
     # --- state ---
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from h_dqn.checkpoint import like
 from h_dqn.state import CheckpointError, checked, restore
 
 KEPT = ("reward", "invalid", "age")  # what is saved beside the frames
@@ -29,13 +30,21 @@ class TrajectoryBuffer:
         shape: (S, H, W) of an observation; only its newest frame is stored.
         record_size: numbers that can be kept beside each observation (R).
         device: where the frames are kept and handed out.
+        state_size: numbers of the state that is kept beside each observation (C), so that a sequence can begin at any.
     """
 
     def __init__(
-        self, num_envs: int, rows: int, shape: tuple[int, int, int], record_size: int, device: torch.device | None = None
+        self,
+        num_envs: int,
+        rows: int,
+        shape: tuple[int, int, int],
+        record_size: int,
+        device: torch.device | None = None,
+        state_size: int = 0,
     ) -> None:
         self.num_envs, self.rows, self.stack = num_envs, rows, shape[0]
         self.frames = torch.zeros((num_envs * rows + 1, *shape[1:]), dtype=torch.uint8, device=device)  # the last stays blank
+        self.state = torch.zeros(num_envs * rows, state_size, device=device)  # what was remembered before the frame
         self.reward = np.zeros((num_envs, rows), np.float32)
         self.invalid = np.zeros((num_envs, rows), bool)  # the step had no effect
         self.record = np.full((num_envs, rows, record_size), np.nan, np.float32)
@@ -46,15 +55,19 @@ class TrajectoryBuffer:
         """Store the first observation of new episodes of these environments, of ``obs`` (N, S, H, W)."""
         self._write(envs, obs, 0)
 
-    def step(self, envs: Ints, reward: NDArray[Any], invalid: Bools | None, next_obs: NDArray[np.uint8]) -> None:
-        """These environments took one step: its reward (N,), whether it had no effect (N,), and what it led to."""
+    def step(
+        self, envs: Ints, reward: NDArray[Any], invalid: Bools | None, next_obs: NDArray[np.uint8], state: Tensor | None = None
+    ) -> None:
+        """These environments took one step: its reward (N,), whether it had no effect (N,), what it led to, the state (N, C)."""
         newest = (self.written[envs] - 1) % self.rows
         self.reward[envs, newest] = np.asarray(reward)[envs]
         self.invalid[envs, newest] = False if invalid is None else invalid[envs]
-        self._write(envs, next_obs, np.minimum(self.age[envs, newest], 254) + 1)
+        self._write(envs, next_obs, np.minimum(self.age[envs, newest], 254) + 1, state)
 
-    def _write(self, envs: Ints, obs: NDArray[np.uint8], age: int | NDArray[Any]) -> None:
+    def _write(self, envs: Ints, obs: NDArray[np.uint8], age: int | NDArray[Any], state: Tensor | None = None) -> None:
         row = self.written[envs] % self.rows
+        if self.state.shape[1]:
+            self.state[self.tensor(envs * self.rows + row)] = 0.0 if state is None else state[self.tensor(envs)]
         self.frames.index_copy_(0, self.tensor(envs * self.rows + row), self.tensor(obs[envs, -1]))
         self.age[envs, row] = age
         self.record[envs, row] = np.nan
@@ -84,6 +97,14 @@ class TrajectoryBuffer:
     def records(self, env: NDArray[Any], row: Ints) -> NDArray[np.float32]:
         """What was kept beside these rows, (B, R); NaN where nothing was."""
         return np.asarray(self.record[env, row % self.rows])
+
+    def states(self, env: NDArray[Any], row: Ints) -> Tensor:
+        """What was remembered before the observations at these rows, (B, C)."""
+        return self.state[self.tensor(env * self.rows + row % self.rows)]
+
+    def begins(self, env: NDArray[Any], row: Ints) -> Bools:
+        """Whether an episode begins at these rows, (B,)."""
+        return np.asarray(self.age[env, row % self.rows] == 0)
 
     def stacked(self, env: NDArray[Any], row: Ints) -> Tensor:
         """The observations at these rows, (B, S, H, W): the newest frame last, zeros before the episode's start."""
@@ -117,7 +138,8 @@ class TrajectoryBuffer:
         env, row = np.nonzero(of)
         kept = {name: getattr(self, name)[env, row] for name in KEPT}
         kept["record"] = None if np.isnan(self.record).all() else self.record[env, row]
-        return {"written": self.written, "row": env * self.rows + row, "frames": frames, "kept": kept}
+        place = env * self.rows + row
+        return {"written": self.written, "row": place, "frames": frames, "kept": kept, "state": self.state[self.tensor(place)]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         restore(self.written, state["written"], "written", 0)
@@ -129,6 +151,8 @@ class TrajectoryBuffer:
                 raise CheckpointError(f"frames of the replay have shape {tuple(frames.shape)}")
             self.frames[self.tensor(here)] = frames.to(self.frames.device)
             at += len(frames)
+        state_RC = torch.zeros(len(row), self.state.shape[1])
+        self.state[self.tensor(row)] = like({"state": state["state"]}, {"state": state_RC}, "states")["state"].to(self.state.device)
         for name in KEPT:
             array = getattr(self, name)
             array.reshape(-1)[row] = checked(state["kept"][name], name, row.shape, array.dtype)
