@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class Evaluation:
     """Outcome of ``episodes`` episodes; an episode succeeds when its environment terminates.
 
     ``masked``: actions of the agent that the task lacks, so that it could not choose them. ``not_learned``: actions of the task
-    that the agent lacks, so that it was played without them.
+    that the agent lacks, so that it was played without them. ``by_episode``: which of the episodes succeeded, in the order of their
+    seeds, so that two agents can be compared episode by episode.
     """
 
     success_rate: float
@@ -31,6 +32,7 @@ class Evaluation:
     mean_return: float
     masked: tuple[str, ...] = ()
     not_learned: tuple[str, ...] = ()
+    by_episode: tuple[bool, ...] = field(default=(), repr=False)
 
 
 class Watched(VectorWrapper):
@@ -76,7 +78,8 @@ def evaluate(
     runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 2]))
     first, later = seeds[: envs.num_envs], iter(seeds[envs.num_envs :])
     rollout = Rollout(envs, runner, policy, first, later, policy if interrupt else None)
-    given, done, successes = min(envs.num_envs, episodes), 0, 0
+    given, done, successes = min(envs.num_envs, episodes), 0, np.zeros(episodes, bool)
+    playing = np.arange(envs.num_envs)  # which episode
     # Of the running episode of each environment, and of all that are done: steps, decisions, reward.
     running, sums = np.zeros((envs.num_envs, 3)), np.zeros(3)
     while done < episodes:
@@ -86,9 +89,11 @@ def evaluate(
         for n in np.flatnonzero(counted & step.done & ~step.env_failed):
             done += 1
             sums += running[n]
-            successes += int(step.terminated[n])
-            counted[n] = given < episodes
+            successes[playing[n]] = step.terminated[n]
+            playing[n], counted[n] = given, given < episodes
             given += int(counted[n])
         running[step.done] = 0
     steps, decisions = int(sums[0]), int(sums[1])
-    return Evaluation(successes / episodes, wilson(successes, episodes), episodes, steps, decisions, float(sums[2]) / episodes)
+    succeeded, by_episode = int(successes.sum()), tuple(map(bool, successes))
+    interval, mean_return = wilson(succeeded, episodes), float(sums[2]) / episodes
+    return Evaluation(succeeded / episodes, interval, episodes, steps, decisions, mean_return, by_episode=by_episode)

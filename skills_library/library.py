@@ -1,57 +1,32 @@
-"""The library: named skills on disk, each in versions, with one commit point.
+"""The library: named skills on disk (``store.py``), each in versions, and those that come with the package.
 
-    skills/
-      library.json    which versions each name has, and which is current; replaced by one rename
-      objects/ID/     a saved policy (``policy.py``), never changed; ID is the hash of its manifest, which holds that of its weights
-      navigation1     a link to the current version, for people; or a saved policy as older versions of h-dqn kept it, which is read
-                      where the index has none of that name
-
-Readers need no lock: an object that an index names is there. Writers take turns. A process that is killed leaves the old index or
-the new one. A distilled network is a policy too; each of its heads is a skill, named ``NAME/HEAD``.
+A distilled network is a policy too; each of its heads is a skill, named ``NAME/HEAD``. Where the index has no skill of a name, one
+is read that an older version of h-dqn kept in a folder of that name.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from h_dqn.files import TEMPORARY, check_own, lock, sweep, write_folder, write_text
-from h_dqn.reading import read_json, short
+from h_dqn.reading import read_bytes, short
 from h_dqn.settings import unknown
 from skills_library.card import card_text
-from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, SkillError, good_name, head_names, is_policy, read_manifest
+from skills_library.manifest import LARGEST, MANIFEST, SkillError, head_names, read_manifest
+from skills_library.policy_files import read_files, under_name
+from skills_library.store import Store, Versions, check_name, object_id
 
 if TYPE_CHECKING:  # with torch; what only looks a name or a card up does without
     from skills_library.policy import SavedPolicy
     from skills_library.skill import Skill
 
+    Judge = Callable[[SavedPolicy, SavedPolicy], bool]
+
+__all__ = ["PRETRAINED", "Library", "Versions", "better", "check_name"]
+
 PRETRAINED = Path(__file__).parent / "pretrained"
-INDEX, OBJECTS = "library.json", "objects"
-WAIT_S = 120.0  # most that a writer waits for another; none takes longer than writing a few megabytes
-LEFTOVERS_S = 3600.0  # age at which what killed processes left is removed
-LARGEST = 4 << 20  # bytes of the index
-_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class Versions:
-    """The versions of one name, oldest first: IDs of objects, and which of them is current (1 is the first)."""
-
-    ids: tuple[str, ...] = ()
-    current: int = 0
-
-    @property
-    def id(self) -> str:
-        return self.ids[self.current - 1]
 
 
 @dataclass(frozen=True)
@@ -61,39 +36,37 @@ class Library:
     folder: Path
     shipped: Path = field(default=PRETRAINED)
 
+    def __post_init__(self) -> None:
+        _ = self.store  # raises where the folder is a file
+
+    @property
+    def store(self) -> Store:
+        """Where it is kept."""
+        return Store(self.folder)
+
+    @property
+    def _old(self) -> tuple[Store, Store]:
+        """Where policies are looked for that no index knows, in this order."""
+        return self.store, Store(self.shipped)
+
     # --- reading ---
 
     def index(self) -> dict[str, Versions]:
         """Versions of each name in ``library.json``. Raises :class:`SkillError` for an index that cannot be."""
-        file = self.folder / INDEX
-        if not file.is_file():
-            return {}
-        try:
-            entry = read_json(file, LARGEST)
-            if not isinstance(entry, dict) or type(entry.get("schema")) is not int or entry["schema"] != 1:
-                raise ValueError("it is no index of schema 1")
-            if set(entry) != {"schema", "skills"} or not isinstance(entry["skills"], dict):
-                raise ValueError("it has other parts than an index")
-            return {check_name(name): _versions(name, said) for name, said in entry["skills"].items()}
-        except (OSError, ValueError) as error:
-            raise SkillError(f"{file}: cannot be read: {error}") from error
-
-    def __post_init__(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise SkillError(f"{self.folder}: is no folder, and a library of skills is one")
+        return self.store.index()
 
     def names(self) -> list[str]:
         """Names of all policies."""
-        kept = {path.name for root in (self.folder, self.shipped) for path in root.glob("[!.]*") if is_policy(path)}
+        kept = {path.name for root in self._old for path in root.folder.glob("[!.]*") if root.holds_old(path.name)}
         return sorted({*kept, *self.index()})
 
     def path(self, name: str) -> Path:
         """The folder of a policy. Raises :class:`SkillError` for an unknown one, naming those that there are."""
         if (versions := self.index().get(name)) is not None:
-            return self.folder / OBJECTS / versions.id
-        for root in (self.folder, self.shipped):
-            if good_name(name) and is_policy(root / name):
-                return root / name
+            return self.store.objects / versions.id
+        for root in self._old:
+            if root.holds_old(name):
+                return root.folder / name
         if not (known := self.names()):
             raise SkillError(f"unknown skill '{short(name)}' (known: none yet; train one with: h-dqn train skill navigation1)")
         raise SkillError(unknown("skill", name, known))
@@ -124,22 +97,17 @@ class Library:
         return card_text(manifest)
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """The versions of a policy in this library, oldest first: version, id, current, measured and training of each.
-
-        Raises :class:`SkillError` for one that is not in the index.
+        """The versions of a policy in this library, oldest first: version, id, current, measured, training and origin
+        (where it comes from, if it was not made here) of each. Raises :class:`SkillError` for one that is not in the index.
         """
-        versions = self._known(self.index(), name)
-        found = []
+        self._known(name)
+        versions, found = self.index().get(name, Versions()), []
         for number, one in enumerate(versions.ids, 1):
-            manifest = read_manifest(self.folder / OBJECTS / one, name=name)
+            manifest = read_manifest(self.store.objects / one, name=name)
             card = {"measured": manifest["heads"][0]["measured"], "training": manifest["training"]}
-            found.append({"version": number, "id": one, "current": number == versions.current, **card})
+            own = {"version": number, "id": one, "current": number == versions.current, "origin": versions.origins.get(one, "")}
+            found.append({**own, **card})
         return found
-
-    def _known(self, index: dict[str, Versions], name: str) -> Versions:
-        if name not in index:
-            raise SkillError(f"no versions of '{short(name)}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
-        return index[name]
 
     def policy(self, name: str) -> SavedPolicy:
         """The policy that a skill of this name (``NAME`` or ``NAME/HEAD``) is made of."""
@@ -166,79 +134,112 @@ class Library:
             found += [Skill(policy, head) for head in ([policy.find(name)] if "/" in name else policy.heads)]
         return found
 
+    def verify(self, name: str) -> list[dict[str, Any]]:
+        """Read all versions of a policy, as whoever plays them does: name, version (0: it has none), id, and problem of each, which
+        says in one line what is wrong, or is empty. Raises :class:`SkillError` as :meth:`path` does.
+        """
+        from skills_library.policy import load_policy
+
+        versions, folder, found = self.index().get(name), self.path(name), []
+        for number, one in enumerate(versions.ids, 1) if versions else [(0, "")]:
+            folder, problem = self.store.objects / one if versions else folder, ""
+            try:
+                load_policy(folder, name)
+                if versions and object_id(read_bytes(folder / MANIFEST, LARGEST)) != one:
+                    problem = f"{folder}: {MANIFEST} is another than the one that was kept"
+            except SkillError as error:
+                problem = str(error)
+            found.append({"name": name, "version": number, "id": one, "problem": problem})
+        return found
+
     # --- writing ---
 
     @property
     def exists(self) -> bool:
         """Whether the folder is a library's: it has an index."""
-        return (self.folder / INDEX).is_file()
+        return self.store.exists
 
     def create(self) -> None:
         """Make the folder a library, if it is none yet."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with lock(self.folder, WAIT_S):
-            if not self.exists:
-                self._commit({})
+        with self.store.change():
+            pass
 
-    def add(self, policy: SavedPolicy) -> Versions:
-        """Keep ``policy`` as the newest version of its name. The one before stays current if it did better (:func:`better`)."""
-        from skills_library.policy import load_policy
+    def add(self, policy: SavedPolicy, did_better: Judge | None = None) -> Versions:
+        """Keep ``policy`` as the newest version of its name, and current.
+
+        ``did_better``: is asked whether the version that is current did better than ``policy`` and so stays current; by default
+        :func:`better`.
+        """
+        from skills_library.policy import load_policy, policy_files
 
         check_name(policy.name)
-        objects = self.folder / OBJECTS
-        check_own(objects)
-        objects.mkdir(parents=True, exist_ok=True)
-        with lock(self.folder, WAIT_S):
-            sweep(objects, LEFTOVERS_S)
-            sweep(self.folder, LEFTOVERS_S)
-            index, new = self.index(), _keep(policy, objects)
-            before, known = index.get(policy.name) or self._adopt(policy.name), policy.name in index
-            ids = (*(one for one in before.ids if one != new), new)
-            worse = before.ids and better(load_policy(objects / before.id), policy)
-            index[policy.name] = Versions(ids, ids.index(before.id if worse else new) + 1)
-            self._commit(index)
-            self._link(policy.name, index[policy.name].id, adopted=not known and bool(before.ids))
+        with self.store.change() as index:
+            new, before = self.store.keep(policy_files(policy)), self.versions(index, policy.name)
+            worse = bool(before.ids) and (did_better or better)(load_policy(self.store.objects / before.id), policy)
+            index[policy.name] = before.also(new, current=not worse)
         return index[policy.name]
 
     def use(self, name: str, version: int) -> None:
         """Make this version of a name current. Raises :class:`SkillError` for a name or version that is not there."""
-        with lock(self.folder, WAIT_S):
-            index = self.index()
-            ids = self._known(index, name).ids
-            if not 1 <= version <= len(ids):
-                raise SkillError(f"skill '{name}' has no version {version} (known: 1 to {len(ids)})")
-            index[name] = Versions(ids, version)
-            self._commit(index)
-            self._link(name, index[name].id)
+        self._known(name)
+        with self.store.change() as index:
+            versions = self.versions(index, name)
+            if not 1 <= version <= len(versions.ids):
+                raise SkillError(f"skill '{name}' has no version {version} (known: 1 to {len(versions.ids)})")
+            index[name] = replace(versions, current=version)
 
-    def _adopt(self, name: str) -> Versions:
-        """A policy that an older version of h-dqn kept under its name becomes the first version."""
-        from skills_library.policy import load_policy
+    def rename(self, name: str, new: str) -> None:
+        """Give all versions of a policy another name. Raises :class:`SkillError` where that is taken or no name."""
+        self._known(name)
+        check_name(new)
+        self._adopt(name)
+        with self.store.change() as index:
+            if new in index or self.store.holds_old(new):
+                raise SkillError(f"{self.folder}: there is a skill '{new}' already; give another name, or remove that one first")
+            before = self._take_out(index, name)
+            ids = [self.store.keep(under_name(read_files(self.store.objects / one), new)) for one in before.ids]
+            origins = {ids[before.ids.index(one)]: origin for one, origin in before.origins.items()}
+            index[new] = Versions(tuple(ids), before.current, origins)
 
-        if not is_policy(self.folder / name):
-            return Versions()
-        return Versions((_keep(load_policy(self.folder / name, name), self.folder / OBJECTS),), 1)
+    def remove(self, name: str) -> Versions:
+        """Take a policy out of the library, with all its versions; returns these.
 
-    def _link(self, name: str, of: str, adopted: bool = False) -> None:
-        """Let people find the current version under its name, where the disk knows links.
-
-        Of what else is there under this name, only a folder that was ``adopted``, and holds nothing but that, is removed.
+        Nothing else breaks: runs, also distillations, have their own copies. One that comes with the package is seen again.
+        Raises :class:`SkillError` for one that is not there, and for another's folder under its name.
         """
-        link = self.folder / name
-        if adopted and {path.name for path in link.iterdir()} <= {MANIFEST, OLD_MANIFEST, MODEL, CARD}:
-            if link.is_symlink():
-                link.unlink()
-            else:
-                shutil.rmtree(link)  # it is a version by now
-        if os.path.lexists(link) and not (link.is_symlink() and Path(os.readlink(link)).parent == Path(OBJECTS)):
-            return  # it is the user's
-        with suppress(OSError), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.folder) as temporary:
-            (Path(temporary) / name).symlink_to(Path(OBJECTS) / of, target_is_directory=True)
-            os.replace(Path(temporary) / name, link)
+        self._known(name)
+        self._adopt(name)
+        with self.store.change() as index:
+            return self._take_out(index, name)
 
-    def _commit(self, index: dict[str, Versions]) -> None:
-        skills = {name: {"current": one.current, "versions": list(one.ids)} for name, one in sorted(index.items())}
-        write_text(self.folder / INDEX, json.dumps({"schema": 1, "skills": skills}, indent=2) + "\n")
+    def _known(self, name: str) -> None:
+        """Raises :class:`SkillError` for a name that is not kept in this folder."""
+        if name in (index := self.index()) or self.store.holds_old(name):
+            return
+        if Store(self.shipped).holds_old(name):
+            raise SkillError(f"skill '{name}' comes with the package and is not kept in {self.folder}")
+        raise SkillError(f"no versions of '{short(name)}' are kept in {self.folder} (known: {', '.join(index) or 'none yet'})")
+
+    def versions(self, index: dict[str, Versions], name: str) -> Versions:
+        """The versions of a name; a policy that an older version of h-dqn kept is the first."""
+        from skills_library.policy import load_policy, policy_files
+
+        if name in index or not self.store.holds_old(name):
+            return index.get(name, Versions())
+        return Versions((self.store.keep(policy_files(load_policy(self.folder / name, name))),), 1)
+
+    def _adopt(self, name: str) -> None:
+        """Have the index know a policy that an older version of h-dqn kept, so that one commit can rename or remove it."""
+        with self.store.change() as index:
+            if (versions := self.versions(index, name)).ids:
+                index[name] = versions
+
+    def _take_out(self, index: dict[str, Versions], name: str) -> Versions:
+        if name not in index:
+            raise SkillError(f"{self.folder}: skill '{name}' is not there any more")
+        if not self.store.clear(name, index[name]) and self.store.holds_old(name):
+            raise SkillError(f"{self.folder / name}: is no version of '{name}', but would be read as '{name}'; move it away first")
+        return index.pop(name)
 
 
 def better(one: SavedPolicy, other: SavedPolicy) -> bool:
@@ -249,31 +250,3 @@ def better(one: SavedPolicy, other: SavedPolicy) -> bool:
     measured = [card.get("measured", {}).get("ci95") for card in (a, b)]
     same = a.get("task", {}).get("hash") == b.get("task", {}).get("hash")
     return bool(same and all(measured) and measured[0][0] > measured[1][1])
-
-
-def check_name(name: str) -> str:
-    """The name itself. Raises :class:`SkillError` for one that no skill of the library can have."""
-    if not good_name(name) or name in (INDEX, OBJECTS):
-        raise SkillError(f"'{short(name)}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
-    return name
-
-
-def _keep(policy: SavedPolicy, objects: Path) -> str:
-    """Write a policy as an object; returns its ID. One that is there already is the same, and stays."""
-    from skills_library.policy import policy_files
-
-    files = policy_files(policy)
-    name = hashlib.sha256(files[MANIFEST]).hexdigest()[:32]
-    if not (objects / name).exists():
-        write_folder(objects / name, files)
-    return name
-
-
-def _versions(name: str, said: Any) -> Versions:
-    ids = said.get("versions") if isinstance(said, dict) else None
-    if not isinstance(ids, list) or not ids or not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
-        raise ValueError(f"the versions of '{short(name)}' are no list of IDs")
-    current = said.get("current")
-    if type(current) is not int or not 1 <= current <= len(ids):
-        raise ValueError(f"the current version of '{short(name)}' must be from 1 to {len(ids)}")
-    return Versions(tuple(ids), current)

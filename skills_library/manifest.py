@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from h_dqn.reading import Unreadable, read_json, short
+from h_dqn.reading import Unreadable, parse_json, read_bytes, short
 from skills_library import schema
 
 LARGEST = 4 << 20  # bytes of a manifest
@@ -15,6 +16,7 @@ NAME_BYTES = 200  # of a name, which names folders too
 _NAME = re.compile(r"[^./\\][^/\\]*")
 MANIFEST, OLD_MANIFEST, MODEL, CARD = "policy.json", "skill.json", "model.safetensors", "CARD.md"
 Entry = dict[str, Any]
+Files = Mapping[str, bytes]
 
 
 class SkillError(ValueError):
@@ -32,22 +34,37 @@ def is_policy(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() or (folder / OLD_MANIFEST).is_file()
 
 
-def manifest_name(folder: Path) -> str:
-    """The name of the file that the manifest is in, or would be."""
+def manifest_name(folder: Path, files: Files | None = None) -> str:
+    """The name of the file that the manifest is in, or would be; ``files`` as :func:`read_manifest` has them."""
+    if files is not None:
+        return MANIFEST
     return MANIFEST if (folder / MANIFEST).is_file() or not (folder / OLD_MANIFEST).is_file() else OLD_MANIFEST
 
 
-def read_manifest(folder: Path, check: Callable[[Any], Entry] = schema.read_card, name: str | None = None) -> Entry:
+def read_file(folder: Path, file: str, most: int, files: Files | None = None) -> bytes:
+    """A file of a policy. Raises OSError and :class:`Unreadable` as :func:`h_dqn.reading.read_bytes`."""
+    if files is None:
+        return read_bytes(folder / file, most)
+    if len(files[file]) > most:
+        raise Unreadable(f"is larger than {most:,} bytes")
+    return files[file]
+
+
+def read_manifest(
+    folder: Path, check: Callable[[Any], Entry] = schema.read_card, name: str | None = None, files: Files | None = None
+) -> Entry:
     """A manifest, also of an older schema, as today's has it.
 
     ``name``: what it must be called, as a file from a stranger may say anything.
 
     ``check``: :func:`schema.read`, or :func:`schema.read_card` where what it says of weights does not matter.
+
+    ``files``: what is in the folder, where that is an archive, say; else it is read from the disk.
     Raises :class:`SkillError` in one line.
     """
-    file = manifest_name(folder)
+    file = manifest_name(folder, files)
     try:
-        manifest = check(read_json(folder / file, LARGEST))
+        manifest = check(parse_json(read_file(folder, file, LARGEST, files)))
     except OSError as error:
         raise SkillError(f"{folder}: {file} cannot be read: {error.strerror}") from error
     except schema.SchemaError as error:
@@ -70,3 +87,8 @@ def head_names(manifest: Entry) -> list[str]:
     name, heads = manifest["name"], manifest["heads"]
     several = len(heads) != 1 or heads[0]["name"] != name
     return [f"{name}/{head['name']}" if several else str(name) for head in heads]
+
+
+def manifest_bytes(manifest: Entry) -> bytes:
+    """A manifest as its file has it."""
+    return (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()

@@ -12,7 +12,6 @@ the folder is executed; a file that does not fit is refused with one line. The f
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,24 @@ from h_dqn.files import write_folder
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import OptionConfig
 from h_dqn.policies import SoftmaxPolicy
-from h_dqn.reading import Unreadable, read_bytes, short
+from h_dqn.reading import Unreadable, short
 from h_dqn.settings import ConfigError, unknown
 from skills_library import schema
 from skills_library.card import card_text
-from skills_library.manifest import CARD, LARGEST, MANIFEST, MODEL, SkillError, head_names, is_policy, manifest_name, read_manifest
+from skills_library.manifest import (
+    CARD,
+    LARGEST,
+    MANIFEST,
+    MODEL,
+    Files,
+    SkillError,
+    head_names,
+    is_policy,
+    manifest_bytes,
+    manifest_name,
+    read_file,
+    read_manifest,
+)
 
 __all__ = ["PolicyHead", "SavedPolicy", "SkillError", "Termination", "is_policy", "load_policy", "policy_files", "save_policy"]
 
@@ -136,7 +148,7 @@ def policy_files(policy: SavedPolicy) -> dict[str, bytes]:
         "schema": schema.NEWEST,
         "name": policy.name,
         "package_version": h_dqn.__version__,
-        "observation": {"kind": "grey_stack", "shape": list(policy.network.spec.shape)},
+        "observation": {"kind": schema.SEES, "shape": list(policy.network.spec.shape)},
         "network": policy.network.spec.to_json(),
         "options": asdict(policy.options),
         "heads": [_head_entry(policy, head) for head in policy.heads],
@@ -144,7 +156,7 @@ def policy_files(policy: SavedPolicy) -> dict[str, bytes]:
         **policy.card,
         "model_sha256": hashlib.sha256(model).hexdigest(),
     }
-    text = (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()
+    text = manifest_bytes(manifest)
     if len(text) > LARGEST:
         raise SkillError(f"'{policy.name}' is not kept: what is to be said of it is more than {LARGEST:,} bytes")
     return {MANIFEST: text, MODEL: model, CARD: card_text(manifest).encode()}
@@ -167,12 +179,12 @@ def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
 # --- reading ---
 
 
-def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
+def load_policy(folder: Path, name: str | None = None, files: Files | None = None) -> SavedPolicy:
     """Read a policy's folder, also of an older schema. Raises :class:`SkillError` in one line for anything that does not fit.
 
-    ``name``: what it must be called, as a file from a stranger may say anything.
+    ``name``, ``files``: as :func:`skills_library.manifest.read_manifest` has them.
     """
-    file, manifest = manifest_name(folder), read_manifest(folder, schema.read, name)
+    file, manifest = manifest_name(folder, files), read_manifest(folder, schema.read, name, files)
 
     def refuse(reason: str) -> SkillError:
         return SkillError(f"{folder}: {reason}")
@@ -183,7 +195,7 @@ def load_policy(folder: Path, name: str | None = None) -> SavedPolicy:
             size = sum(value.nbytes for value in QNetwork(spec).state_dict().values())
     except ConfigError as error:
         raise refuse(f"{file}: {error}") from error
-    weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], size + HEAD_BYTES))
+    weights = schema.newest_weights(_weights(folder, manifest["model_sha256"], size + HEAD_BYTES, files))
     network = QNetwork(spec)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
@@ -211,14 +223,14 @@ def _head(name: str, entry: dict[str, Any]) -> PolicyHead:
     )
 
 
-def _weights(folder: Path, sha256: str, most: int) -> dict[str, Tensor]:
+def _weights(folder: Path, sha256: str, most: int, files: Files | None) -> dict[str, Tensor]:
     def refuse(reason: str) -> SkillError:
         return SkillError(f"{folder}: {reason}")
 
     try:
-        data = read_bytes(folder / MODEL, most)
+        data = read_file(folder, MODEL, most, files)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise refuse(f"{MODEL} is not the file that {manifest_name(folder)} was written for (its hash differs)")
+            raise refuse(f"{MODEL} is not the file that {manifest_name(folder, files)} was written for (its hash differs)")
         return dict(load(data))
     except OSError as error:
         raise refuse(f"{MODEL} cannot be read: {error.strerror}") from error

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NEWEST = 2
 MOST_HEADS, MOST_OUTPUTS, NAME_LETTERS = 256, 4096, 300
 MOST_STEPS = 10**9
+SEES = "grey_stack"  # the one kind of observation
 Entry = dict[str, Any]
 Kinds = dict[str, type | tuple[type, ...]]
 NUMBER = (int, float)
@@ -132,6 +133,8 @@ def _good_output(name: Any) -> bool:
 
 def _check_shape(manifest: Entry) -> None:
     """What is seen, as the network has it too."""
+    if (kind := manifest["observation"].get("kind")) != SEES:
+        raise SchemaError(f": it sees {short(kind)}; this version shows {SEES} alone")
     shape = manifest["observation"].get("shape")
     if shape != manifest["network"].get("shape"):
         raise SchemaError(": observation.shape and network.shape differ")

@@ -81,7 +81,7 @@ class Skill:
             raise SkillError(f"skill '{self.name}' has no action that this task allows (its own: {', '.join(self.actions)})")
         if tuple(shape) != self.shape:
             raise SkillError(
-                f"skill '{self.name}' sees {_size(self.shape)}, but this run shows {_size(shape)}; choose another preset"
+                f"skill '{self.name}' sees {frames_of(self.shape)}, but this run shows {frames_of(shape)}; choose another preset"
             )
         numbers = np.array([list(actions).index(action) if action in actions else LACKS for action in self.actions])
         end = self.head.termination
@@ -162,5 +162,6 @@ def count_weights(networks: Iterable[QNetwork]) -> int:
     return sum(weights.numel() for network in {id(one): one for one in networks}.values() for weights in network.parameters())
 
 
-def _size(shape: Sequence[int]) -> str:
+def frames_of(shape: Sequence[int]) -> str:
+    """(S, H, W) of observations in words."""
     return f"{'a frame' if shape[0] == 1 else f'{shape[0]} frames'} of {shape[1]}x{shape[2]}"

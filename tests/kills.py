@@ -17,13 +17,20 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from h_dqn import checkpoint
 from h_dqn.cli import run
+from h_dqn.experiment.share import export_skill
+from skills_library.library import Library, Versions
+from skills_library.policy import SavedPolicy
+from tests.helpers import saved_policy
 
+LIBRARY = "library"  # the scenario of changes of a library
 SMOKE = "--preset smoke --episodes 8 --seed 3"
 LONG = f"{SMOKE} --env-steps 4000 --validation-episodes 16 --evaluate-every 500"
 RECURRENT = "--preset smoke --episodes 8 --seed 3 --core 16 --success-memory 0"
@@ -71,8 +78,8 @@ class Outcome:
     results: dict[str, Any]
 
 
-def start(line: str, folder: Path) -> int:
-    """Run a command in a process of its own, in ``folder``; returns its number."""
+def start(work: str | Callable[[], object], folder: Path) -> int:
+    """Run a command, or call what is given, in a process of its own, in ``folder``; returns its number."""
     if (child := os.fork()) == 0:
         os.setsid()
         os.chdir(folder)
@@ -83,7 +90,7 @@ def start(line: str, folder: Path) -> int:
         checkpoint.SHARE = 0.5
         code = 1
         try:
-            code = run(line.split())
+            code = run(work.split()) if isinstance(work, str) else int(work() is None)
         finally:
             os._exit(code)
     return child
@@ -160,11 +167,77 @@ class Killer:
             shutil.rmtree(folder)
 
 
+class LibraryKiller:
+    """Changes of a library, each killed once on a copy; what is there then must be the old or the new, and whole."""
+
+    def __init__(self, root: Path) -> None:
+        self.template, self.root = root / "template", root
+        library = self._library(self.template)
+        for number in range(3):
+            library.add(self._policy(number))
+        export_skill("walk", self.template / "walk.zip", library)
+        library.add(self._policy(7))
+        self.changes: list[Callable[[Library], object] | str] = [
+            lambda library: library.add(self._policy(9)),
+            lambda library: library.remove("walk") and True,
+            "skills import walk.zip --name new",
+            "skills remove walk",
+            "skills rename walk stride",
+            "skills use walk 1",
+        ]
+
+    @staticmethod
+    def _library(folder: Path) -> Library:
+        return Library(folder / "skills", shipped=folder / "none")
+
+    @staticmethod
+    def _policy(number: int) -> SavedPolicy:
+        policy = saved_policy()
+        policy.network.head.get_parameter("bias").data.add_(number)
+        return policy
+
+    def kill(self, rng: random.Random) -> str:
+        """Kill one change at a random moment. Returns what is wrong; nothing if nothing is."""
+        change = rng.choice(self.changes)
+        began, new = time.monotonic(), self._changed(change, "whole", None)
+        found = self._changed(change, "cut", rng.uniform(0, time.monotonic() - began))
+        wrong = "" if found in (new, self._library(self.template).index()) else "it is neither the old nor the new; "
+        library = self._library(self.root / "cut")
+        wrong += "".join(one["problem"] for name in library.names() for one in library.verify(name))
+        library.add(self._policy(11))  # the next writer is not disturbed
+        return wrong
+
+    def _changed(self, change: Callable[[Library], object] | str, name: str, seconds: float | None) -> dict[str, Versions]:
+        """The index after a change that was killed so late, or not at all."""
+        folder = self.root / name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.template, folder, symlinks=True)
+        library = self._library(folder)
+        child = start(change if isinstance(change, str) else partial(change, library), folder)
+        if seconds is not None:
+            time.sleep(seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        code = wait(child)
+        assert seconds is not None or code == 0, change
+        return library.index()
+
+
+def kill_libraries(kills: int) -> int:
+    """As :func:`main`, for a library."""
+    rng = random.Random(1)
+    with tempfile.TemporaryDirectory() as root:
+        killer = LibraryKiller(Path(root))
+        wrong = [said for said in (killer.kill(rng) for _ in range(kills)) if said]
+    print(f"{LIBRARY:12} {kills} changes killed, {len(wrong)} not as they should be {wrong[:3]}", flush=True)
+    return len(wrong)
+
+
 def main(kills: int, names: list[str]) -> int:
     """Print a row for each scenario; returns how many ended otherwise."""
-    rng, failed = random.Random(1), 0
+    rng, failed = random.Random(1), kill_libraries(kills) if LIBRARY in names else 0
     with tempfile.TemporaryDirectory() as root:
-        for name in names:
+        for name in (name for name in names if name != LIBRARY):
             killer, wrong = Killer(name, Path(root)), []
             for _ in range(kills):
                 if said := killer.kill(rng, rng.randint(1, 3)):
@@ -175,4 +248,4 @@ def main(kills: int, names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(bool(main(int(sys.argv[1]), sys.argv[2:] or list(SCENARIOS))))
+    sys.exit(bool(main(int(sys.argv[1]), sys.argv[2:] or [LIBRARY, *SCENARIOS])))

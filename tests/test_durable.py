@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,49 +24,11 @@ from h_dqn.state import CheckpointError
 from skills_library.library import Library
 from skills_library.manifest import SkillError
 from skills_library.policy import SavedPolicy
+from tests.faults import Faults
 from tests.helpers import Capture, h_dqn, refused, saved_policy
 from tests.kills import Killer
 
 SMOKE = "--preset smoke --episodes 4"
-
-
-class Fault(Exception):
-    """What stands for the end of the process."""
-
-
-class Faults:
-    """Ends the work at the n-th call of what writes, syncs or renames; counts them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left = self.calls = 0
-        for holder, name in ((os, "replace"), (os, "rename"), (files, "_sync"), (Path, "write_bytes"), (checkpoint, "save_file")):
-            monkeypatch.setattr(holder, name, self._or_fault(getattr(holder, name)))
-
-    def _or_fault(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            self.left -= 1
-            if self.left == 0:
-                raise Fault
-            return real(*args, **kwargs)
-
-        return call
-
-    def at_each(self, work: Callable[[], Any], check: Callable[[bool], None]) -> int:
-        """Do ``work`` with a fault at its first call, its second and so on; ``check`` after each, with whether it ended well."""
-        number = 0
-        while True:
-            number += 1
-            self.left = number
-            try:
-                work()
-            except Fault:
-                self.left = 0
-                check(False)
-            else:
-                self.left = 0
-                check(True)
-                return number - 1
 
 
 def weights(policy: SavedPolicy) -> torch.Tensor:

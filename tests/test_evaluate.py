@@ -40,6 +40,7 @@ def test_the_outcome_does_not_depend_on_the_number_of_environments(episodes: int
     # By hand: from cells 0..3 the policy bounces between 2 and 3 for ever; from 4 it reaches 5 in one step.
     starts = [int(np.random.default_rng(seed).integers(5)) for seed in episode_seeds("evaluate", 5, episodes)]
     outcome = outcomes[3]
+    assert outcome.by_episode == tuple(start == 4 for start in starts)
     assert outcome.success_rate == sum(start == 4 for start in starts) / episodes
     assert outcome.env_steps == sum(1 if start == 4 else 12 for start in starts)
     assert outcome.decisions == outcome.env_steps

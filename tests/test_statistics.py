@@ -14,6 +14,7 @@ from h_dqn.statistics import (
     iqm_interval,
     mean_interval,
     paired_difference,
+    surely_better,
     t_probability,
     t_quantile,
     wilson,
@@ -97,3 +98,13 @@ def test_coverage_between_what_was_simulated_is_the_lower() -> None:
     assert coverage(7) == coverage(5) == BOOTSTRAP_COVERAGE[5]
     assert coverage(100) == BOOTSTRAP_COVERAGE[20]
     assert coverage(2) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sure"), [(6, 0, True), (5, 0, False), (9, 1, True), (8, 2, False), (0, 6, False), (0, 0, False)]
+)
+def test_episodes_that_only_one_solved_tell_who_is_better(first: int, second: int, sure: bool) -> None:
+    """By hand: 2/64, 2/32, 22/1024 and 112/1024 of all ways to share them out are as uneven."""
+    one = [True] * first + [False] * second + [True] * 90 + [False] * 7
+    other = [False] * first + [True] * second + [True] * 90 + [False] * 7
+    assert surely_better(one, other) is sure

@@ -81,8 +81,9 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
             raise errors[-1]
 
     def _result(self, agent: Agent, task: str, outcome: Evaluation) -> dict[str, Any]:
-        lists = {key: list(value) for key, value in asdict(outcome).items() if isinstance(value, tuple)}
-        return {**asdict(outcome), **lists, "task": task, "seed": self.seed, "temperature": agent.head.temperature}
+        entry = {key: value for key, value in asdict(outcome).items() if key != "by_episode"}
+        lists = {key: list(value) for key, value in entry.items() if isinstance(value, tuple)}
+        return {**entry, **lists, "task": task, "seed": self.seed, "temperature": agent.head.temperature}
 
     def _show(self, results: dict[str, dict[str, Any]], refused: dict[str, str]) -> None:
         for name, result in results.items():

@@ -1,4 +1,4 @@
-"""``h-dqn skills`` and ``h-dqn distill``."""
+"""``h-dqn skills``, but for what gives skills away and takes those of others (``share.py``)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import tyro
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, argument
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, Switch, argument, optional
 from h_dqn.cli.output import emit_json, hint, percent, show
 from h_dqn.cli.terminal import visible, visible_lines
+from h_dqn.experiment.errors import UserError
 from skills_library.library import Library
 
 
@@ -72,8 +73,9 @@ class SkillsHistory(JsonFlags, LibraryFlags):
         rows = []
         for one in versions:
             success, steps = one["measured"].get("success_rate"), one["training"].get("env_steps", 0)
-            rows.append((str(one["version"]), "current" if one["current"] else "", percent(success), f"{steps:,}", one["id"]))
-        show(("version", "", "success", "steps trained", "id"), rows)
+            state = "current" if one["current"] else ""
+            rows.append((str(one["version"]), state, percent(success), f"{steps:,}", one["id"], one["origin"]))
+        show(("version", "", "success", "steps trained", "id", "from"), rows)
 
 
 @dataclass
@@ -91,3 +93,67 @@ class SkillsUse(LibraryFlags):
     def run(self) -> None:
         Library(self.library).use(self.name, self.version)
         print(f"version {self.version} of {visible(self.name)} is current")
+
+
+@dataclass
+class SkillsRename(LibraryFlags):
+    """Give a skill, or a distilled network, another name; all its versions go along.
+
+    Runs that use it have copies of their own, under the name that it had.
+    """
+
+    name: Skill
+    """its name in the library"""
+    new: Annotated[str, tyro.conf.Positional, argument("NEW")]
+    """the name that it gets"""
+
+    def run(self) -> None:
+        Library(self.library).rename(self.name, self.new)
+        print(f"{visible(self.name)} is now {visible(self.new)}")
+
+
+@dataclass
+class SkillsRemove(LibraryFlags):
+    """Take a skill, or a distilled network, out of the library, with all its versions.
+
+    Runs and distilled networks that were made of it have copies of their own and go on with them.
+    """
+
+    name: Skill
+    """its name in the library"""
+
+    def run(self) -> None:
+        library = Library(self.library)
+        removed = library.remove(self.name)
+        count = f"{len(removed.ids)} version{'s' * (len(removed.ids) > 1)}"
+        print(f"{visible(self.name)} is removed ({count}); runs and distilled networks made of it have their own copies")
+        if self.name in library.names():
+            hint(f"from now on '{self.name}' is the one that comes with the package")
+
+
+@dataclass
+class SkillsVerify(JsonFlags, LibraryFlags):
+    """Read skills, in all their versions, as whoever plays them does, and say which are damaged.
+
+    A damaged one is a line at the end, with exit code 2.
+    """
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, optional("SKILL ...")] = ()
+    """their names in the library"""
+    all: Switch = False
+    """verify the whole library, and the skills that come with the package"""
+
+    def run(self) -> None:
+        library = Library(self.library)
+        if bool(self.names) == self.all:
+            raise UserError("name the skills to verify, or give --all")
+        found = [one for name in self.names or library.names() for one in library.verify(name)]
+        problems = [one["problem"] for one in found if one["problem"]]
+        if self.json:
+            emit_json(found)
+        else:
+            print(f"{len(found) - len(problems)} of {len(found)} versions of skills are whole")
+        for problem in problems[:-1]:
+            hint(f"h-dqn: error: {problem}")
+        if problems:
+            raise UserError(problems[-1])

@@ -16,6 +16,7 @@ from h_dqn.experiment.distil import distil
 from h_dqn.experiment.evaluate import Outcome
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
+from h_dqn.experiment.share import export_skill, import_skill, pull_skill, push_skill
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
 from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
 from h_dqn.presets import PRESETS
@@ -35,10 +36,14 @@ __all__ = [
     "distil",
     "evaluate",
     "evaluate_tasks",
+    "export_skill",
     "film",
+    "import_skill",
     "load_agent",
     "make_envs",
     "preset",
+    "pull_skill",
+    "push_skill",
     "train_controller",
     "train_flat",
     "train_skill",

@@ -22,6 +22,7 @@ from h_dqn.config import change, to_json
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import AGENT, measured
+from h_dqn.experiment.beside import beside
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.inputs import Inputs, differences, gather_inputs, kept_inputs
 from h_dqn.experiment.plan import Plan
@@ -162,7 +163,10 @@ class Run:
         if not outcome.success_rate:
             watcher.say(f"it reached the goal in none of {outcome.episodes} episodes{self._advice()}")
         library = Library(Path(self.plan.library)) if self.plan.kind == "skill" else None
-        keep(self.policy(outcome), self.folder / AGENT, library, watcher)
+        policy, did_better = self.policy(outcome), None
+        if library is not None and library.exists:
+            did_better = beside(library, policy.name, self.envs, outcome, self.plan.seed, self.trainer.evaluated)
+        keep(policy, self.folder / AGENT, library, watcher, did_better)
         result = self._result(outcome)
         try:
             learning_curve({self.folder.name: self.folder}, self.folder / "curve.png")

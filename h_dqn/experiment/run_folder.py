@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envs.errors import OneLineError
 from h_dqn.checkpoint import Checkpoints
@@ -30,6 +30,9 @@ from h_dqn.state import CheckpointError
 from h_dqn.train import Diverged
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, save_policy
+
+if TYPE_CHECKING:
+    from skills_library.library import Judge
 
 RUN, RESULT, CHECKPOINT = "run.json", "result.json", "checkpoint"
 LARGEST, LARGEST_RESULT = 4 << 20, 1 << 20  # bytes of run.json and result.json
@@ -173,14 +176,17 @@ class RunFolder:
             self.checkpoints.remove()
 
 
-def keep(policy: SavedPolicy, folder: Path, library: Library | None, watcher: Watcher) -> None:
-    """Save a policy in the run's ``folder`` for it and in the library, if there is one. A full disk must not lose it."""
+def keep(policy: SavedPolicy, folder: Path, library: Library | None, watcher: Watcher, did_better: Judge | None = None) -> None:
+    """Save a policy in the run's ``folder`` for it and in the library, if there is one. A full disk must not lose it.
+
+    ``did_better``: as :meth:`skills_library.library.Library.add` has it.
+    """
     try:
         save_policy(policy, folder)
         if library is not None and not library.exists:  # a run of somebody else's may name any folder
             watcher.say(f"{library.folder} is no library, so the skill stays in {folder}")
         elif library is not None:
-            kept = library.add(policy)
+            kept = library.add(policy, did_better)
             if kept.current < (newest := len(kept.ids)):
                 watcher.say(f"kept as version {newest} of '{policy.name}'; version {kept.current} did better and stays current. "
                             f"To use the new one: {command('skills', 'use', policy.name, newest)}")  # fmt: skip

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as save_bytes
 
 from envs import SHIPPED
 from envs.sequence import SEQUENCES, load_sequence
@@ -33,9 +35,12 @@ from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Moment, Watcher
 from h_dqn.metrics import read_metrics
 from h_dqn.networks import NetworkSpec, QNetwork
+from skills_library.archive import pack
 from skills_library.distill import DistillConfig
 from skills_library.library import Library
 from skills_library.policy import PolicyHead, SavedPolicy, Termination
+from skills_library.share import give
+from tests.hostile.archives import HOSTILE, hashed
 from tests.hostile.mutate import NASTY, as_json, as_toml, change_bytes, change_document, replace_file
 
 ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
@@ -183,7 +188,9 @@ def use_library(library: Path, name: str) -> Reader:
 def index(template: Path, inside: Path, rng: random.Random) -> Reader:
     file = _library(template, inside) / "library.json"
     broken_bytes(file, rng, inside.parent / "outside", json.loads(file.read_text()))
-    return rng.choice([use_library(file.parent, "walk"), lambda: h_dqn(["skills", "list", "--library", str(file.parent)])])
+    verbs = [["list"], ["verify", "walk"], ["remove", "walk"], ["rename", "walk", "run"], ["history", "walk"]]
+    line = ["skills", *rng.choice(verbs), "--library", str(file.parent)]
+    return rng.choice([use_library(file.parent, "walk"), lambda: h_dqn(line)])
 
 
 def manifest(template: Path, inside: Path, rng: random.Random) -> Reader:
@@ -225,6 +232,29 @@ def _broken_tensors(tensors: dict[str, Any], rng: random.Random) -> dict[str, An
         lambda: {**tensors, name: value[None].clone()},
     ]
     return dict(rng.choice(ways)())
+
+
+def archive(template: Path, inside: Path, rng: random.Random) -> Reader:
+    """One rule broken by name, or a document or weights within a good archive, or its bytes."""
+    files = dict(give(Library(template / "library"), rng.choice(["walk", "both"])))
+    file, how = inside / "walk.zip", rng.random()
+    file.write_bytes(pack(files))
+    if how < 0.3:
+        file.write_bytes(rng.choice(list(HOSTILE.values()))(files))
+    elif how < 0.5:
+        files["policy.json"] = as_json(change_document(json.loads(files["policy.json"]), rng, rng.choice([1, 1, 2])))
+        file.write_bytes(pack(files))
+    elif how < 0.65:
+        file.write_bytes(hashed(files, save_bytes(_broken_tensors(load_bytes(files["model.safetensors"]), rng))))
+    else:
+        broken_bytes(file, rng, inside.parent / "outside")
+
+    def read() -> int:
+        code = h_dqn(["skills", "import", str(file), "--library", str(inside / "kept")])
+        assert not code or not (inside / "kept").exists(), "something was kept"
+        return code or h_dqn(["skills", "verify", "--all", "--library", str(inside / "kept")])
+
+    return read
 
 
 def _run(template: Path, inside: Path, rng: random.Random, kinds: tuple[str, ...] = ("run", "dqn", "distill")) -> Path:
@@ -364,5 +394,19 @@ def library_links(template: Path, inside: Path, rng: random.Random) -> Reader:
 
 FORMATS: dict[str, Breaker] = {
     one.__name__: one
-    for one in (task, sequence, index, manifest, weights, run_entry, kept_skill, checkpoint, metrics, result, links, library_links)
+    for one in (
+        task,
+        sequence,
+        index,
+        manifest,
+        weights,
+        archive,
+        run_entry,
+        kept_skill,
+        checkpoint,
+        metrics,
+        result,
+        links,
+        library_links,
+    )
 }

@@ -8,7 +8,7 @@ import io
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from h_dqn.cli.terminal import visible
@@ -33,8 +33,11 @@ def quiet(said: io.StringIO) -> Iterator[None]:
         yield
 
 
-def outcome(name: str, seed: int, template: Path, root: Path) -> tuple[int, str]:
-    """(exit code, what is wrong): 0 where it was accepted, 2 where it was refused as it should be; else what is wrong says why."""
+def outcome(name: str, seed: int, template: Path, root: Path, begin: Callable[[], object] = int) -> tuple[int, str]:
+    """(exit code, what is wrong): 0 where it was accepted, 2 where it was refused as it should be; else what is wrong says why.
+
+    ``begin`` is called when the broken file is there, and before it is read.
+    """
     case = root / f"{name}-{seed}"
     inside, outside = case / "inside", case / "outside"
     inside.mkdir(parents=True)
@@ -45,6 +48,7 @@ def outcome(name: str, seed: int, template: Path, root: Path) -> tuple[int, str]
     try:
         read = FORMATS[name](template, inside, rng)
         os.chdir(inside)
+        begin()
         code = refusal(read, said)
         wrong = "it wrote or deleted outside" if snapshot(outside) != before else ""
         return code, wrong or (_one_line(said.getvalue()) if code == 2 else "" if code == 0 else f"code {code}: {said.getvalue()}")
