@@ -19,7 +19,8 @@ from torch import Tensor
 
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.networks import Torso
-from h_dqn.policies import SoftmaxPolicy
+from h_dqn.options import Bools, Ints
+from h_dqn.policies import greedy
 from h_dqn.rollout import Policy
 from h_dqn.seeds import episode_seeds
 
@@ -82,20 +83,15 @@ def peer(name: str, envs: TaskEnvs, seed: int, scale: float, over: Callable[[int
 
 
 def _policy(model: BaseAlgorithm, seed: int) -> Policy:
-    """PPO draws from its own policy, DQN from a softmax over its values."""
-    if isinstance(model, DQN):
-        net = model.q_net
+    """PPO draws from its own policy; DQN from a softmax over its values, as ours does."""
+    rng = np.random.default_rng([seed, 8])
 
-        @torch.no_grad()
-        def values(obs: NDArray[np.uint8]) -> Tensor:
-            q: Tensor = net(torch.from_numpy(obs))
-            return q
-
-        return SoftmaxPolicy(values, TEMPERATURE, seed)
-
-    def choose(obs: NDArray[np.uint8], available: Any, rows: Any) -> NDArray[np.int64]:
-        chosen: NDArray[np.int64] = model.predict(obs, deterministic=False)[0]
-        return chosen
+    def choose(obs: NDArray[np.uint8], available: Bools, env_ids: Ints) -> Ints:
+        if not isinstance(model, DQN):
+            return np.asarray(model.predict(obs, deterministic=False)[0])
+        with torch.no_grad():
+            q_BO = model.q_net(torch.from_numpy(obs))
+        return greedy(q_BO / TEMPERATURE + torch.from_numpy(rng.gumbel(size=q_BO.shape)), available)
 
     return choose
 
