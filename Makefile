@@ -27,7 +27,7 @@ test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=3600
 
 # The command line's tests on a wheel that was installed where nothing can be written.
 test-installed: setup

@@ -117,7 +117,7 @@ def make() -> None:
     for number, task in enumerate(SKILLS):
         spec = load_task(task, {"step_limit": STEP_LIMIT, "vary": {"layout": "any", "shrink": [0, 0]}})
         rngs = [np.random.default_rng([SEED, number, room]) for room in range(COUNT)]
-        write(task, [as_text(spec, draw_cells(spec, spec._tables, rng)[0]) for rng in rngs], ROOMS / "any" / f"{task}.toml")
+        write(task, [as_text(spec, draw_cells(spec, spec.tables, rng)[0]) for rng in rngs], ROOMS / "any" / f"{task}.toml")
         letters = str.maketrans(dict(zip("Xx.", LETTERS[task], strict=True)))
         write(task, [rows.strip("\n").translate(letters) for rows in SHAPES.values()], ROOMS / "shapes" / f"{task}.toml")
 

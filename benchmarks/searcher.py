@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from envs.compiled import njit
 from envs.oracle import UNREACHABLE, distances
-from envs.task import AIR, HEADINGS, TaskSpec
+from envs.task import AIR, FOV, HEADINGS, TaskSpec
 from envs.voxel.rules import FORWARD, TURN_LEFT, TURN_RIGHT, cell_ahead
 from envs.voxel.vector import VoxelVectorEnv
 from envs.voxel.world import Worlds
 
-FOV, RAYS = (
-    70.0,
-    140,
-)  # degrees across the agent's square picture, and level lines of sight, each in the middle of its share of them
+RAYS = 140  # level lines of sight across the picture, each in the middle of its share of it
 
 
 class Searcher:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ACTIONS = ("forward", "turn_left", "turn_right", "break", "pick_up", "place")
 GOALS = ("reach", "hold", "broken", "placed_at")
 HEADINGS = 12
+FOV = 70.0  # degrees of the picture, from top to bottom; Minecraft's default
 AIR = 0
 SHAPES = ("rectangle", "joined", "corridor", "pillars", "chambers")  # of drawn rooms, see rooms.py
 
@@ -178,7 +179,7 @@ class TaskSpec:
 
     def may_start_on(self, char: str) -> bool:
         """Whether an episode may begin on this character of the legend: ``start`` names it, and its cell is free."""
-        return bool(self._tables.starts[self._tables.codes[char]])
+        return bool(self.tables.starts[self.tables.codes[char]])
 
     def is_floor(self, char: str) -> bool:
         """Whether this character of the legend is a place on the floor: nothing stands there, at least where it is not chosen."""
@@ -192,10 +193,10 @@ class TaskSpec:
         """
         from envs.draw import draw_episode
 
-        return draw_episode(self, self._tables, rng)
+        return draw_episode(self, self.tables, rng)
 
     @cached_property
-    def _tables(self) -> Tables:
+    def tables(self) -> Tables:
         from envs.legend import Tables  # with Numba
 
         return Tables(self)

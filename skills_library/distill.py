@@ -148,7 +148,7 @@ class Distiller:
                 group["lr"] = c.learning_rate * (1 - 0.95 * min(1.0, self.env_steps / c.env_steps))
             losses = torch.stack([self._update() for _ in range(c.updates)]).mean(0)
             for lesson in self.lessons:
-                lesson.states[1].forget()
+                lesson.student_state.forget()
             names = (lesson.teacher.name for lesson in self.lessons)
             yield {"env_steps": self.env_steps, **{f"loss/{name}": float(x) for name, x in zip(names, losses, strict=True)}}
 
@@ -200,7 +200,7 @@ class Distiller:
             action = label.argmax(1).numpy()
             own = env_ids < self.config.student_share * self.config.num_envs
             if own.any():
-                action[own] = lesson.states[1].values(obs[own], env_ids[own])[:, self._outputs(head)].argmax(1).numpy()
+                action[own] = lesson.student_state.values(obs[own], env_ids[own])[:, self._outputs(head)].argmax(1).numpy()
             random = self._rng.random(len(obs)) < self.config.epsilon
             action[random] = self._rng.integers(0, label.shape[1], int(random.sum()))
             return np.asarray(action, np.int64)

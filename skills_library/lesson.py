@@ -36,7 +36,8 @@ class Lesson:
         seed: int,
     ) -> None:
         self.teacher = teacher
-        self.states = AgentState(teacher.network), AgentState(student)  # of the environments
+        # What both remember of the environments.
+        self.teacher_state, self.student_state = self._states = AgentState(teacher.network), AgentState(student)
         runner = OptionRunner(options, envs.num_envs, np.random.default_rng([seed, 6]))
         self.rollout = Rollout(envs, runner, driver, episode_seeds("train", seed, envs.num_envs), listener=self)
         self.memory, self.num_envs, stack = memory, envs.num_envs, teacher.shape[0]
@@ -56,7 +57,7 @@ class Lesson:
 
     def observe(self, obs: NDArray[np.uint8], begins: Bools) -> None:
         """See :class:`h_dqn.options.Listener`."""
-        for state in self.states:
+        for state in self._states:
             state.observe(obs, begins)
 
     def step(self) -> None:
@@ -64,11 +65,10 @@ class Lesson:
         obs = self.rollout.obs
         rows = (self.seen + np.arange(len(obs))) % len(self.frames)
         self.frames[rows], self.age[rows] = obs[:, -1], self._age
-        taught, student = self.states
-        self.label, last = self.teacher.values_and_last(taught.values(obs, np.arange(len(obs))))
+        self.label, last = self.teacher.values_and_last(self.teacher_state.values(obs, np.arange(len(obs))))
         self.q[rows], self.last[rows] = self.label, last.float()
-        if student.carried is not None:
-            self.state[rows] = student.carried.cpu()
+        if self.student_state.carried is not None:
+            self.state[rows] = self.student_state.carried.cpu()
         self.seen += len(obs)
         reset = self.rollout.step().reset
         self._age = np.where(reset, 0, np.minimum(self._age + 1, self._oldest)).astype(np.uint8)
@@ -94,7 +94,7 @@ class Lesson:
         """Everything that decides how it goes on; the frames are not copied."""
         used = min(self.seen, len(self.frames))
         kept = {name: getattr(self, name)[:used] for name in MEMORY}
-        states = [state.state_dict() for state in self.states]
+        states = [state.state_dict() for state in self._states]
         return {**kept, "running": self._age, "seen": self.seen, "states": states, "rollout": self.rollout.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -105,6 +105,6 @@ class Lesson:
             part = torch.as_tensor(getattr(self, name)[:used])  # shares its memory
             part.copy_(like({name: torch.as_tensor(state[name])}, {name: part}, "lesson")[name])
         restore(self._age, state["running"], "running", 0, self._oldest)
-        for one, saved in zip(self.states, state["states"], strict=True):
+        for one, saved in zip(self._states, state["states"], strict=True):
             one.load_state_dict(saved)
         self.rollout.load_state_dict(state["rollout"])

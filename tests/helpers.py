@@ -157,3 +157,12 @@ def saved_policy(name: str = "walk", outputs: int = 3, end: Termination | None =
     actions = ("forward", "turn_left", "turn_right")[:outputs]
     head = PolicyHead(name, actions, termination=end or Termination(), card={"task": {"name": "navigation1"}})
     return SavedPolicy(name, network, (head,))
+
+
+def policy_of(number: int, name: str = "walk") -> SavedPolicy:
+    """One of many policies of one name."""
+    policy = saved_policy(name)
+    with torch.no_grad():
+        for weight in policy.network.parameters():
+            weight.add_(number)
+    return policy

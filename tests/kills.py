@@ -27,8 +27,7 @@ from h_dqn import checkpoint
 from h_dqn.cli import run
 from h_dqn.experiment.share import export_skill
 from skills_library.library import Library, Versions
-from skills_library.policy import SavedPolicy
-from tests.helpers import saved_policy
+from tests.helpers import policy_of
 
 LIBRARY = "library"  # the scenario of changes of a library
 SMOKE = "--preset smoke --episodes 8 --seed 3"
@@ -174,11 +173,11 @@ class LibraryKiller:
         self.template, self.root = root / "template", root
         library = self._library(self.template)
         for number in range(3):
-            library.add(self._policy(number))
+            library.add(policy_of(number))
         export_skill("walk", self.template / "walk.zip", library)
-        library.add(self._policy(7))
+        library.add(policy_of(7))
         self.changes: list[Callable[[Library], object] | str] = [
-            lambda library: library.add(self._policy(9)),
+            lambda library: library.add(policy_of(9)),
             lambda library: library.remove("walk") and True,
             "skills import walk.zip --name new",
             "skills remove walk",
@@ -190,12 +189,6 @@ class LibraryKiller:
     def _library(folder: Path) -> Library:
         return Library(folder / "skills", shipped=folder / "none")
 
-    @staticmethod
-    def _policy(number: int) -> SavedPolicy:
-        policy = saved_policy()
-        policy.network.head.get_parameter("bias").data.add_(number)
-        return policy
-
     def kill(self, rng: random.Random) -> str:
         """Kill one change at a random moment. Returns what is wrong; nothing if nothing is."""
         change = rng.choice(self.changes)
@@ -204,7 +197,7 @@ class LibraryKiller:
         wrong = "" if found in (new, self._library(self.template).index()) else "it is neither the old nor the new; "
         library = self._library(self.root / "cut")
         wrong += "".join(one["problem"] for name in library.names() for one in library.verify(name))
-        library.add(self._policy(11))  # the next writer is not disturbed
+        library.add(policy_of(11))  # the next writer is not disturbed
         return wrong
 
     def _changed(self, change: Callable[[Library], object] | str, name: str, seconds: float | None) -> dict[str, Versions]:

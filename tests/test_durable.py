@@ -25,7 +25,7 @@ from skills_library.library import Library
 from skills_library.manifest import SkillError
 from skills_library.policy import SavedPolicy
 from tests.faults import Faults
-from tests.helpers import Capture, h_dqn, refused, saved_policy
+from tests.helpers import Capture, h_dqn, policy_of, refused
 from tests.kills import Killer
 
 SMOKE = "--preset smoke --episodes 4"
@@ -33,15 +33,6 @@ SMOKE = "--preset smoke --episodes 4"
 
 def weights(policy: SavedPolicy) -> torch.Tensor:
     return torch.cat([value.flatten() for value in policy.network.state_dict().values()])
-
-
-def saved(number: int) -> SavedPolicy:
-    """One of many policies of one name."""
-    policy = saved_policy()
-    with torch.no_grad():
-        for weight in policy.network.parameters():
-            weight.add_(number)
-    return policy
 
 
 def measured(policy: SavedPolicy, low: float, high: float) -> SavedPolicy:
@@ -52,10 +43,10 @@ def measured(policy: SavedPolicy, low: float, high: float) -> SavedPolicy:
 
 def test_a_library_holds_the_old_or_the_new_after_a_fault_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(tmp_path, shipped=tmp_path / "none")
-    old = saved(0)
+    old = policy_of(0)
     library.add(old)
     faults = Faults(monkeypatch)
-    new = saved(1)
+    new = policy_of(1)
 
     def check(ended: bool) -> None:
         found = weights(library.policy("walk"))
@@ -150,10 +141,10 @@ def test_leftovers_are_swept_and_nothing_else(tmp_path: Path) -> None:
 
 def test_readers_beside_two_writers_always_find_a_whole_skill(tmp_path: Path) -> None:
     library = Library(tmp_path, shipped=tmp_path / "none")
-    library.add(saved(0))
+    library.add(policy_of(0))
     code = (
-        "import sys; from pathlib import Path; from skills_library.library import Library; from tests.test_durable import saved\n"
-        f"library = Library(Path({str(tmp_path)!r}))\nfor n in range(12): library.add(saved(int(sys.argv[1]) + n))"
+        "import sys; from pathlib import Path; from skills_library.library import Library; from tests.helpers import policy_of\n"
+        f"library = Library(Path({str(tmp_path)!r}))\nfor n in range(12): library.add(policy_of(int(sys.argv[1]) + n))"
     )
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     writers = [subprocess.Popen([sys.executable, "-c", code, first], env=here) for first in ("100", "200")]
@@ -171,7 +162,11 @@ def test_readers_beside_two_writers_always_find_a_whole_skill(tmp_path: Path) ->
 
 def test_a_worse_skill_stays_a_version_and_can_be_used(tmp_path: Path, capsys: Capture) -> None:
     library = Library(tmp_path / "skills", shipped=tmp_path / "none")
-    good, bad, as_good = measured(saved(0), 0.95, 0.99), measured(saved(1), 0.05, 0.1), measured(saved(2), 0.93, 0.98)
+    good, bad, as_good = (
+        measured(policy_of(0), 0.95, 0.99),
+        measured(policy_of(1), 0.05, 0.1),
+        measured(policy_of(2), 0.93, 0.98),
+    )
     assert library.add(good).current == 1
     assert library.add(bad).current == 1
     assert library.add(as_good).current == 3
@@ -189,7 +184,7 @@ def test_a_worse_skill_stays_a_version_and_can_be_used(tmp_path: Path, capsys: C
 def test_a_skill_of_an_older_library_becomes_the_first_version(tmp_path: Path) -> None:
     from skills_library.policy import save_policy
 
-    library, old, new = Library(tmp_path, shipped=tmp_path / "none"), saved(0), saved(1)
+    library, old, new = Library(tmp_path, shipped=tmp_path / "none"), policy_of(0), policy_of(1)
     save_policy(old, tmp_path / "walk")
     assert torch.equal(weights(library.policy("walk")), weights(old))
     library.add(new)

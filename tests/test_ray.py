@@ -106,16 +106,21 @@ def test_environments_in_actors_are_those_of_one_process(hosts: Hosts) -> None:
 
 def test_an_actor_that_dies_costs_its_episodes_and_comes_back(hosts: Hosts) -> None:
     envs = RemoteVectorEnv(make, 4, hosts)
-    first, _ = envs.reset(seed=1)
-    hosts.ray.kill(hosts.actors[0], no_restart=False)
-    obs, reward, terminated, truncated, info = envs.step(np.zeros(4, int))
+    first, info = envs.reset(seed=1)
+    obs = first
+    hosts.ray.kill(hosts.actors[0], no_restart=False)  # which takes it a moment
+    deadline = time.monotonic() + 60
+    while "lost" not in info or not info["lost"].any():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        before = obs
+        obs, reward, terminated, truncated, info = envs.step(np.zeros(4, int))
     assert info["lost"].tolist() == truncated.tolist() == [True, True, False, False]
     assert info["reason"].tolist() == [LOST, LOST, "", ""]
     assert not terminated.any()
     assert (reward[:2] == 0).all()
-    assert_array_equal(obs["pov"][:2], first["pov"][:2])
+    assert_array_equal(obs["pov"][:2], before["pov"][:2])
     saved = envs.state_dict()
-    deadline = time.monotonic() + 60
     while info["lost"].any():
         assert time.monotonic() < deadline
         time.sleep(0.05)

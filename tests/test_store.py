@@ -14,27 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from h_dqn.experiment.share import export_skill, import_skill
 from h_dqn.files import write_folder
 from skills_library.library import Library
 from skills_library.manifest import SkillError
-from skills_library.policy import SavedPolicy, load_policy, policy_files, save_policy
+from skills_library.policy import load_policy, policy_files, save_policy
 from skills_library.store import LEFTOVERS_S, object_id
 from tests.faults import Faults
-from tests.helpers import Capture, h_dqn, refused, saved_policy
+from tests.helpers import Capture, h_dqn, policy_of, refused
 from tests.kills import LibraryKiller
 
 OLD = Path(__file__).parent / "data" / "old_format" / "skills"
-
-
-def saved(number: int, name: str = "walk") -> SavedPolicy:
-    """One of many policies."""
-    policy = saved_policy(name)
-    with torch.no_grad():
-        policy.network.head.get_parameter("bias").add_(number)
-    return policy
 
 
 @pytest.fixture
@@ -42,8 +33,8 @@ def library(tmp_path: Path) -> Library:
     """With three versions of a skill, of which the second is current, and another skill."""
     found = Library(tmp_path / "skills", shipped=tmp_path / "none")
     for number in range(3):
-        found.add(saved(number))
-    found.add(saved(0, "run"))
+        found.add(policy_of(number))
+    found.add(policy_of(0, "run"))
     found.use("walk", 2)
     return found
 
@@ -96,7 +87,7 @@ def test_a_skill_is_removed_with_all_its_versions(library: Library, capsys: Capt
 def test_what_comes_with_the_package_is_not_removed(in_tmp: Path, capsys: Capture) -> None:
     refused(capsys, "skills remove navigation1", "comes with the package")
     refused(capsys, "skills rename navigation1 x", "comes with the package")
-    Library(in_tmp / "skills").add(saved(0, "navigation1"))
+    Library(in_tmp / "skills").add(policy_of(0, "navigation1"))
     assert h_dqn("skills remove navigation1") == 0
     assert "is the one that comes with the package" in capsys.readouterr().err
     assert h_dqn("skills show navigation1") == 0
@@ -114,7 +105,7 @@ def test_a_skill_of_an_older_library_is_removed_and_renamed_too(verb: str, tmp_p
 @pytest.mark.parametrize("verb", ["remove", "rename"])
 def test_what_somebody_else_keeps_under_the_name_is_not_removed(verb: str, library: Library) -> None:
     (library.folder / "walk").unlink()
-    save_policy(saved(9), library.folder / "walk")
+    save_policy(policy_of(9), library.folder / "walk")
     before = library.index()
     with pytest.raises(SkillError, match="is no version of 'walk', but would be read as 'walk'; move it away first"):
         library.remove("walk") if verb == "remove" else library.rename("walk", "stride")
@@ -155,7 +146,7 @@ def test_objects_leave_an_hour_after_they_are_named_no_more(library: Library) ->
     for one in ids:
         age(library.store.objects / one)
     library.remove("walk")
-    library.add(saved(5, "run"))
+    library.add(policy_of(5, "run"))
     assert all((library.store.objects / one).is_dir() for one in ids)  # who has read the index before can still load them
     for one in ids:
         age(library.store.objects / one)
@@ -192,7 +183,7 @@ def test_a_lost_index_costs_no_object(library: Library) -> None:
     for path in library.store.objects.iterdir():
         age(path)
     with pytest.raises(SkillError, match=r"library\.json is not there any more; put it back"):
-        library.add(saved(7))
+        library.add(policy_of(7))
     assert len(list(library.store.objects.iterdir())) == 4
 
 
@@ -220,7 +211,7 @@ def test_the_better_one_of_the_same_episodes_stays_current(in_tmp: Path, capsys:
 # --- faults, kills and two at once ---
 
 CHANGES: dict[str, Callable[[Library, Path], object]] = {
-    "add": lambda library, archive: library.add(saved(7)),
+    "add": lambda library, archive: library.add(policy_of(7)),
     "import": lambda library, archive: import_skill(archive, library, name="new"),
     "import a version": lambda library, archive: import_skill(archive, library, new_version=True),
     "rename": lambda library, archive: library.rename("walk", "stride"),
@@ -236,7 +227,7 @@ def test_a_fault_anywhere_leaves_the_old_or_the_new(
     change: str, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Library(tmp_path / "other", shipped=tmp_path / "none")
-    other.add(saved(8))
+    other.add(policy_of(8))
     archive, template = tmp_path / "walk.zip", tmp_path / "template"
     export_skill("walk", archive, other)
     shutil.copytree(OLD / "break", library.folder / "break")
@@ -273,9 +264,9 @@ def said(library: Library) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def test_two_who_add_at_once_both_find_their_skills(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from skills_library.library import Library; from tests.test_store import saved\n"
+        "import sys; from pathlib import Path; from skills_library.library import Library; from tests.helpers import policy_of\n"
         f"library = Library(Path({str(tmp_path / 'skills')!r}))\n"
-        "for n in range(6): library.add(saved(n, f'{sys.argv[1]}{n}'))"
+        "for n in range(6): library.add(policy_of(n, f'{sys.argv[1]}{n}'))"
     )
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     adders = [subprocess.Popen([sys.executable, "-c", code, name], env=here) for name in ("a", "b")]

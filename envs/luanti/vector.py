@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.luanti.compile import SLOTS, Compiler
 from envs.luanti.engine import ATTEMPTS, Engine, EngineDied
 from envs.luanti.programs import LuantiError
-from envs.task import TaskSpec
+from envs.task import FOV, TaskSpec
 from envs.vector import Observation
 from envs.voxel.rules import DRAW, SKIP
 from envs.voxel.vector import VoxelVectorEnv
@@ -44,7 +44,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
         num_envs: int = 1,
         task: str | Path | TaskSpec = "navigation1",
         size: int | tuple[int, int] = 84,
-        fov: float = 70.0,
+        fov: float = FOV,
         render_mode: str | None = None,
         engines: int | None = None,
     ) -> None:

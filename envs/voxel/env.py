@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from envs.display import window_lacks
 from envs.single import SingleEnv
-from envs.task import TaskSpec
+from envs.task import FOV, TaskSpec
 from envs.vector import Observation
 from envs.voxel.vector import VoxelVectorEnv
 
@@ -41,7 +41,7 @@ class VoxelEnv(SingleEnv):
         self,
         task: str | Path | TaskSpec = "navigation1",
         size: int | tuple[int, int] = 84,
-        fov: float = 70.0,
+        fov: float = FOV,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(task, size, render_mode, fov=fov)

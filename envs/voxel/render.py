@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.compiled import njit, prange
 from envs.materials import TEXTURE_SIZE, texture
-from envs.task import AIR, HEADINGS, TaskSpec
+from envs.task import AIR, FOV, HEADINGS, TaskSpec
 from envs.voxel.rules import CLEAR, FULL, SKIP, advance_goal, cell_ahead, held_item, take_step
 
 EYE = np.float32(1.625)  # height of the eye over the floor, in blocks
@@ -41,8 +41,8 @@ class Camera(NamedTuple):
     hand: NDArray[np.int16]  # (H, W, 3): where the held block covers the picture, see :func:`hand`
 
     @classmethod
-    def of(cls, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = 70.0) -> Camera:
-        """``size``: (height, width) in pixels; ``fov``: vertical field of view in degrees (Minecraft's default is 70).
+    def of(cls, spec: TaskSpec, size: tuple[int, int] = (84, 84), fov: float = FOV) -> Camera:
+        """``size``: (height, width) in pixels; ``fov``: vertical field of view in degrees.
 
         Raises ValueError for a field of view that cannot be.
         """

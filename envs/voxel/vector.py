@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.compiled import PARALLEL, alone
-from envs.task import TaskSpec
+from envs.task import FOV, TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
 from envs.voxel.render import Camera, step_and_draw, step_and_draw_alone
 
@@ -29,7 +29,7 @@ class VoxelVectorEnv(WorldsVectorEnv):
         num_envs: int = 1,
         task: str | Path | TaskSpec = "navigation1",
         size: int | tuple[int, int] = 84,
-        fov: float = 70.0,
+        fov: float = FOV,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(num_envs, task, size, render_mode)

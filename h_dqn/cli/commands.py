@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
     ),
     "evaluate": Verb("Measure how often a skill or a run's agent reaches the goal.", "evaluate", "Evaluate"),
     "skills": Group(
-        "The library of skills: list, show, keep and share them, or choose among versions.",
+        "The library of skills: list, show, keep or share them.",
         {
             "list": Verb("List the skills of the library.", "skills", "SkillsList"),
             "show": Verb("Print a skill's card.", "skills", "SkillsShow"),

@@ -22,10 +22,10 @@ Repo = Annotated[str, tyro.conf.Positional, argument("USER/NAME")]
 
 @dataclass
 class SkillsExport(LibraryFlags):
-    """Write a skill, or a distilled network with all its heads, as one file, to give it away.
+    """Write a skill as one file, to give it away.
 
-    It has all that the skill is: weights, what it sees and does, its task and how it was measured. The same skill always makes the
-    same file.
+    It has all that the skill, or a distilled network with all its heads, is: weights, what it sees and does, its task and how
+    it was measured. The same skill always makes the same file.
 
     Example: h-dqn skills export navigation1 navigation1.zip
     """
@@ -67,9 +67,9 @@ class ReceiveFlags(JsonFlags, LibraryFlags):
 
 @dataclass
 class SkillsImport(ReceiveFlags):
-    """Take a skill from a file that h-dqn skills export wrote into the library.
+    """Take a skill from such a file into the library.
 
-    All of it is checked before anything is kept, and nothing in it is executed.
+    One that h-dqn skills export wrote. All of it is checked before anything is kept, and nothing in it is executed.
 
     Example: h-dqn skills import navigation1.zip --name theirs
     """
@@ -85,9 +85,10 @@ class SkillsImport(ReceiveFlags):
 
 @dataclass
 class SkillsPush(JsonFlags, LibraryFlags):
-    """Put a skill's current version into a repository of the Hugging Face Hub, which is made where there is none.
+    """Put a skill on the Hugging Face Hub.
 
-    Only you can see it, unless you say --public. Log in before, with: hf auth login. What is there already makes no commit.
+    Its current version, into a repository, which is made where there is none. Only you can see it, unless you say --public. Log
+    in before, with: hf auth login. What is there already makes no commit.
 
     Example: h-dqn skills push navigation1 me/navigation1
     """
@@ -111,7 +112,7 @@ class SkillsPush(JsonFlags, LibraryFlags):
 
 @dataclass
 class SkillsPull(ReceiveFlags):
-    """Take a skill from a repository of the Hugging Face Hub into the library.
+    """Take a skill from the Hugging Face Hub into the library.
 
     All of it is checked before anything is kept, and nothing in it is executed. h-dqn skills history says where it comes from.
 

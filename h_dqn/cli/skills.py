@@ -10,8 +10,8 @@ import tyro
 from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, Switch, argument, optional
 from h_dqn.cli.output import emit_json, hint, percent, show
 from h_dqn.cli.terminal import visible, visible_lines
-from h_dqn.experiment.errors import UserError
 from skills_library.library import Library
+from skills_library.manifest import SkillError
 
 
 @dataclass
@@ -97,9 +97,10 @@ class SkillsUse(LibraryFlags):
 
 @dataclass
 class SkillsRename(LibraryFlags):
-    """Give a skill, or a distilled network, another name; all its versions go along.
+    """Give a skill another name.
 
-    Runs that use it have copies of their own, under the name that it had.
+    All its versions go along, as do all heads of a distilled network. Runs that use it have copies of their own, under the name
+    that it had.
     """
 
     name: Skill
@@ -114,9 +115,10 @@ class SkillsRename(LibraryFlags):
 
 @dataclass
 class SkillsRemove(LibraryFlags):
-    """Take a skill, or a distilled network, out of the library, with all its versions.
+    """Take a skill out of the library, with all its versions.
 
-    Runs and distilled networks that were made of it have copies of their own and go on with them.
+    Or a distilled network, with all its heads. Runs and distilled networks that were made of it have copies of their own and go
+    on with them.
     """
 
     name: Skill
@@ -133,9 +135,9 @@ class SkillsRemove(LibraryFlags):
 
 @dataclass
 class SkillsVerify(JsonFlags, LibraryFlags):
-    """Read skills, in all their versions, as whoever plays them does, and say which are damaged.
+    """Read skills whole and say what is damaged.
 
-    A damaged one is a line at the end, with exit code 2.
+    They are read in all their versions, as whoever plays them does. A damaged one is a line at the end, with exit code 2.
     """
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional, optional("SKILL ...")] = ()
@@ -146,7 +148,7 @@ class SkillsVerify(JsonFlags, LibraryFlags):
     def run(self) -> None:
         library = Library(self.library)
         if bool(self.names) == self.all:
-            raise UserError("name the skills to verify, or give --all")
+            raise SkillError("name the skills to verify, or give --all")
         found = [one for name in self.names or library.names() for one in library.verify(name)]
         problems = [one["problem"] for one in found if one["problem"]]
         if self.json:
@@ -156,4 +158,4 @@ class SkillsVerify(JsonFlags, LibraryFlags):
         for problem in problems[:-1]:
             hint(f"h-dqn: error: {problem}")
         if problems:
-            raise UserError(problems[-1])
+            raise SkillError(problems[-1])

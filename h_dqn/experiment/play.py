@@ -50,13 +50,11 @@ class Game:
         self.env, self.task, self.screen = env, task, screen
         self.obs: dict[str, Any] = {}
         self.steps, self.total, self.last, self.over = 0, 0.0, "", ""
-        self.limit = task.step_limit
         self.verb: str | None = None  # the one that was chosen last
 
     def _begin(self, seed: int | None = None) -> None:
         self.obs, _ = self.env.reset(seed=seed)
         self.steps, self.total, self.last, self.over = 0, 0.0, "none yet", ""
-        self.limit = int(self.env.unwrapped.vector.worlds.limit[0])  # type: ignore[attr-defined]
 
     def play(self, seed: int) -> None:
         """Until the person has enough."""
@@ -98,9 +96,10 @@ class Game:
         """The lines that are always there: goal, how far it is, what is carried, what was done, and the keys."""
         carried = ", ".join(f"{count} {item}" for item, count in self.obs["inventory"].items() if count)
         over = f"   {self.over}" if self.over else ""
+        limit = self.env.unwrapped.vector.worlds.limit[0]  # type: ignore[attr-defined]
         return [
             f"goal: {self.task.title} ({in_words(self.task)})",
-            f"step {self.steps} of {self.limit}   return {self.total:g}{over}",
+            f"step {self.steps} of {limit}   return {self.total:g}{over}",
             f"carried: {carried or 'nothing'}",
             f"last action: {self.last}",
             f"keys: {'   '.join(self._keys())}",

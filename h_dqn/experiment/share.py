@@ -16,6 +16,7 @@ from skills_library import hub, share
 from skills_library.archive import read_archive, write_archive
 from skills_library.hub import Pushed
 from skills_library.library import Library
+from skills_library.manifest import Files
 from skills_library.policy import PolicyHead, SavedPolicy
 from skills_library.share import Taken
 from skills_library.skill import frames_of
@@ -55,10 +56,8 @@ def import_skill(path: str | Path, library: Library = SKILLS, name: str | None =
     Raises one of :data:`h_dqn.experiment.errors.FOR_PEOPLE` for anything that :func:`export_skill` does not write, what cannot be
     played here, and a name that is taken.
     """
-    notes: list[str] = []
     path = Path(path)
-    taken = share.take(library, read_archive(path), path, name, new_version, path.name, lambda one: notes.extend(contract(one)))
-    return Received(taken, tuple(notes))
+    return _receive((read_archive(path), path.name), path, library, name, new_version)
 
 
 def push_skill(name: str, repo: str, library: Library = SKILLS, public: bool = False) -> Pushed:
@@ -81,9 +80,14 @@ def pull_skill(
         repo: ``USER/NAME``.
         revision: a branch, a tag or a commit; by default the newest.
     """
+    return _receive(hub.pull(repo, revision), Path(repo), library, name, new_version)
+
+
+def _receive(given: tuple[Files, str], where: Path, library: Library, name: str | None, new_version: bool) -> Received:
+    """Keep what was given: a policy's files, and where they come from."""
     notes: list[str] = []
-    files, origin = hub.pull(repo, revision)
-    taken = share.take(library, files, Path(repo), name, new_version, origin, lambda one: notes.extend(contract(one)))
+    files, origin = given
+    taken = share.take(library, files, where, name, new_version, origin, lambda one: notes.extend(contract(one)))
     return Received(taken, tuple(notes))
 
 
