@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -17,6 +16,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from h_dqn.config import Config
+from h_dqn.experiment.bench.train import Referee
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.networks import Torso
 from h_dqn.options import Bools, Ints
@@ -24,7 +25,7 @@ from h_dqn.policies import greedy
 from h_dqn.rollout import Policy
 from h_dqn.seeds import episode_seeds
 
-MOST_STEPS = 500_000
+MOST_STEPS = 10_000_000  # a race ends sooner
 # What was best of ten tries each, on another seed.
 PEERS: dict[str, dict[str, Any]] = {
     "PPO": {
@@ -47,18 +48,17 @@ PEERS: dict[str, dict[str, Any]] = {
         "train_freq": 1,
         "gradient_steps": 2,
         "target_update_interval": 500,
-        "exploration_fraction": 0.03,
+        "exploration_fraction": 15_000 / MOST_STEPS,
         "exploration_final_eps": 0.02,
     },
 }
-TEMPERATURE = 0.03  # of the softmax over a DQN's Q-values where it is validated: as ours
 
 
 class Trunk(BaseFeaturesExtractor):  # type: ignore[misc, unused-ignore]
-    """Our convolutions, below the peer's own heads."""
+    """Our torso, below the peer's own heads."""
 
-    def __init__(self, space: gym.spaces.Box) -> None:
-        torso = Torso("compact", (space.shape[0], space.shape[1], space.shape[2]))
+    def __init__(self, space: gym.spaces.Box, architecture: str) -> None:
+        torso = Torso(architecture, (space.shape[0], space.shape[1], space.shape[2]))
         super().__init__(space, torso.features)
         self.torso = torso
 
@@ -67,22 +67,27 @@ class Trunk(BaseFeaturesExtractor):  # type: ignore[misc, unused-ignore]
         return x
 
 
-def peer(name: str, envs: TaskEnvs, seed: int, scale: float, over: Callable[[int, Callable[[], Policy]], bool]) -> None:
-    """Let this learner learn until ``over``; rewards are multiplied by ``scale``."""
+def peer(name: str, envs: TaskEnvs, config: Config, seed: int, over: Referee) -> None:
+    """Let this learner learn until ``over``, with the torso and the scale of rewards of ``config``."""
     settings = {**PEERS[name]}
-    worlds = Adapter(envs(settings.pop("worlds")), seed, scale)
-    trunk = {"features_extractor_class": Trunk, "net_arch": [], "normalize_images": False}
+    worlds = Adapter(envs(settings.pop("worlds")), seed, config.learner.reward_scale)
+    trunk = {
+        "features_extractor_class": Trunk,
+        "features_extractor_kwargs": {"architecture": config.net.network},
+        "net_arch": [],
+        "normalize_images": False,
+    }
     kind = {"PPO": PPO, "DQN": DQN}[name]
     model: BaseAlgorithm = kind("CnnPolicy", worlds, seed=seed, policy_kwargs=trunk, device="cpu", **settings)
 
     class Ask(BaseCallback):  # type: ignore[misc, unused-ignore]
         def _on_step(self) -> bool:
-            return not over(model.num_timesteps, lambda: _policy(model, seed))
+            return not over(model.num_timesteps, lambda: _policy(model, seed, config.learner.temperature))
 
     model.learn(MOST_STEPS, callback=Ask())
 
 
-def _policy(model: BaseAlgorithm, seed: int) -> Policy:
+def _policy(model: BaseAlgorithm, seed: int, temperature: float) -> Policy:
     """PPO draws from its own policy; DQN from a softmax over its values, as ours does."""
     rng = np.random.default_rng([seed, 8])
 
@@ -91,7 +96,7 @@ def _policy(model: BaseAlgorithm, seed: int) -> Policy:
             return np.asarray(model.predict(obs, deterministic=False)[0])
         with torch.no_grad():
             q_BO = model.q_net(torch.from_numpy(obs))
-        return greedy(q_BO / TEMPERATURE + torch.from_numpy(rng.gumbel(size=q_BO.shape)), available)
+        return greedy(q_BO + temperature * torch.from_numpy(rng.gumbel(size=q_BO.shape)), available)
 
     return choose
 

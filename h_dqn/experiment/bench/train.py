@@ -1,32 +1,25 @@
-"""What learning takes: our preset fast beside the PPO and DQN of Stable-Baselines3, in the same run; and what our switches cost."""
+"""What learning takes: ours beside the PPO and the DQN of Stable-Baselines3, on the same task in the same run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from h_dqn.config import Config, change
+import numpy as np
+
+from h_dqn.config import Config, change, to_json
 from h_dqn.evaluation import evaluate
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import TaskEnvs, shape_of, task_envs
-from h_dqn.presets import PRESETS
 from h_dqn.rollout import Policy
 from h_dqn.train import Trainer
 
-TASK = "navigation1"
 GOAL, EPISODES = 0.95, 500  # success in a validation, and its episodes
 EVERY, HELD = 5_000, 2  # environment steps between validations; how many more have to say the same
 OURS = "h-dqn"
-ROUNDS = 200  # of learning, in which speed is measured: about as long as a skill is trained
-SWITCHES: dict[str, dict[str, Any]] = {
-    "neither": {},
-    "eliminate": {"eliminate": True},
-    "tune_discount": {"tune_discount": True},
-    "both": {"eliminate": True, "tune_discount": True},
-}
 
 Referee = Callable[[int, Callable[[], Policy]], bool]  # environment steps so far, how the learner acts now -> whether it is over
 Contender = Callable[[Referee], None]  # learns, and asks the referee after each step or round
@@ -51,7 +44,7 @@ def reached(validations: list[Validation], goal: float = GOAL, held: int = HELD)
 
 
 def race(contender: Contender, envs: TaskEnvs, seed: int, limit_s: float) -> list[Validation]:
-    """Let a learner learn until it has reached the goal, or for so many seconds; its validations."""
+    """Let a learner learn until it has reached the goal, or for so many seconds of processor time; its validations."""
     validations = list[Validation]()
     seconds = processor_seconds = 0.0
     began, used = time.perf_counter(), time.process_time()
@@ -65,41 +58,53 @@ def race(contender: Contender, envs: TaskEnvs, seed: int, limit_s: float) -> lis
         found = evaluate(envs(250), envs.primitives(), policy(), EPISODES, seed, split="validate")
         validations.append(Validation(env_steps, seconds, processor_seconds, found.success_rate))
         began, used = time.perf_counter(), time.process_time()
-        return reached(validations) is not None or seconds > limit_s
+        return reached(validations) is not None or processor_seconds > limit_s
 
     contender(over)
     return validations
 
 
-def compare(task: str = TASK, seed: int = 1, limit_s: float = 600.0) -> dict[str, Any]:
+def compare(config: Config, task: str, seed: int, limit_s: float, peer_stack: int) -> dict[str, Any]:
     """All learners on the same task, pictures, rewards and machine, with as many threads, validated alike.
 
     Args:
+        config: how ours learns. The peers see frames of the same form, have the same convolutions, and rewards of the same scale.
         task: name or path of a task.
         seed: decides everything random.
-        limit_s: seconds of learning after which one is given up.
-    Raises :class:`UserError` where Stable-Baselines3 is missing.
+        limit_s: seconds of processor time after which a learner is given up.
+        peer_stack: frames that a peer sees at once; it has no core that remembers.
+    Raises :class:`UserError` where Stable-Baselines3 is missing, and for a ``peer_stack`` of no frames.
     """
+    if peer_stack < 1:
+        raise UserError(f"--peer-stack must be above 0, not {peer_stack}")
     try:
         from h_dqn.experiment.bench.sb3 import PEERS, peer
     except ImportError as error:
         raise UserError(f"the peer of this benchmark is missing ({error}); install it with: pip install -e '.[bench]'") from error
 
-    config = change(PRESETS["fast"], evaluate_every=10**9)
-    envs, scale = task_envs(task, shape_of(config)), config.learner.reward_scale
-    contenders: dict[str, Contender] = {OURS: lambda over: _learn(envs, config, seed, over)}
-    contenders |= {name: partial(peer, name, envs, seed, scale) for name in PEERS}
-    validations = {name: race(contender, envs, seed, limit_s) for name, contender in contenders.items()}
+    config = change(config, evaluate_every=10**9)
+    ours = task_envs(task, shape_of(config))
+    theirs = replace(ours, shape=(peer_stack, *ours.shape[1:]))
+    contenders: dict[str, tuple[Contender, TaskEnvs]] = {OURS: (partial(_learn, ours, config, seed), ours)}
+    contenders |= {name: (partial(peer, name, theirs, config, seed), theirs) for name in PEERS}
+    _load_kernels(ours)
+    validations = {name: race(contender, envs, seed, limit_s) for name, (contender, envs) in contenders.items()}
     return {
-        "task": envs.task.name,
+        "task": ours.task.name,
         "seed": seed,
         "goal": GOAL,
         "held_over": HELD,
         "rows": [_row(name, rows, reached(validations[OURS])) for name, rows in validations.items()],
-        "settings": PEERS,
+        "settings": {OURS: to_json(config), **{name: {"stack": peer_stack, **settings} for name, settings in PEERS.items()}},
         "validations": {name: [asdict(row) for row in rows] for name, rows in validations.items()},
-        "env_steps_per_second": speeds(envs, {name: change(config, **on) for name, on in SWITCHES.items()}, seed),
     }
+
+
+def _load_kernels(envs: TaskEnvs) -> None:
+    """So that the first to learn does not pay for what the others find done."""
+    worlds = envs(2)
+    worlds.reset(seed=1)
+    worlds.step(np.zeros(2, np.int64))
 
 
 def _learn(envs: TaskEnvs, config: Config, seed: int, over: Referee) -> None:
@@ -118,18 +123,3 @@ def _row(name: str, validations: list[Validation], ours: Validation | None) -> d
         **asdict(at),
         "times_ours": None if ours is None else at.processor_seconds / ours.processor_seconds,
     }
-
-
-def speeds(envs: TaskEnvs, configs: dict[str, Config], seed: int, rounds: int = ROUNDS) -> dict[str, float]:
-    """Environment steps a second of learning with each of these settings, round by round in turn; a first round is not timed."""
-    trainers = {
-        name: Trainer(envs, envs.primitives(), change(config, evaluate_every=10**9), seed) for name, config in configs.items()
-    }
-    runs = [trainer.run() for trainer in trainers.values()]
-    for each in runs:
-        next(each)
-    before = {name: (trainer.env_steps, trainer.seconds) for name, trainer in trainers.items()}
-    for _ in range(rounds):
-        for each in runs:
-            next(each)
-    return {name: (trainers[name].env_steps - steps) / (trainers[name].seconds - began) for name, (steps, began) in before.items()}
