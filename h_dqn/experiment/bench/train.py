@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from h_dqn.config import Config, change, to_json
 from h_dqn.evaluation import evaluate
@@ -94,6 +95,7 @@ def compare(config: Config, task: str, seed: int, limit_s: float, peer_stack: in
         "seed": seed,
         "goal": GOAL,
         "held_over": HELD,
+        "threads": torch.get_num_threads(),
         "rows": [_row(name, rows, reached(validations[OURS])) for name, rows in validations.items()],
         "settings": {OURS: to_json(config), **{name: {"stack": peer_stack, **settings} for name, settings in PEERS.items()}},
         "validations": {name: [asdict(row) for row in rows] for name, rows in validations.items()},
