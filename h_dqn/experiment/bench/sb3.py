@@ -26,9 +26,9 @@ from h_dqn.rollout import Policy
 from h_dqn.seeds import episode_seeds
 
 MOST_STEPS = 10_000_000  # a race ends sooner
-# What was best of these tries on navigation1 with seed 101, two frames of 64x64 with strip and dial, one thread. Steps and processor
-# seconds until three validations in a row of 250 episodes were at 95 %; of those that were given up before, success at the end. The machine
-# was busy: the same work took up to 1.7 times as long in one try as in another, so the least steps at the least work count.
+# What was best of these tries on navigation1 with seed 101: two frames of 64x64 with strip and dial, one thread. Environment steps
+# and processor seconds until three validations in a row, of 250 episodes, were at 95 %; of tries that were given up sooner, success
+# at their end. Other work ran beside, so that the same took up to 1.7 times as long in one try as in another.
 #
 #   PPO, 64 worlds, learning rate 1e-3, gamma 0.97, lambda 0.9, entropy 0.01
 #   n_steps 32, batch 512, 3 epochs                     50,048 steps   41 s (quiet machine), 60,032 steps   52 s (two runs)
@@ -42,6 +42,7 @@ MOST_STEPS = 10_000_000  # a race ends sooner
 #     2 epochs                                          45,056         24 s   <- least time
 #   n_steps 8, batch 256, 3 epochs                      40,000         35 s   <- least steps
 #     2 epochs, entropy 0.003                           55,040         35 s
+#     1 epoch, entropy 0.003, learning rate 2e-3        90,048         36 s
 PEERS: dict[str, dict[str, Any]] = {
     "PPO": {
         "worlds": 64,
