@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.provenance import ROOT, measured
 from h_dqn.config import Config, change
-from h_dqn.experiment.bench.train import speeds
+from h_dqn.experiment.bench.switches import speeds
 from h_dqn.experiment.worlds import shape_of, task_envs
 from h_dqn.files import write_text
 from h_dqn.presets import PRESETS

@@ -1,7 +1,7 @@
 """What skills are worth on three_rooms, beside flat agents that may take as long: ``python -m benchmarks.flat``.
 
-Each flat agent is the learner of the controller, of primitive actions alone, with all the environment steps that the controller *and*
-its four skills took (both from results/paper.json), so that nobody got anything for nothing:
+Each flat agent is the learner of the controller with primitive actions alone, and has all the environment steps that the controller
+*and* its four skills took (both from results/paper.json), so that nobody got anything for nothing:
 
     nothing              it begins from nothing
     layers               it begins from the layers of the skill navigation2

@@ -23,7 +23,9 @@ COMMANDS = {
     "skill": "h-dqn train skill navigation1 --until 0.95 --seed {seed} --json",
     "world": "h-dqn bench world --json",
     "skills": "h-dqn bench skills --json",
-    "train": "h-dqn bench train --limit-s 800 --json",
+    "switches": "h-dqn bench switches --json",
+    "peers": "h-dqn bench train --seed {seed} --json",
+    "peers_pickup": "h-dqn bench train --task pickup --seed {seed} --json",
 }
 SEEDS = ("1", "2", "3", "4", "5")
 

@@ -28,7 +28,8 @@ Capture = pytest.CaptureFixture[str]
 
 SHAPE = (1, 8, 8)
 Q_LAMBDA: Config = change(
-    Config(), env_steps=4096, learning_rate=3e-3, num_envs=16, size=8, stack=1, network="tiny", core=0, success_memory=0.2, round_steps=8, batch_size=32,
+    Config(), env_steps=4096, learning_rate=3e-3, num_envs=16, size=8, stack=1, network="tiny", core=0, success_memory=0.2,
+    round_steps=8, batch_size=32,
     discount=0.9, reward_scale=1.0, initial_value=0.0, epsilon_decisions=2000, epsilon_end=0.1, evaluate_every=10**9,
     validation_episodes=32, advantage_learning_alpha=0.0,
 )  # fmt: skip

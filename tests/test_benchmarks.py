@@ -23,6 +23,8 @@ from benchmarks.tables.cells import Arm, difference, middle, rate, steps_to_95
 from benchmarks.tables.methods import workshop
 from benchmarks.tables.paper import ablations, controllers, costs, preset_paper, skills
 from benchmarks.tables.paper import rooms as rooms_table
+from benchmarks.tables.speed import peers
+from benchmarks.tables.summary import best_peers
 from benchmarks.tables.table import Table, markdown, row
 from benchmarks.tables.table import cell as shown
 from envs.oracle import Oracle
@@ -315,3 +317,40 @@ def test_what_is_eliminated_is_counted_against_the_truth() -> None:
     assert found["effective"] + found["futile"] == 128 * 253
     assert 0 < found["effective"] < 20 * 128
     assert found["effective_eliminated"] == 0 < found["futile_eliminated"] < found["futile"] / 10
+
+
+def test_the_best_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that gets there on the most seeds, then the one that needs the least processor time; ratios are of the same seed."""
+
+    def race(**found: tuple[bool, float]) -> dict[str, Any]:
+        ours = found["ours"][1]
+        rows = [
+            {
+                "learner": name,
+                "reached": got_there,
+                "env_steps": 1000 * took,
+                "seconds": took,
+                "processor_seconds": took,
+                "times_ours": took / ours,
+            }
+            for name, (got_there, took) in found.items()
+        ]
+        return {"task": "navigation1", "rows": rows, **who("bbb", "2026-02-02T00:00")}
+
+    races = [
+        race(ours=(True, 10.0), PPO=(True, 40.0), DQN=(True, 30.0)),
+        race(ours=(True, 20.0), PPO=(True, 60.0), DQN=(False, 50.0)),
+        race(ours=(True, 10.0), PPO=(True, 50.0), DQN=(True, 20.0)),
+    ]
+    monkeypatch.setattr(results, "by_seed", lambda name: races if name == "peers" else [])
+    said = markdown(peers()).splitlines()
+    assert said[-3:] == [
+        "| navigation1, ours | 10,000 | 10 | 10 |  |",
+        "| navigation1, PPO | 50,000 | 50 | 50 | 4.0 (3.0 to 5.0) |",
+        "| navigation1, DQN (never on 1 of 3 seeds) | 30,000 | 30 | 30 | more than 2.5 (2.0 to 3.0) |",
+    ]
+    ((_, ours, beside),) = best_peers()
+    assert (ours, beside) == ("10 s", "Stable-Baselines3's PPO, the best peer: 4.0 (3.0 to 5.0) times as much")
+    monkeypatch.setattr(results, "by_seed", lambda name: [])
+    assert ": not measured.\n\n|" in markdown(peers())
+    assert best_peers() == []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.provenance import ROOT
 from benchmarks.tables.methods import grid_world, horizon, workshop
 from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, maps, preset_paper, rooms, skills
-from benchmarks.tables.speed import cuda, demo, speed
+from benchmarks.tables.speed import cuda, demo, peers, speed
 from benchmarks.tables.summary import summary
 from benchmarks.tables.table import Table, markdown
 from benchmarks.tables.worlds import luanti, luanti_skills, minerl
@@ -32,6 +32,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
         "workshop": workshop,
         "horizon": horizon,
         "speed": speed,
+        "peers": peers,
         "cuda": cuda,
         "luanti": luanti,
         "luanti-skills": luanti_skills,

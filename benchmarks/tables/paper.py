@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.tables import results
-from benchmarks.tables.cells import Arm, covers, difference, steps_to_95, success
+from benchmarks.tables.cells import Arm, covers, difference, rate, steps_to_95, success
 from benchmarks.tables.table import Cell, Table, cell, row
 
 THEIRS = "Tessler et al., approximate"

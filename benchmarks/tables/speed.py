@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.tables import results
 from benchmarks.tables.cells import rate
@@ -31,12 +33,11 @@ def demo() -> Table:
 
 
 def speed() -> Table:
-    skill, (world,), (train,) = (results.by_seed(name) for name in ("skill", "world", "train"))
+    skill, (world,), (switches,) = (results.by_seed(name) for name in ("skill", "world", "switches"))
     seconds = [run["seconds_to_95"] for run in skill]
     steps = [run["env_steps_to_95"] for run in skill]
-    rates = train["env_steps_per_second"]
+    rates = switches["env_steps_per_second"]
     lost = [f"{1 - rates[name] / rates['neither']:.0%}" for name in ("eliminate", "tune_discount", "both")]
-    least = "more than " * train["ratio_is_a_lower_bound"]
     rows = [
         row(
             "navigation1 to 95 % in validation",
@@ -44,19 +45,69 @@ def speed() -> Table:
             cell(f"{statistics.median(steps):,.0f} environment steps", skill),
         ),
         row(
-            "the same, one run, beside Stable-Baselines3's DQN (its PPO is the better peer: see below)",
-            cell(f"{train['seconds_to_95']:.0f} s", train),
-            cell(f"{least}{int(train['ratio'])} times as long", train),
-        ),
-        row(
             "frames of 84x84 RGB, 64 worlds",
             cell(f"{world['frames_per_second']:,.0f} a second", world),
             cell(f"{world['ratio']:.1f} times MiniWorld, stepped in the same run", world),
         ),
-        row("steps a second lost by `--eliminate`, `--tune-discount`, both", cell(", ".join(lost), train), ""),
+        row("steps a second lost by `--eliminate`, `--tune-discount`, both", cell(", ".join(lost), switches), ""),
     ]
-    command = "`h-dqn train skill navigation1 --until 0.95`, `h-dqn bench train`, `h-dqn bench world`"
+    command = "`h-dqn train skill navigation1 --until 0.95`, `h-dqn bench switches`, `h-dqn bench world`"
     return Table(command, ("two cores, no GPU", "", ""), rows)
+
+
+PEERS = ("peers", "peers_pickup")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How soon one learner of a race reaches 95 %, over seeds. Where it never did, its end counts: a lower bound."""
+
+    learner: str
+    runs: list[dict[str, Any]]  # its row in each race
+    never: int  # on how many seeds
+
+    def median(self, key: str) -> float:
+        return float(statistics.median(one[key] for one in self.runs))
+
+    @property
+    def times_ours(self) -> str:
+        """Processor time over ours of the same seed: median, least and most of the seeds on which ours got there."""
+        times = [one["times_ours"] for one in self.runs if one["times_ours"] is not None]
+        if not times:
+            return "unknown, as ours never got there"
+        return f"{'more than ' * (self.never > 0)}{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})"
+
+
+def finishes(races: list[dict[str, Any]]) -> tuple[Finish, list[Finish]]:
+    """Ours, and the peers, the best first."""
+    ours, *peers = (
+        Finish(name, runs, sum(not run["reached"] for run in runs))
+        for name, runs in (
+            (row["learner"], [each for race in races for each in race["rows"] if each["learner"] == row["learner"]])
+            for row in races[0]["rows"]
+        )
+    )
+    return ours, sorted(peers, key=lambda one: (one.never, one.median("processor_seconds")))
+
+
+def peers() -> Table:
+    """How soon each learner reaches 95 %."""
+    rows = []
+    for races in filter(None, map(results.by_seed, PEERS)):
+        ours, others = finishes(races)
+        for one in (ours, *others):
+            never = f" (never on {one.never} of {len(races)} seeds)" * bool(one.never)
+            rows.append(
+                row(
+                    f"{races[0]['task']}, {one.learner}{never}",
+                    cell(f"{one.median('env_steps'):,.0f}", races),
+                    cell(f"{one.median('seconds'):.0f}", races),
+                    cell(f"{one.median('processor_seconds'):.0f}", races),
+                    cell(one.times_ours, races) if one is not ours else "",
+                )
+            )
+    head = ("to 95 %, held over the next two validations", "environment steps", "seconds", "processor seconds", "times ours")
+    return Table("`h-dqn bench train`, medians of seeds", head, rows)
 
 
 def cuda() -> Table:

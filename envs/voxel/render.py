@@ -38,6 +38,8 @@ class Camera(NamedTuple):
     pitch: np.float32  # radians, upwards
     ceiling: int  # material
     textures: NDArray[np.uint8]  # (LEVELS, M, 16, 16, 3)
+    up: NDArray[np.float32]  # (H,) of each row on the picture plane, which is 1 ahead
+    right: NDArray[np.float32]  # (W,) of each column
     hand: NDArray[np.int16]  # (H, W, 3): where the held block covers the picture, see :func:`hand`
 
     @classmethod
@@ -48,12 +50,16 @@ class Camera(NamedTuple):
         """
         if not 1 <= fov <= 179:
             raise ValueError(f"fov must be from 1 to 179 degrees, not {fov}")
+        height, width = size
+        zoom = math.tan(math.radians(fov) / 2)
         air = np.zeros((TEXTURE_SIZE, TEXTURE_SIZE, 3), np.uint8)
         return cls(
-            zoom=np.float32(math.tan(math.radians(fov) / 2)),
+            zoom=np.float32(zoom),
             pitch=np.float32(math.radians(spec.pitch)),
             ceiling=spec.number(spec.ceiling),
             textures=mipmaps(np.stack([air, *(texture(material) for material in spec.materials.values())])),
+            up=(zoom * (1 - (2 * np.arange(height) + 1) / height)).astype(np.float32),
+            right=(zoom * ((2 * np.arange(width) + 1) / width - 1) * width / height).astype(np.float32),
             hand=hand(size),
         )
 
@@ -137,12 +143,14 @@ def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-de
     yaw = pose[2] * (2 * math.pi / HEADINGS)
     sin_yaw, cos_yaw = np.float32(math.sin(yaw)), np.float32(math.cos(yaw))
     sin_pitch, cos_pitch = np.float32(math.sin(pitch)), np.float32(math.cos(pitch))
+    color, bright = np.empty(3 * width, np.uint8), np.empty(3 * width, np.float32)
+    rows = out.reshape(height, 3 * width)
     for i in range(first, last):
         # The picture plane: ray = forward + a * right + b * up, with forward of length 1.
-        b = (1 - 2 * (i + np.float32(0.5)) / height) * zoom
+        b = camera.up[i]
         level, dy = cos_pitch - b * sin_pitch, sin_pitch + b * cos_pitch
         row_x, row_z = sin_yaw * level, -cos_yaw * level
-        texels = TEXTURE_SIZE * 2 * zoom / height  # that a pixel's edge covers on a block's side one block away,
+        texels = np.float32(TEXTURE_SIZE * 2 * zoom / height)  # that a pixel's edge covers on a block's side one block away,
         flat = texels / np.float32(math.sqrt(abs(dy)))  # and on a floor, seen aslant (mean of its two directions)
         for j in range(width):
             if hand[i, j, 0] > 0 and held != AIR:
@@ -150,7 +158,7 @@ def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-de
                 light, mip = hand[i, j, 0] * np.float32(0.01), 0
                 row, column = hand[i, j, 1], hand[i, j, 2]
             else:
-                a = (2 * (j + np.float32(0.5)) / width - 1) * zoom * width / height
+                a = camera.right[j]
                 dx, dz = row_x + a * cos_yaw, row_z + a * sin_yaw
                 far = (-EYE if dy < 0 else top - EYE) / dy  # where the ray leaves the room through floor or ceiling
                 step_x, step_z = (np.uint64(1) if dx > 0 else BACK), (np.uint64(1) if dz > 0 else BACK)
@@ -225,7 +233,9 @@ def draw_rows(out, first, last, state, n, camera):  # type: ignore[no-untyped-de
                 row, column = int(v * TEXTURE_SIZE) & (TEXTURE_SIZE - 1), int(u * TEXTURE_SIZE) & (TEXTURE_SIZE - 1)
             texel, gain = textures[mip, texture_id[material], row, column], tint[material]
             for c in range(3):
-                out[i, j, c] = np.uint8(min(texel[c] * light * gain[c], np.float32(255)))
+                color[3 * j + c], bright[3 * j + c] = texel[c], light * gain[c]
+        for k in range(3 * width):  # without a branch, so that the processor does many of these at once
+            rows[i, k] = np.uint8(np.int32(min(color[k] * bright[k], np.float32(255))))
 
 
 @njit(cache=True)

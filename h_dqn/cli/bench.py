@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from h_dqn.cli.flags import JsonFlags
+from h_dqn.cli.flags import JsonFlags, Switch, optional
 from h_dqn.cli.output import emit, readable, show, words
 from h_dqn.cli.world import WorldFlags
 
@@ -23,16 +23,27 @@ class Bench(JsonFlags, WorldFlags):
 
     skills: weights and time of a decision with 4, 16 and 64 skills, as an array of networks and as heads of one.
 
-    train: seconds to 95 % success on navigation1, against the DQN of Stable-Baselines3 (extra `bench`) on the same
-    observations; and environment steps a second with --eliminate, --tune-discount, both and neither.
+    switches: environment steps a second of learning --task with --eliminate, --tune-discount, both and neither.
+
+    train: environment steps, seconds and processor seconds to 95 % success on --task, held over the next two
+    validations, of ours and of the PPO and the DQN of Stable-Baselines3 (extra `bench`) on the same pictures. With
+    --profile: where the time of ours goes, by part, beside what this machine can do.
     """
 
-    what: tyro.conf.Positional[Literal["world", "steps", "train", "skills"]]
+    what: tyro.conf.Positional[Literal["world", "steps", "train", "switches", "skills"]]
     """what to measure"""
     seed: int = 1
-    """train, steps: decides everything random"""
-    limit_s: float = 1800.0
-    """train: seconds after which the peer is given up"""
+    """steps, train, switches: decides everything random"""
+    task: str = "navigation1"
+    """train, switches: a task's name or the path of a task file"""
+    preset: Annotated[str, optional("NAME")] = "fast"
+    """train, switches: settings of ours (see: h-dqn train --help)"""
+    limit_s: float = 600.0
+    """train: seconds of processor time after which a learner is given up"""
+    peer_stack: int = 2
+    """train: frames that a peer sees at once, as it has no core that remembers; ours sees what the preset says"""
+    profile: Switch = False
+    """train: no race, but where the time of ours goes"""
 
     def run(self) -> None:
         result = self._measure()
@@ -44,13 +55,27 @@ class Bench(JsonFlags, WorldFlags):
         elif "rows" in result:
             header = list(result["rows"][0])
             show([*map(words, header)], [[readable(row[key]) for key in header] for row in result["rows"]])
-        emit({key: value for key, value in result.items() if key not in ("scaling", "rows")}, False)
+        emit({key: value for key, value in result.items() if key not in ("scaling", "rows", "validations", "settings")}, False)
+
+    def _learning(self) -> dict[str, Any]:
+        from h_dqn.experiment.training import preset
+
+        config = preset(self.preset)
+        if self.what == "switches":
+            from h_dqn.experiment.bench.switches import switches_cost
+
+            return switches_cost(config, self.task, self.seed)
+        if self.profile:
+            from h_dqn.experiment.bench.profile import profile
+
+            return profile(config, self.task, self.seed)
+        from h_dqn.experiment.bench.train import compare
+
+        return compare(config, self.task, self.seed, self.limit_s, self.peer_stack)
 
     def _measure(self) -> dict[str, Any]:
-        if self.what == "train":
-            from h_dqn.experiment.bench.train import compare
-
-            return compare(self.seed, self.limit_s)
+        if self.what in ("train", "switches"):
+            return self._learning()
         if self.what == "skills":
             from h_dqn.experiment.bench.skills import skills_cost
 
