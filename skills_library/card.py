@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -10,7 +11,7 @@ def card_text(manifest: dict[str, Any]) -> str:
     training, heads = manifest["training"], manifest["heads"]
     shape, first = manifest["observation"]["shape"], heads[0]
     rows = {
-        "sees": f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first",
+        "sees": f"{frames_of(shape)}, grey{', oldest first' * (shape[0] > 1)}",
         "network": f"{manifest['network'].get('network')}{_core(manifest['network'])}",
         "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
         "written by": f"h-dqn {manifest['package_version']}",
@@ -29,6 +30,11 @@ def card_text(manifest: dict[str, Any]) -> str:
         table = "".join(f"| {head['name']} | {head['task'].get('name')} | {_success(head['measured'])} |\n" for head in heads)
         text += f"\n| head | task | success |\n|---|---|---|\n{table}"
     return text
+
+
+def frames_of(shape: Sequence[int]) -> str:
+    """(S, H, W) of observations in words."""
+    return f"{'a frame' if shape[0] == 1 else f'{shape[0]} frames'} of {shape[1]}x{shape[2]}"
 
 
 def _core(network: dict[str, Any]) -> str:

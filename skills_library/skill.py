@@ -14,6 +14,7 @@ from torch import Tensor
 from h_dqn.agent_state import AgentState
 from h_dqn.networks import QNetwork
 from h_dqn.options import Acts, Bools, Ints
+from skills_library.card import frames_of
 from skills_library.policy import PolicyHead, SavedPolicy, SkillError
 
 LACKS = -1  # in place of an action's number: the environment has no such action
@@ -160,8 +161,3 @@ class Heads:
 def count_weights(networks: Iterable[QNetwork]) -> int:
     """Weights of these networks, each counted once."""
     return sum(weights.numel() for network in {id(one): one for one in networks}.values() for weights in network.parameters())
-
-
-def frames_of(shape: Sequence[int]) -> str:
-    """(S, H, W) of observations in words."""
-    return f"{'a frame' if shape[0] == 1 else f'{shape[0]} frames'} of {shape[1]}x{shape[2]}"

@@ -14,12 +14,12 @@ from h_dqn.experiment.worlds import TaskEnvs, shape_of
 from h_dqn.presets import PRESETS
 from skills_library import hub, share
 from skills_library.archive import read_archive, write_archive
+from skills_library.card import frames_of
 from skills_library.hub import Pushed
 from skills_library.library import Library
 from skills_library.manifest import Files
 from skills_library.policy import PolicyHead, SavedPolicy
 from skills_library.share import Taken
-from skills_library.skill import frames_of
 
 ARCHIVES = (".zip",)
 SKILLS = Library(Path("skills"))

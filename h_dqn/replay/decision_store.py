@@ -43,6 +43,14 @@ class DecisionStore:
         for name, value in parts.items():
             self._arrays[name][number % self.slots] = value
 
+    def chains(self, number: Ints, n_step: int) -> tuple[Ints, Ints]:
+        """``number`` (B,), and slots of the decisions that end the chains of up to ``n_step`` which begin with these."""
+        end = number % self.slots
+        for _ in range(n_step - 1):
+            following = self["next"][end]
+            end = np.where(following >= 0, following % self.slots, end)
+        return number, end
+
     def state_dict(self, number: Ints) -> dict[str, Any]:
         """These decisions (B,)."""
         parts = {name: value[number % self.slots] for name, value in self._arrays.items()}

@@ -63,7 +63,7 @@ def gather(
     chains: tuple[Ints, Ints],
     weight: NDArray[np.float32],
     new: int,
-    sequence: Ints | None,
+    sequence: Ints | None = None,
     ends: bool = True,
 ) -> Decisions:
     """A batch of chains of decisions.

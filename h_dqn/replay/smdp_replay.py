@@ -209,7 +209,8 @@ class SMDPReplay:
 
     def sequences(self, number: Ints, sequence: Ints, n_step: int = 1, ends: bool = True) -> Decisions:
         """Chains of decisions that begin with these (B,), in the sequences (B,) that are said; see :func:`in_sequences`."""
-        return self._gather(number, np.ones(len(number), np.float32), n_step, sequence=sequence, ends=ends)
+        chains, weight = self._decisions.chains(number, n_step), np.ones(len(number), np.float32)
+        return gather(self.trajectories, self._decisions, chains, weight, self.made, sequence, ends)
 
     def forget_records(self) -> None:
         """Whatever was recorded beside decisions is not true any more, since something was learned."""
@@ -244,22 +245,10 @@ class SMDPReplay:
         self._top = max(self._top, float(weight.max(initial=0.0)))
         self._tree.set(number_B[live] % self.slots, weight)
 
-    def _gather(
-        self,
-        number: Ints,
-        weight: NDArray[np.float32],
-        n_step: int = 1,
-        new: int | None = None,
-        sequence: Ints | None = None,
-        ends: bool = True,
-    ) -> Decisions:
+    def _gather(self, number: Ints, weight: NDArray[np.float32], n_step: int = 1, new: int | None = None) -> Decisions:
         """Chains of ``n_step`` decisions; those from number ``new`` on (none) are fresh."""
-        end = number % self.slots
-        for _ in range(n_step - 1):
-            following = self._decisions["next"][end]
-            end = np.where(following >= 0, following % self.slots, end)
         new = self.made if new is None else new
-        return gather(self.trajectories, self._decisions, (number, end), weight, new, sequence, ends)
+        return gather(self.trajectories, self._decisions, self._decisions.chains(number, n_step), weight, new)
 
     # --- state ---
 
