@@ -94,6 +94,8 @@ class TaskSpec:
     """of all that the file says but its title"""
     text: str = field(default="", repr=False)
     """the file itself"""
+    special: frozenset[str] = frozenset()
+    """what it asks for of :data:`envs.materials.SPECIAL`, which not every world plays"""
     change: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """what took the place of the file's entries"""
     floor: str = "oak_floor"
@@ -119,11 +121,6 @@ class TaskSpec:
         """Names of what the agent can do, by number: :attr:`actions`, then the verbs."""
         return (*self.actions, *(verb.name for verb in self.verbs))
 
-    @property
-    def everywhere(self) -> bool:
-        """Whether other worlds know all that it asks for: no verbs, and no place of the goal with a reward of its own."""
-        return not self.verbs and all(cell.reward is None for cell in self.legend.values())
-
     @cached_property
     def material_names(self) -> tuple[str, ...]:
         """Names by material number; number 0 is air."""
@@ -145,6 +142,13 @@ class TaskSpec:
     def keys(self) -> frozenset[str]:
         """Items that must be carried to break something."""
         return frozenset(material.needs for material in self.materials.values() if material.needs)
+
+    @cached_property
+    def fillers(self) -> frozenset[str]:
+        """Items that may be placed in pits: all but keys; none where there are no pits."""
+        if "place" not in self.actions or not any(material.pit for material in self.materials.values()):
+            return frozenset()
+        return frozenset(self.items) - self.keys
 
     @cached_property
     def characters(self) -> frozenset[str]:

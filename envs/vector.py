@@ -25,8 +25,9 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """N worlds of one task: their rules (``worlds``), their random generators and their pictures.
 
     Worlds are never reset by themselves: pass ``reset(options={"reset_mask": mask})`` with a bool (N,) mask of the worlds to start
-    anew. ``info`` holds arrays over the worlds: ``invalid_action`` (N,) bool, ``success`` (N,) bool, ``pose`` (N, 3) int (x, z and
-    heading in units of 30 degrees; x and z count from the map's first cell).
+    anew. ``info`` holds arrays over the worlds: ``invalid_action`` (N,) bool, ``success`` (N,) bool, ``sent_back`` (N,) bool (the
+    step ended on a floor that sends back to the start), ``pose`` (N, 3) int (x, z and heading in units of 30 degrees; x and z count
+    from the map's first cell).
 
     Args:
         num_envs: number of worlds.
@@ -123,7 +124,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def _info(self, invalid: NDArray[np.bool_]) -> dict[str, Any]:
         """``invalid``: (N,) whether the action had no effect."""
-        return {"invalid_action": invalid, "success": self.worlds.success, "pose": self.worlds.pose - [1, 1, 0]}
+        worlds = self.worlds
+        return {
+            "invalid_action": invalid, "success": worlds.success, "sent_back": worlds.sent_back.copy(),
+            "pose": worlds.pose - [1, 1, 0],
+        }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how these worlds go on: their arrays and their random generators."""

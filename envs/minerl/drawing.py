@@ -85,6 +85,10 @@ def check_task(spec: TaskSpec) -> None:
         raise TaskError(f"{spec.name}: verbs: MineRL does not play them")
     item_types(spec)
     for name, material in spec.materials.items():
+        if material.pit:
+            raise TaskError(f"{spec.name}: materials.{name}: pit: MineRL does not play it")
+        if material.back:
+            raise TaskError(f"{spec.name}: materials.{name}: back: MineRL cannot put anybody back at the start")
         used = any(name in cell.column for cell in spec.legend.values())
         if used and material.breakable and material.drops not in (None, name):
             raise TaskError(f"{spec.name}: materials.{name}: drops '{material.drops}', but a block of MineRL drops only itself")
