@@ -35,6 +35,7 @@ from envs.luanti.folders import PREFIX, free_port, sweep
 from envs.luanti.programs import LuantiError, version
 from envs.luanti.vector import LuantiVectorEnv
 from envs.oracle import Oracle
+from envs.registry import WORLDS
 from envs.task import ACTIONS, TaskError, TaskSpec
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from envs.errors import OneLineError, short
 
 TEXTURE_SIZE = 16
-SPECIAL = ("verbs", "reward", "pit", "back")  # what a task may ask for: verbs, a place's own reward, floors that are pits or send back
+SPECIAL = (
+    "verbs",
+    "reward",
+    "pit",
+    "back",
+)  # what a task may ask for: verbs, a place's own reward, floors that are pits or send back
 
 
 class MaterialError(OneLineError, ValueError):

@@ -71,7 +71,10 @@ class Oracle:
         return int(self._numbers[code])
 
     def _way(self, n: int) -> tuple[int, NDArray[np.int8]]:
-        """How far it is to the current subgoal or, if no way leads there, to the nearest key or filler not carried; first actions."""
+        """How far it is to the current subgoal or, if no way leads there, to the nearest key or filler not carried.
+
+        And the first action from each pose.
+        """
         worlds, spec = self.worlds, self.worlds.spec
         x, z, heading = worlds.pose[n]
         away, first = distances(worlds, n)
@@ -165,9 +168,7 @@ def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int3
     held = int(held_item(worlds.inventory[n], worlds.hand[n]))
     spare = worlds.inventory[n, held] - (held in rules.goal_item[subgoal:])
     fills = worlds.spec.material_names[held] in worlds.spec.fillers and spare > 0
-    aim = _Aim(
-        kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()), kind == PLACED_AT and held != item, bool(fills)
-    )
+    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()), kind == PLACED_AT and held != item, bool(fills))
     allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
     found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(aim, worlds.state, n, rules, allowed)
     return found

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from envs.luanti.world import LuantiWorld
-from envs.materials import SPECIAL
 from envs.minerl.world import MineRLOptions, MineRLWorld
 from envs.world import World
 
@@ -27,7 +26,7 @@ _TABLE = (
     ),
     MineRLWorld(
         "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL", options=MineRLOptions,
-        plays_sequences=False, refuses=frozenset(SPECIAL), can_play_twice=False,
+        plays_sequences=False, refuses=frozenset({"verbs", "pit", "back"}), can_play_twice=False,
     ),
 )  # fmt: skip
 

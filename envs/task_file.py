@@ -36,6 +36,7 @@ _KEYS: Kinds = {
     "inventory": dict,
     "vary": dict,
     "verbs": dict,
+    "shared": dict,
 }
 
 
@@ -83,6 +84,8 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     What is read later may name what was read before, and of several mistakes the first is told.
     """
     check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
+    shared = task_parts.read_shared(doc)
+    doc = {key: value for key, value in doc.items() if key != "shared"}  # it names no material, and is no part of the hash
     materials, height = task_parts.read_materials_and_height(doc)
     legend = task_rooms.read_legend(doc["legend"], height, materials)
     maps = task_rooms.read_maps(doc["map"], legend)
@@ -118,7 +121,9 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         **vary,
     )
     _check_whole(spec)
-    return spec
+    if shared:
+        task_parts.check_shared(shared, spec)
+    return replace(spec, shared=shared)
 
 
 def _check_whole(spec: TaskSpec) -> None:

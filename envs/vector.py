@@ -114,9 +114,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def _observe(self) -> Observation:
         counts = np.minimum(self.worlds.inventory[:, self.worlds.rules.item_numbers], MAX_COUNT)
+        own = {item: counts[:, i] for i, item in enumerate(self.spec_task.items)}
+        none = np.zeros(self.num_envs, counts.dtype)  # of an item that only other tasks of a sequence have
         observation: Observation = {
             "pov": self._pov,
-            "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
+            "inventory": {item: own.get(item, none) for item in self.spec_task.all_items},
         }
         if self.spec_task.compass:
             observation["compass"] = self.worlds.compass()
@@ -178,7 +180,7 @@ def _spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym
     """Observation and action space of one world."""
     parts: dict[str, gym.Space[Any]] = {
         "pov": gym.spaces.Box(0, 255, (*size, 3), np.uint8),
-        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.items}),
+        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.all_items}),
     }
     if spec.compass:
         parts["compass"] = gym.spaces.Box(-180, 180, (), np.float32)

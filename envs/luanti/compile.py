@@ -132,7 +132,7 @@ class Compiler:
             "sides": [float(side) for side in SIDES] if self.plain else [],
             "sky": "#000000" if self.plain else "#404040",
             "nodes": [[number, texture_id] for number, options in texture_ids.items() for texture_id in sorted(options)],
-            "actions": spec.actions,
+            "actions": [name if name in spec.actions else "nothing" for name in spec.all_actions],
             "goal": [{"kind": subgoal.kind, "item": spec.number(subgoal.item)} for subgoal in spec.goal],
             "reward_step": spec.reward_step,
             "reward_success": spec.reward_success,

@@ -83,6 +83,8 @@ def check_task(spec: TaskSpec) -> None:
     """Raises :class:`TaskError` for what cannot be played in Minecraft, naming it."""
     if spec.verbs:
         raise TaskError(f"{spec.name}: verbs: MineRL does not play them")
+    if spec.shared:
+        raise TaskError(f"{spec.name}: shared: MineRL plays single tasks, with their own actions")
     item_types(spec)
     for name, material in spec.materials.items():
         if material.pit:

@@ -17,6 +17,7 @@ from envs.task import ACTIONS, AIR, GOALS, HEADINGS
 FORWARD, TURN_LEFT, TURN_RIGHT, BREAK, PICK_UP, PLACE = range(len(ACTIONS))
 REACH, HOLD, BROKEN, PLACED_AT = range(len(GOALS))
 
+NOTHING = -1  # in place of either, for an action that only other tasks of a sequence have
 MAX_COUNT = 999  # of one item that is carried
 
 DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
@@ -67,6 +68,8 @@ def take_step(action, state, n, rules):  # type: ignore[no-untyped-def]
     state.steps[n] += 1
     state.sent_back[n] = False
     code = rules.actions[action]
+    if code == NOTHING:
+        return False
     if code < len(ACTIONS):
         return apply_action(code, state, n, rules)
     return apply_verb(code - len(ACTIONS), state, n, rules)

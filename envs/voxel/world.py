@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
-from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, sort_columns
+from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, NOTHING, sort_columns
 
 
 class VerbRules(NamedTuple):
@@ -48,7 +48,7 @@ class Rules(NamedTuple):
     drops: NDArray[np.uint8]  # (M,): material of the item that a broken block leaves, 0 is none
     pit: NDArray[np.bool_]  # (M,): as a floor, nobody can walk there
     back: NDArray[np.bool_]  # (M,): as a floor, it sends whoever steps there back to the start
-    actions: NDArray[np.int64]  # (A,): a number in ACTIONS, or len(ACTIONS) + the number of a verb
+    actions: NDArray[np.int64]  # (A,): a number in ACTIONS, len(ACTIONS) + the number of a verb, or NOTHING for one of other tasks
     verbs: VerbRules
     goal_kind: NDArray[np.int64]  # (G,): a number in GOALS
     goal_item: NDArray[np.int64]  # (G,): material, 0 where the predicate has none
@@ -58,6 +58,8 @@ class Rules(NamedTuple):
     @classmethod
     def of(cls, spec: TaskSpec) -> Rules:
         materials = list(spec.materials.values())
+        numbers = {name: number for number, name in enumerate((*ACTIONS, *(verb.name for verb in spec.verbs)))}
+        numbers = {name: numbers[name] for name in spec.own_actions}
         inventory = np.zeros(len(spec.material_names), np.int32)
         for item, count in spec.inventory.items():
             inventory[spec.number(item)] = count
@@ -68,7 +70,7 @@ class Rules(NamedTuple):
             drops=np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8),
             pit=np.array([False, *(material.pit for material in materials)]),
             back=np.array([False, *(material.back for material in materials)]),
-            actions=np.array([*map(ACTIONS.index, spec.actions), *(len(ACTIONS) + np.arange(len(spec.verbs)))], int),
+            actions=np.array([numbers.get(name, NOTHING) for name in spec.all_actions], int),
             verbs=VerbRules.of(spec),
             goal_kind=np.array([GOALS.index(subgoal.kind) for subgoal in spec.goal]),
             goal_item=np.array([spec.number(subgoal.item) for subgoal in spec.goal]),
@@ -135,7 +137,8 @@ class Worlds:
         self.rules, self.state = Rules.of(spec), State.empty(spec, n)
         (
             self.blocks, self.kind, self.floor, self.items, self.marks, self.success_reward, self.pose, self.start,
-            self.sent_back, self.target, self.inventory, self.hand, self.subgoal, self.steps, self.limit, self.texture_id, self.tint,
+            self.sent_back, self.target, self.inventory, self.hand, self.subgoal, self.steps, self.limit, self.texture_id,
+            self.tint,
         ) = self.state  # fmt: skip
 
     def reset(self, n: int, rng: np.random.Generator) -> Episode:

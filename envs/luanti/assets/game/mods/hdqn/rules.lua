@@ -27,6 +27,10 @@ end
 -- Each returns whether it had an effect and, if it did, the cell that it changed.
 local actions = {}
 
+function actions.nothing()
+	return false
+end
+
 function actions.forward(task, world)
 	local x, z, cell = cell_ahead(world)
 	if blocked(task, world, cell) or task.pit[world.floor[cell]] then return false end
