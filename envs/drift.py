@@ -24,7 +24,7 @@ def unroll(drift: Mapping[str, Any], change: Mapping[str, Any], env_steps: int) 
 
     Raises :class:`envs.task.TaskError` for what contradicts itself, or ``change``.
     """
-    pieces = drift.get("pieces")
+    pieces: Any = drift.get("pieces")
     if not whole(pieces, 2, MOST_PIECES):
         raise TaskError(f"drift.pieces: must be a whole number from 2 to {MOST_PIECES:,}, not {short(pieces)}")
     if env_steps < pieces:

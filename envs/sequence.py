@@ -50,7 +50,10 @@ class Sequence:
     @cached_property
     def tasks(self) -> tuple[TaskSpec, ...]:
         """Each task once, in the order in which they first come; one that is changed is another."""
-        return tuple({phase.task.hash: phase.task for phase in reversed(self.phases)}.values())[::-1]
+        found: dict[str, TaskSpec] = {}
+        for phase in self.phases:
+            found.setdefault(phase.task.hash, phase.task)
+        return tuple(found.values())
 
     @property
     def actions(self) -> tuple[str, ...]:

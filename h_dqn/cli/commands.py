@@ -51,6 +51,14 @@ COMMANDS: Mapping[str, Verb | Group] = {
             "check": Verb("Check a task file, and prove with the oracle that it can be solved in time.", "tasks", "TasksCheck"),
         },
     ),
+    "sequences": Group(
+        "The sequences of tasks: list, show or check them.",
+        {
+            "list": Verb("List the shipped sequences.", "sequences", "SequencesList"),
+            "show": Verb("Print a sequence's phases.", "sequences", "SequencesShow"),
+            "check": Verb("Check a sequence's file, and prove that its tasks can be solved.", "sequences", "SequencesCheck"),
+        },
+    ),
     "play": Verb("Play a task yourself, in a window or in the terminal.", "tasks", "Play"),
     "train": Group(
         "Train a skill, the flat baseline or the controller.",
