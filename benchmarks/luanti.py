@@ -140,7 +140,7 @@ class Pair:
 
     def actions(self) -> NDArray[np.int64]:
         n = self.embedded.num_envs
-        at_random = self.rng.integers(len(self.embedded.spec_task.actions), size=n)
+        at_random = self.rng.integers(len(self.embedded.spec_task.all_actions), size=n)
         return np.where(self.rng.random(n) < 0.67, self.oracle.act(), at_random)
 
     def step(self) -> None:

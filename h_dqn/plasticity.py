@@ -48,7 +48,8 @@ def stable_rank(feature_BF: Tensor) -> float:
 def _singular_values(feature_BF: Tensor) -> Tensor:
     """From the largest on, in double precision."""
     _check(feature_BF)
-    return torch.linalg.svdvals(feature_BF.detach().double())
+    sigma: Tensor = torch.linalg.svdvals(feature_BF.detach().double())
+    return sigma
 
 
 def _check(feature_BF: Tensor) -> None:

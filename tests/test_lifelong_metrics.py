@@ -236,7 +236,8 @@ def rotated(sigma: list[float], rows: int = 8) -> torch.Tensor:
     draw = torch.Generator().manual_seed(1)
     left, _ = torch.linalg.qr(torch.randn(rows, len(sigma), generator=draw, dtype=torch.float64))
     right, _ = torch.linalg.qr(torch.randn(len(sigma), len(sigma), generator=draw, dtype=torch.float64))
-    return left @ torch.diag(torch.tensor(sigma, dtype=torch.float64)) @ right.T
+    made: torch.Tensor = left @ torch.diag(torch.tensor(sigma, dtype=torch.float64)) @ right.T
+    return made
 
 
 def test_ranks() -> None:

@@ -99,6 +99,30 @@ def test_keys_and_locks_keep_the_same_rule() -> None:
 
 
 @needs_luanti
+def test_an_action_that_only_other_tasks_have_does_nothing() -> None:
+    shared = {"actions": ["break", "forward", "fly", "turn_left", "turn_right"], "items": ["pearl", "crate"], "hotbar": False}
+    found = bench.conformance(load_task("navigation1", {"shared": shared}), 150, seed=1, worlds=3)
+    assert found["differences"] == 0
+
+
+@needs_luanti
+def test_whoever_is_sent_back_and_fills_pits_does_so_there_too() -> None:
+    doc = {
+        "map": "##########\n#s..P...M#\n#.c.P.M..#\n#.cMP.M.e#\n##########",
+        "legend": {"#": "stone", "s": {}, "c": {"item": "crate"}, "P": {"floor": "chasm"}, "M": {"floor": "mire"},
+                   "e": {"floor": "pad"}},
+        "start": "s",
+        "step_limit": 60,
+        "goal": {"reach": "e"},
+        "vary": {"tint": 0.1},
+    }  # fmt: skip
+    found = bench.conformance(parse_task(doc, "floors"), 400, seed=3, worlds=3)
+    assert found["differences"] == 0
+    assert found["goals"] > 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
 def test_all_that_is_carried_is_seen_as_in_the_embedded_world() -> None:
     doc = {
         "map": "#####\n#.k.#\n#...#\n#####",
