@@ -30,7 +30,7 @@ class SequencesList(JsonFlags):
 
 @dataclass
 class SequencesShow(JsonFlags):
-    """Print a sequence's phases: which task when, for how long, announced or not, and what is changed in it.
+    """Print a sequence's phases: which task when, for how long, and what is changed.
 
     Example: h-dqn sequences show drift
     """
