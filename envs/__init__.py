@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from envs.materials import special
 from envs.registry import WORLDS
 
 TASKS = Path(__file__).parent / "tasks"
@@ -18,10 +19,5 @@ SHIPPED: dict[str, dict[str, Any]] = {
 }
 
 
-def _special(doc: dict[str, Any]) -> bool:
-    """Whether a task has verbs, or places with a reward of their own."""
-    return "verbs" in doc or any(isinstance(cell, dict) and "reward" in cell for cell in doc["legend"].values())
-
-
 for _world in WORLDS.values():
-    _world.register([name for name, doc in SHIPPED.items() if _world.plays_all_tasks or not _special(doc)])
+    _world.register([name for name, doc in SHIPPED.items() if not special(doc) & _world.refuses])

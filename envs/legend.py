@@ -40,7 +40,11 @@ class Tables:
         self.breakable = breakable & ("break" in spec.actions)
         self.needs = ("", *(material.needs or "" for material in spec.materials.values()))
         self.free = ~solid[self.column[:, :2]]  # at the level of feet and head
-        self.closed: NDArray[np.bool_] = np.asarray(~self.free.all(1))
+        pits = np.array([False, *(material.pit for material in spec.materials.values())])
+        backs = np.array([False, *(material.back for material in spec.materials.values())])
+        self.pit: NDArray[np.bool_] = np.asarray(pits[self.floor])
+        self.back: NDArray[np.bool_] = np.asarray(backs[self.floor])
+        self.closed: NDArray[np.bool_] = np.asarray(~self.free.all(1) | self.pit | self.back)
         self.drops: NDArray[np.bool_] = np.array(
             [[name in spec.materials and spec.materials[name].drops == item for item in spec.items] for name in spec.material_names]
         ).reshape(len(spec.material_names), len(spec.items))
@@ -60,10 +64,14 @@ class Tables:
             (spec.number(name), [spec.number(option) for option in options]) for name, options in spec.textures.items()
         ]
 
-    def opened_by(self, carried: Collection[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """What can be broken (M,), and the characters whose cells are free or can be made so (chars,), by who carries these."""
+    def opened_by(self, carried: Collection[str], fills: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """What can be broken (M,), and the characters whose cells can be walked on or made so (chars,), by who carries these.
+
+        ``fills``: whether something can be placed in pits.
+        """
         breaks = self.breakable & [not key or key in carried for key in self.needs]
-        return breaks, np.asarray((self.free | breaks[self.column[:, :2]]).all(1))
+        floor = ~self.back & (fills | ~self.pit)
+        return breaks, np.asarray((self.free | breaks[self.column[:, :2]]).all(1) & floor)
 
     def _pattern(self, spec: TaskSpec) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
         """For drawn rooms: numbers of their shapes, and what the maps have on their floor and in the walls beside it.

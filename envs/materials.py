@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from envs.errors import OneLineError, short
 
 TEXTURE_SIZE = 16
+SPECIAL = (
+    "verbs",
+    "reward",
+    "pit",
+    "back",
+)  # what a task may ask for: verbs, a place's own reward, floors that are pits or send back
 
 
 class MaterialError(OneLineError, ValueError):
@@ -23,7 +29,8 @@ class MaterialError(OneLineError, ValueError):
 
 
 _KINDS = {
-    "solid": bool, "breakable": bool, "item": bool, "building": bool, "on_demand": bool, "drops": str, "needs": str, "pattern": str,
+    "solid": bool, "breakable": bool, "item": bool, "building": bool, "on_demand": bool, "pit": bool, "back": bool,
+    "drops": str, "needs": str, "pattern": str,
 }  # fmt: skip
 
 
@@ -42,6 +49,8 @@ class Material:
     building: bool = False
     needs: str | None = None
     on_demand: bool = False
+    pit: bool = False
+    back: bool = False
 
     @classmethod
     def from_table(cls, name: str, table: Mapping[str, Any]) -> Material:
@@ -61,6 +70,8 @@ class Material:
             raise MaterialError(f"material '{name}': 'contrast' must be a number from 0 to 1")
         if "needs" in table and not table.get("breakable"):
             raise MaterialError(f"material '{name}': 'needs' goes with breakable = true")
+        if table.get("pit") and table.get("back"):
+            raise MaterialError(f"material '{name}': 'pit' and 'back': nobody can step on a pit")
         return cls(name=name, **{**table, "color": tuple(color)})
 
 
@@ -85,6 +96,17 @@ def materials_for(doc: Mapping[str, Any]) -> dict[str, Material]:
         if material.name in named:
             named |= {other for other in (material.drops, material.needs) if other}
     return {name: material for name, material in materials.items() if not material.on_demand or name in named}
+
+
+def special(doc: Mapping[str, Any]) -> set[str]:
+    """What a task's document asks for of :data:`SPECIAL`, which not every world plays."""
+    materials = {**materials_for(doc), **read_materials(doc.get("materials", {}))}.values()
+    return {
+        *(["verbs"] if doc.get("verbs") else []),
+        *(["reward"] if any(isinstance(cell, Mapping) and "reward" in cell for cell in doc["legend"].values()) else []),
+        *(["pit"] if any(material.pit for material in materials) else []),
+        *(["back"] if any(material.back for material in materials) else []),
+    }
 
 
 def _words(value: Any) -> Iterator[str]:

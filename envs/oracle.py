@@ -1,8 +1,9 @@
 """The oracle: a scripted solver that sees the whole state. It proves that a task can be solved within its limit.
 
 For the current subgoal it computes how many actions every pose is away from completing it (value iteration on the
-poses of one world), then takes the action that leads one action nearer. Where no way leads there, it first fetches a key. What
-is to be held it makes by the task's verbs, if it can: first all that goes into it, then the block that must be near.
+poses of one world), then takes the action that leads one action nearer. Where no way leads there, it first fetches a key, or what a
+pit can be filled with. It never steps on a floor that sends back. What is to be held it makes by the task's verbs, if it can: first
+all that goes into it, then the block that must be near.
 """
 
 from __future__ import annotations
@@ -70,13 +71,16 @@ class Oracle:
         return int(self._numbers[code])
 
     def _way(self, n: int) -> tuple[int, NDArray[np.int8]]:
-        """How far it is to the current subgoal or, if no way leads there, to the nearest key not carried; and first actions."""
+        """How far it is to the current subgoal or, if no way leads there, to the nearest key or filler not carried.
+
+        And the first action from each pose.
+        """
         worlds, spec = self.worlds, self.worlds.spec
         x, z, heading = worlds.pose[n]
         away, first = distances(worlds, n)
         if away[z, x, heading] >= UNREACHABLE:
-            keys = [spec.number(key) for key in sorted(spec.keys)]
-            ways = [distances(worlds, n, key) for key in keys if worlds.inventory[n, key] == 0]
+            useful = [spec.number(item) for item in sorted(spec.keys | spec.fillers)]
+            ways = [distances(worlds, n, item) for item in useful if worlds.inventory[n, item] == 0]
             away, first = min([(away, first), *ways], key=lambda way: way[0][z, x, heading])
         return int(away[z, x, heading]), first
 
@@ -146,6 +150,7 @@ class _Aim(NamedTuple):
     bit: int  # of the subgoal's places in ``marks``
     lies: bool  # whether the item lies somewhere
     elsewhere: bool  # for PLACED_AT: something else is in the hand, and must be put down where the subgoal has no place
+    fills: bool  # what is in the hand can be placed in a pit, and is missed nowhere else
 
 
 def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
@@ -160,8 +165,10 @@ def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int3
         item = fetch
     if fetch != AIR or (kind not in (REACH, BROKEN) and worlds.inventory[n, item] == 0):
         kind = HOLD
-    elsewhere = kind == PLACED_AT and held_item(worlds.inventory[n], worlds.hand[n]) != item
-    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()), bool(elsewhere))
+    held = int(held_item(worlds.inventory[n], worlds.hand[n]))
+    spare = worlds.inventory[n, held] - (held in rules.goal_item[subgoal:])
+    fills = worlds.spec.material_names[held] in worlds.spec.fillers and spare > 0
+    aim = _Aim(kind, item, 1 << subgoal, bool((worlds.items[n] == item).any()), kind == PLACED_AT and held != item, bool(fills))
     allowed = np.isin(np.arange(len(ACTIONS)), rules.actions)
     found: tuple[NDArray[np.int32], NDArray[np.int8]] = _distances(aim, worlds.state, n, rules, allowed)
     return found
@@ -171,7 +178,7 @@ def distances(worlds: Worlds, n: int, fetch: int = AIR) -> tuple[NDArray[np.int3
 @njit(cache=True)
 def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912
     """Value iteration: go over all poses until none comes nearer. ``allowed``: (ACTIONS,) bool."""
-    blocks, items, marks = state.blocks[n], state.items[n], state.marks[n]
+    blocks, floor, items, marks = state.blocks[n], state.floor[n], state.items[n], state.marks[n]
     solid, drops, inventory = rules.solid, rules.drops, state.inventory[n]
     depth, width = items.shape
     away = np.full((depth, width, HEADINGS), UNREACHABLE, np.int32)
@@ -184,7 +191,7 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                 z, x = (i, j) if onward else (depth - 1 - i, width - 1 - j)
                 here = blocks[z, x]
                 opens = allowed[BREAK] and (rules.breakable[here[0]] or rules.breakable[here[1]])
-                if (solid[here[0]] or solid[here[1]]) and not opens:
+                if ((solid[here[0]] or solid[here[1]]) and not opens) or rules.back[floor[z, x]]:
                     continue  # nobody gets there
                 for heading in range(HEADINGS):
                     ahead_x, ahead_z = cell_ahead(x, z, heading)
@@ -192,7 +199,8 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                     shut = solid[column[0]] or solid[column[1]]
                     target = column[1] if column[1] != AIR else column[0]
                     breaks = allowed[BREAK] and can_break(target, inventory, rules)
-                    marked = marks[ahead_z, ahead_x] & aim.bit != 0
+                    marked, gap = marks[ahead_z, ahead_x] & aim.bit != 0, rules.pit[floor[ahead_z, ahead_x]]
+                    free = allowed[PLACE] and target == AIR and items[ahead_z, ahead_x] == AIR
                     best, code = away[z, x, heading], first[z, x, heading]
                     # Complete the subgoal from here.
                     if aim.kind == REACH:
@@ -207,20 +215,20 @@ def _distances(aim, state, n, rules, allowed):  # type: ignore[no-untyped-def]  
                     elif aim.kind == BROKEN:
                         if marked and shut and breaks and best > 1:
                             best, code = 1, BREAK
-                    elif (
-                        allowed[PLACE] and marked != aim.elsewhere and target == AIR and items[ahead_z, ahead_x] == AIR and best > 1
-                    ):
+                    elif free and marked != aim.elsewhere and not gap and best > 1:
                         best, code = 1, PLACE
-                    # Or come one action nearer: turn, walk, or break what stands in the way and then walk.
+                    # Or come one action nearer: turn, walk, or break what stands in the way or fill a pit, and then walk.
                     for turn in (TURN_LEFT, TURN_RIGHT):
                         to = (heading + (1 if turn == TURN_RIGHT else -1)) % HEADINGS
                         if allowed[turn] and 1 + away[z, x, to] < best:
                             best, code = 1 + away[z, x, to], turn
                     if 1 <= ahead_z < depth - 1 and 1 <= ahead_x < width - 1:
                         beyond = away[ahead_z, ahead_x, heading]
-                        if allowed[FORWARD] and not shut and 1 + beyond < best:
+                        if allowed[FORWARD] and free and gap and aim.fills and 2 + beyond < best:
+                            best, code = 2 + beyond, PLACE
+                        if allowed[FORWARD] and not shut and not gap and 1 + beyond < best:
                             best, code = 1 + beyond, FORWARD
-                        if allowed[FORWARD] and shut and breaks and 2 + beyond < best:
+                        if allowed[FORWARD] and shut and not gap and breaks and 2 + beyond < best:
                             best, code = 2 + beyond, BREAK
                     if best < away[z, x, heading]:
                         away[z, x, heading], first[z, x, heading] = best, code

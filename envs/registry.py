@@ -15,17 +15,18 @@ from envs.world import World
 
 __all__ = ["WORLDS", "World", "close_all"]
 
+_LUANTI_REFUSES = frozenset({"verbs", "reward"})
 _TABLE = (
     World("voxel", "the embedded world, drawn by a compiled ray-caster", "envs.voxel", "Voxel"),
     LuantiWorld(
-        "luanti", "Luanti, a real engine, drawn as the embedded world is", "envs.luanti", "Luanti", plays_all_tasks=False
+        "luanti", "Luanti, a real engine, drawn as the embedded world is", "envs.luanti", "Luanti", refuses=_LUANTI_REFUSES
     ),
     LuantiWorld(
-        "luanti-plain", "Luanti with its own drawing of the same textures", "envs.luanti", "LuantiPlain", plays_all_tasks=False
+        "luanti-plain", "Luanti with its own drawing of the same textures", "envs.luanti", "LuantiPlain", refuses=_LUANTI_REFUSES
     ),
     MineRLWorld(
         "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL", options=MineRLOptions,
-        plays_sequences=False, plays_all_tasks=False, can_play_twice=False,
+        plays_sequences=False, refuses=frozenset({"verbs", "pit", "back"}), can_play_twice=False,
     ),
 )  # fmt: skip
 

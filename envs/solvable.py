@@ -15,23 +15,26 @@ from envs.verbs import within_reach
 
 
 def solvable(spec: TaskSpec, tables: Tables, codes: NDArray[np.uint8], z: int, x: int) -> bool:
-    """Whether each subgoal has a place that can be walked to from (z, x), with the keys found there; the oracle proves the rest."""
-    keys: set[str] = set()
+    """Whether each subgoal has a place that can be walked to from (z, x), with the keys found there; the oracle proves the rest.
+
+    Whoever finds anything to place is taken to fill all pits with it.
+    """
+    carried: set[str] = set()
     while True:
-        found = _Search(spec, tables, codes, (z, x), keys)
-        if not (more := {key for key in spec.keys - keys if found.obtainable(key)}):
+        found = _Search(spec, tables, codes, (z, x), carried)
+        if not (more := {item for item in (spec.keys | spec.fillers) - carried if found.obtainable(item)}):
             return all(found.possible(subgoal) for subgoal in spec.goal)
-        keys |= more
+        carried |= more
 
 
 class _Search:
-    """What can be reached in one draw from the cell (z, x) by who can have these ``keys``."""
+    """What can be reached in one draw from the cell (z, x) by who can have these items."""
 
     def __init__(
-        self, spec: TaskSpec, tables: Tables, codes: NDArray[np.uint8], start: tuple[int, int], keys: Collection[str]
+        self, spec: TaskSpec, tables: Tables, codes: NDArray[np.uint8], start: tuple[int, int], carried: Collection[str]
     ) -> None:
         self.spec, self.tables, self.codes = spec, tables, codes
-        self.breaks, passable = tables.opened_by(keys)
+        self.breaks, passable = tables.opened_by(carried, fills=not spec.fillers.isdisjoint(carried))
         self.passable: NDArray[np.bool_] = passable[codes]
         self.region: NDArray[np.bool_] = flood(self.passable, *start)
         self.near = beside(self.region)

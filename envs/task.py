@@ -6,7 +6,7 @@ discrete: one block, one of four walking directions, 30 degrees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,29 @@ class Layout:
     side: tuple[int, int] = (3, 14)
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What who plays several tasks meets in each of them. It changes no episode."""
+
+    actions: tuple[str, ...]
+    """names by number; one that the task itself lacks has no effect"""
+    items: tuple[str, ...]
+    """keys of the observation's ``inventory``"""
+    hotbar: bool
+    """whether an agent is shown all that it carries"""
+
+    @classmethod
+    def of(cls, tasks: Iterable[TaskSpec]) -> Shared:
+        """All that any of these tasks has."""
+        tasks = list(tasks)
+        own = dict.fromkeys(action for task in tasks for action in task.own_actions)
+        return cls(
+            actions=(*(action for action in ACTIONS if action in own), *(verb for verb in own if verb not in ACTIONS)),
+            items=tuple(dict.fromkeys(item for task in tasks for item in task.items)),
+            hotbar=any(task.hotbar for task in tasks),
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Episode:
     """One draw of a task. Arrays are indexed [z, x] (row and column of the map, with a solid ring of one cell around it)."""
@@ -94,6 +117,8 @@ class TaskSpec:
     """of all that the file says but its title"""
     text: str = field(default="", repr=False)
     """the file itself"""
+    special: frozenset[str] = frozenset()
+    """what it asks for of :data:`envs.materials.SPECIAL`, which not every world plays"""
     change: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """what took the place of the file's entries"""
     floor: str = "oak_floor"
@@ -113,16 +138,23 @@ class TaskSpec:
     tint: float = 0.0
     textures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     verbs: tuple[Verb, ...] = ()
+    shared: Shared | None = None
+    """what it has in common with the other tasks of a sequence, where these differ"""
+
+    @cached_property
+    def own_actions(self) -> tuple[str, ...]:
+        """Names of what can be done in this task: :attr:`actions`, then the verbs."""
+        return (*self.actions, *(verb.name for verb in self.verbs))
 
     @cached_property
     def all_actions(self) -> tuple[str, ...]:
-        """Names of what the agent can do, by number: :attr:`actions`, then the verbs."""
-        return (*self.actions, *(verb.name for verb in self.verbs))
+        """Names of what the agent chooses from, by number: its own actions, or those of all tasks of its sequence."""
+        return self.shared.actions if self.shared else self.own_actions
 
-    @property
-    def everywhere(self) -> bool:
-        """Whether other worlds know all that it asks for: no verbs, and no place of the goal with a reward of its own."""
-        return not self.verbs and all(cell.reward is None for cell in self.legend.values())
+    @cached_property
+    def available(self) -> tuple[bool, ...]:
+        """Of each of :attr:`all_actions`, whether this task has it: a mask for who chooses."""
+        return tuple(name in self.own_actions for name in self.all_actions)
 
     @cached_property
     def material_names(self) -> tuple[str, ...]:
@@ -131,8 +163,13 @@ class TaskSpec:
 
     @cached_property
     def items(self) -> tuple[str, ...]:
-        """Names of what can be carried: the keys of the observation's ``inventory``."""
+        """Names of what can be carried."""
         return tuple(name for name, material in self.materials.items() if material.item)
+
+    @property
+    def all_items(self) -> tuple[str, ...]:
+        """Keys of the observation's ``inventory``: its own items, or those of all tasks of its sequence."""
+        return self.shared.items if self.shared else self.items
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -145,6 +182,13 @@ class TaskSpec:
     def keys(self) -> frozenset[str]:
         """Items that must be carried to break something."""
         return frozenset(material.needs for material in self.materials.values() if material.needs)
+
+    @cached_property
+    def fillers(self) -> frozenset[str]:
+        """Items that may be placed in pits: all but keys; none where there are no pits."""
+        if "place" not in self.actions or not any(material.pit for material in self.materials.values()):
+            return frozenset()
+        return frozenset(self.items) - self.keys
 
     @cached_property
     def characters(self) -> frozenset[str]:
@@ -172,7 +216,7 @@ class TaskSpec:
     @property
     def hotbar(self) -> bool:
         """Whether an agent is shown all that it carries: the hand alone shows one kind."""
-        return bool(self.verbs) or len(self.carriable) > 1
+        return self.shared.hotbar if self.shared else bool(self.verbs) or len(self.carriable) > 1
 
     def number(self, material: str | None) -> int:
         return self.material_names.index(material) if material else AIR

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from envs import TASKS, task_parts, task_rooms
+from envs import SHIPPED, TASKS, task_parts, task_rooms
 from envs.errors import unknown
-from envs.materials import MaterialError
+from envs.materials import MaterialError, special
 from envs.task import TaskError, TaskSpec
 from envs.task_parts import Kinds, check_keys
 from envs.toml_file import parse_toml, read_text
@@ -36,6 +36,7 @@ _KEYS: Kinds = {
     "inventory": dict,
     "vary": dict,
     "verbs": dict,
+    "shared": dict,
 }
 
 
@@ -72,10 +73,9 @@ def _merged(doc: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return {**doc, **{key: one(doc.get(key), value) for key, value in change.items()}}
 
 
-def task_names(everywhere: bool = False) -> list[str]:
-    """Names of the shipped tasks, or only of those that can be played ``everywhere``, and not in the embedded world alone."""
-    names = sorted(path.stem for path in TASKS.glob("*.toml"))
-    return [name for name in names if load_task(name).everywhere] if everywhere else names
+def task_names(refused: Collection[str] = ()) -> list[str]:
+    """Names of the shipped tasks that ask for nothing ``refused``, as by a world (:attr:`envs.world.World.refuses`)."""
+    return sorted(name for name, doc in SHIPPED.items() if special(doc).isdisjoint(refused))
 
 
 def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
@@ -84,6 +84,8 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
     What is read later may name what was read before, and of several mistakes the first is told.
     """
     check_keys("", doc, _KEYS, needed=("map", "legend", "goal", "step_limit"))
+    shared = task_parts.read_shared(doc)
+    doc = {key: value for key, value in doc.items() if key != "shared"}  # it names no material, and is no part of the hash
     materials, height = task_parts.read_materials_and_height(doc)
     legend = task_rooms.read_legend(doc["legend"], height, materials)
     maps = task_rooms.read_maps(doc["map"], legend)
@@ -104,6 +106,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         goal=task_parts.read_goal(doc["goal"], present, materials),
         actions=actions,
         start=doc.get("start", "."),
+        special=frozenset(special(doc)),
         materials=materials,
         hash=hashlib.sha256(json.dumps({**doc, "title": ""}, sort_keys=True).encode()).hexdigest(),
         floor=materials.known("floor", doc.get("floor", "oak_floor")),
@@ -118,13 +121,19 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         **vary,
     )
     _check_whole(spec)
-    return spec
+    if shared:
+        task_parts.check_shared(shared, spec)
+    return replace(spec, shared=shared)
 
 
 def _check_whole(spec: TaskSpec) -> None:
     """What only the whole task shows: that an episode can begin, and that its goal can be reached, on each of its maps."""
     if not -89 <= spec.pitch <= 89:
         raise TaskError(f"pitch: must be from -89 to 89 degrees, not {spec.pitch:g}")
+    for subgoal in spec.goal:
+        for char in subgoal.char if subgoal.kind == "placed_at" else "":
+            if spec.materials[spec.legend[char].floor or spec.floor].pit:
+                raise TaskError(f"goal.placed_at: '{char}' is a pit, whose floor becomes what is placed there")
     several = len(spec.maps) > 1 and not spec.layout
     for number, maps in enumerate([(rows,) for rows in spec.maps] if several else [spec.maps], 1):
         where, one = (f"map {number}: ", replace(spec, maps=maps)) if several else ("", spec)

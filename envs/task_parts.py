@@ -12,7 +12,7 @@ from typing import Any
 
 from envs.errors import short, unknown
 from envs.materials import Material, materials_for, read_materials, standard_materials
-from envs.task import ACTIONS, GOALS, Subgoal, TaskError
+from envs.task import ACTIONS, GOALS, Shared, Subgoal, TaskError, TaskSpec
 from envs.verbs import EACH, Verb, read_verbs
 
 MOST_VERBS, MOST_PARTS, MOST_KEYS = 1000, 16, 16  # verbs of a task, entries of one verb, and kinds of items that open something
@@ -185,6 +185,29 @@ def _check_verb(where: str, verb: Verb, materials: Materials) -> None:
             materials.known(f"{where}.{part}", material, item=part == "holds")
     if not (verb.takes or verb.gives or verb.puts or verb.holds):
         raise TaskError(f"{where}: has no effect (takes, gives, puts or holds something)")
+
+
+def read_shared(doc: Mapping[str, Any]) -> Shared | None:
+    """What a sequence says of all its tasks, in each of them."""
+    if "shared" not in doc:
+        return None
+    shared = doc["shared"]
+    kinds: Kinds = {"actions": list, "items": list, "hotbar": bool}
+    check_keys("shared.", shared, kinds, needed=kinds)
+    for key in ("actions", "items"):
+        names = shared[key]
+        if not all(isinstance(each, str) for each in names) or len(set(names)) < len(names) or len(names) > MOST_VERBS:
+            raise TaskError(f"shared.{key}: must name each once, and at most {MOST_VERBS:,}")
+        for each in names:
+            name(f"shared.{key}", each)
+    return Shared(tuple(shared["actions"]), tuple(shared["items"]), shared["hotbar"])
+
+
+def check_shared(shared: Shared, spec: TaskSpec) -> None:
+    """Raises for a task that has what is not shared."""
+    for key, own, known in (("actions", spec.own_actions, shared.actions), ("items", spec.items, shared.items)):
+        if left := [each for each in own if each not in known]:
+            raise TaskError(f"shared.{key}: lacks '{left[0]}', which the task has")
 
 
 # --- goal and reward -------------------------------------------------------------------------------------------------

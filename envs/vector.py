@@ -25,8 +25,9 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """N worlds of one task: their rules (``worlds``), their random generators and their pictures.
 
     Worlds are never reset by themselves: pass ``reset(options={"reset_mask": mask})`` with a bool (N,) mask of the worlds to start
-    anew. ``info`` holds arrays over the worlds: ``invalid_action`` (N,) bool, ``success`` (N,) bool, ``pose`` (N, 3) int (x, z and
-    heading in units of 30 degrees; x and z count from the map's first cell).
+    anew. ``info`` holds arrays over the worlds: ``invalid_action`` (N,) bool, ``success`` (N,) bool, ``sent_back`` (N,) bool (the
+    step ended on a floor that sends back to the start), ``pose`` (N, 3) int (x, z and heading in units of 30 degrees; x and z count
+    from the map's first cell).
 
     Args:
         num_envs: number of worlds.
@@ -113,9 +114,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def _observe(self) -> Observation:
         counts = np.minimum(self.worlds.inventory[:, self.worlds.rules.item_numbers], MAX_COUNT)
+        own = {item: counts[:, i] for i, item in enumerate(self.spec_task.items)}
+        none = np.zeros(self.num_envs, counts.dtype)  # of an item that only other tasks of a sequence have
         observation: Observation = {
             "pov": self._pov,
-            "inventory": {item: counts[:, i] for i, item in enumerate(self.spec_task.items)},
+            "inventory": {item: own.get(item, none) for item in self.spec_task.all_items},
         }
         if self.spec_task.compass:
             observation["compass"] = self.worlds.compass()
@@ -123,7 +126,11 @@ class WorldsVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
 
     def _info(self, invalid: NDArray[np.bool_]) -> dict[str, Any]:
         """``invalid``: (N,) whether the action had no effect."""
-        return {"invalid_action": invalid, "success": self.worlds.success, "pose": self.worlds.pose - [1, 1, 0]}
+        worlds = self.worlds
+        return {
+            "invalid_action": invalid, "success": worlds.success, "sent_back": worlds.sent_back.copy(),
+            "pose": worlds.pose - [1, 1, 0],
+        }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how these worlds go on: their arrays and their random generators."""
@@ -173,7 +180,7 @@ def _spaces(spec: TaskSpec, size: tuple[int, int]) -> tuple[gym.spaces.Dict, gym
     """Observation and action space of one world."""
     parts: dict[str, gym.Space[Any]] = {
         "pov": gym.spaces.Box(0, 255, (*size, 3), np.uint8),
-        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.items}),
+        "inventory": gym.spaces.Dict({item: gym.spaces.Box(0, MAX_COUNT, (), np.int32) for item in spec.all_items}),
     }
     if spec.compass:
         parts["compass"] = gym.spaces.Box(-180, 180, (), np.float32)

@@ -36,8 +36,8 @@ class World:
     """a frozen dataclass: its fields are what a user may set for this world, each with a default and a docstring under it"""
     plays_sequences: bool = True
     """whether the task may change while an agent learns"""
-    plays_all_tasks: bool = True
-    """whether it also plays tasks with verbs, or with places that have a reward of their own"""
+    refuses: frozenset[str] = frozenset()
+    """what it does not play, of :data:`envs.materials.SPECIAL`"""
     can_play_twice: bool = True
     """whether a second copy of an episode can be played beside the first, such as one with sharper pictures for a video"""
 

@@ -128,11 +128,12 @@ def test_mistakes_are_named(material: dict[str, Any], message: str) -> None:
 def test_materials_on_demand_are_only_where_they_are_named() -> None:
     """What all tasks have decides what episodes draw and which counts are observed, so nothing is added to it."""
     on_demand = {name for name, material in standard_materials().items() if material.on_demand}
-    assert on_demand == {"key", "lock"}
+    assert on_demand == {"key", "lock", "earth", "chasm", "mire"}
     assert len(standard_materials()) - len(on_demand) == 22
+    named = {"key_and_lock": {"key", "lock"}, "key": {"key", "lock"}, "door": {"earth"}, "dig": {"earth"}, "bridge": {"chasm"},
+             "mire": {"mire"}}  # fmt: skip
     for name in task_names():
-        if name != "key_and_lock":
-            assert not on_demand & set(load_task(name).materials)
+        assert on_demand & set(load_task(name).materials) == named.get(name, set())
     bare = {key: value for key, value in LEGEND.items() if key in "#e"}
     assert "key" not in room("####\n#.e#\n####", legend=bare, materials={}, title="key").items
     assert {"key", "lock"} <= set(room("#####\n#k.L#\n#####", legend=LEGEND, materials=OWN, goal={"broken": "L"}).materials)

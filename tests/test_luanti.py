@@ -18,6 +18,7 @@ from benchmarks import luanti as bench
 from envs.luanti.compile import SLOTS, Compiler, exact_yaw
 from envs.luanti.programs import INSTALL, LuantiError, programs
 from envs.luanti.vector import LuantiPlainVectorEnv, LuantiVectorEnv
+from envs.registry import WORLDS
 from envs.task import HEADINGS, TaskError
 from envs.task_file import load_task, parse_task, task_names
 from envs.voxel.vector import VoxelVectorEnv
@@ -47,7 +48,7 @@ CHANGES = {"drawn": DRAWN_ROOMS, "two maps": TWO_MAPS}
 
 
 @needs_luanti
-@pytest.mark.parametrize("name", [*task_names(everywhere=True), "generated0", "generated12", "drawn", "two maps"])
+@pytest.mark.parametrize("name", [*task_names(WORLDS["luanti"].refuses), "generated0", "generated12", "drawn", "two maps"])
 def test_the_rules_are_those_of_the_embedded_world(name: str) -> None:
     """And so are the pictures, but for some pixels on the edges of texels."""
     seed = name.removeprefix("generated")
@@ -92,6 +93,30 @@ def test_keys_and_locks_keep_the_same_rule() -> None:
         "vary": {"tint": 0.1},
     }  # fmt: skip
     found = bench.conformance(parse_task(doc, "keys"), 300, seed=2, worlds=3)
+    assert found["differences"] == 0
+    assert found["goals"] > 0
+    assert found["most_pixels_unlike"] < 0.01
+
+
+@needs_luanti
+def test_an_action_that_only_other_tasks_have_does_nothing() -> None:
+    shared = {"actions": ["break", "forward", "fly", "turn_left", "turn_right"], "items": ["pearl", "crate"], "hotbar": False}
+    found = bench.conformance(load_task("navigation1", {"shared": shared}), 150, seed=1, worlds=3)
+    assert found["differences"] == 0
+
+
+@needs_luanti
+def test_whoever_is_sent_back_and_fills_pits_does_so_there_too() -> None:
+    doc = {
+        "map": "##########\n#s..P...M#\n#.c.P.M..#\n#.cMP.M.e#\n##########",
+        "legend": {"#": "stone", "s": {}, "c": {"item": "crate"}, "P": {"floor": "chasm"}, "M": {"floor": "mire"},
+                   "e": {"floor": "pad"}},
+        "start": "s",
+        "step_limit": 60,
+        "goal": {"reach": "e"},
+        "vary": {"tint": 0.1},
+    }  # fmt: skip
+    found = bench.conformance(parse_task(doc, "floors"), 400, seed=3, worlds=3)
     assert found["differences"] == 0
     assert found["goals"] > 0
     assert found["most_pixels_unlike"] < 0.01

@@ -80,8 +80,7 @@ class LuantiVectorEnv(VoxelVectorEnv):
             self._pov = seen
             self._forget()
             raise
-        info = {"invalid_action": self._invalid.copy(), "success": self._success.copy(), "pose": self.worlds.pose - [1, 1, 0]}
-        return self._observe(), info
+        return self._observe(), {**self._info(self._invalid.copy()), "success": self._success.copy()}
 
     def _play_all(self, actions: NDArray[np.int64]) -> None:
         self._invalid[:] = False
@@ -132,13 +131,14 @@ class LuantiVectorEnv(VoxelVectorEnv):
         worlds, numbers = self.worlds, self.worlds.rules.item_numbers
         self._reward[n] = float(words[0])
         values = [int(word) for word in words[1:]]
-        _, self._truncated[n], self._invalid[n], self._success[n], worlds.subgoal[n], worlds.steps[n] = values[:6]
-        worlds.pose[n] = values[6:9]
-        worlds.inventory[n, numbers] = values[9 : 9 + len(numbers)]
-        if edit := values[9 + len(numbers) :]:
+        _, self._truncated[n], self._invalid[n], self._success[n], worlds.sent_back[n] = values[:5]
+        worlds.subgoal[n], worlds.steps[n] = values[5:7]
+        worlds.pose[n] = values[7:10]
+        worlds.inventory[n, numbers] = values[10 : 10 + len(numbers)]
+        if edit := values[10 + len(numbers) :]:
             cell = divmod(edit[0], self.spec_task.shape[1])
-            worlds.items[n][cell] = edit[1]
-            worlds.blocks[n][cell] = edit[2:]
+            worlds.floor[n][cell], worlds.items[n][cell] = edit[1:3]
+            worlds.blocks[n][cell] = edit[3:]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)

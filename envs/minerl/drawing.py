@@ -83,19 +83,29 @@ def check_task(spec: TaskSpec) -> None:
     """Raises :class:`TaskError` for what cannot be played in Minecraft, naming it."""
     if spec.verbs:
         raise TaskError(f"{spec.name}: verbs: MineRL does not play them")
+    if spec.shared:
+        raise TaskError(f"{spec.name}: shared: MineRL plays single tasks, with their own actions")
     item_types(spec)
-    for name, material in spec.materials.items():
-        used = any(name in cell.column for cell in spec.legend.values())
-        if used and material.breakable and material.drops not in (None, name):
-            raise TaskError(f"{spec.name}: materials.{name}: drops '{material.drops}', but a block of MineRL drops only itself")
-        if used and material.breakable and not material.solid:
-            raise TaskError(f"{spec.name}: materials.{name}: can be broken and walked through, which no block of MineRL can")
+    _check_materials(spec)
     for name, options in spec.textures.items():
         material = spec.materials[name]
         if set(options) != {name} and (material.breakable or material.item):
             raise TaskError(f"{spec.name}: vary.textures.{name}: MineRL cannot give another look to what can be broken or carried")
     if sum(-(-count // STACK) for count in spec.inventory.values()) > SLOTS:
         raise TaskError(f"{spec.name}: inventory: MineRL carries at most {SLOTS} stacks of {STACK}")
+
+
+def _check_materials(spec: TaskSpec) -> None:
+    for name, material in spec.materials.items():
+        if material.pit:
+            raise TaskError(f"{spec.name}: materials.{name}: pit: MineRL does not play it")
+        if material.back:
+            raise TaskError(f"{spec.name}: materials.{name}: back: MineRL cannot put anybody back at the start")
+        used = any(name in cell.column for cell in spec.legend.values())
+        if used and material.breakable and material.drops not in (None, name):
+            raise TaskError(f"{spec.name}: materials.{name}: drops '{material.drops}', but a block of MineRL drops only itself")
+        if used and material.breakable and not material.solid:
+            raise TaskError(f"{spec.name}: materials.{name}: can be broken and walked through, which no block of MineRL can")
 
 
 def draw(spec: TaskSpec, episode: Episode, size: tuple[int, int]) -> Mission:

@@ -17,6 +17,7 @@ from envs.task import ACTIONS, AIR, GOALS, HEADINGS
 FORWARD, TURN_LEFT, TURN_RIGHT, BREAK, PICK_UP, PLACE = range(len(ACTIONS))
 REACH, HOLD, BROKEN, PLACED_AT = range(len(GOALS))
 
+NOTHING = -1  # in place of either, for an action that only other tasks of a sequence have
 MAX_COUNT = 999  # of one item that is carried
 
 DRAW, SKIP = -1, -2  # in place of an action: only draw the world, or leave it and its picture alone
@@ -65,7 +66,10 @@ def held_item(inventory, hand=AIR):  # type: ignore[no-untyped-def]
 def take_step(action, state, n, rules):  # type: ignore[no-untyped-def]
     """One step of the episode: an action or a verb, numbered as in the task; returns whether it had an effect."""
     state.steps[n] += 1
+    state.sent_back[n] = False
     code = rules.actions[action]
+    if code == NOTHING:
+        return False
     if code < len(ACTIONS):
         return apply_action(code, state, n, rules)
     return apply_verb(code - len(ACTIONS), state, n, rules)
@@ -80,8 +84,12 @@ def apply_action(action, state, n, rules):  # type: ignore[no-untyped-def]
     blocked = rules.solid[column[0]] or rules.solid[column[1]]
     effect = True
     if action == FORWARD:
-        effect = not blocked
-        if effect:
+        floor = state.floor[n, ahead_z, ahead_x]
+        effect = not blocked and not rules.pit[floor]
+        if effect and rules.back[floor]:
+            pose[:] = state.start[n]
+            state.sent_back[n] = True
+        elif effect:
             pose[0], pose[1] = ahead_x, ahead_z
     elif action == TURN_LEFT:
         pose[2] = (pose[2] - 1) % HEADINGS
@@ -95,7 +103,7 @@ def apply_action(action, state, n, rules):  # type: ignore[no-untyped-def]
         else:
             effect = _pick_up(state, n, pose[0], pose[1])
     else:
-        effect = _place(state, n, ahead_x, ahead_z)
+        effect = _place(state, n, rules, ahead_x, ahead_z)
     return effect
 
 
@@ -134,14 +142,23 @@ def _pick_up(state, n, x, z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _place(state, n, x, z):  # type: ignore[no-untyped-def]
+def _place(state, n, rules, x, z):  # type: ignore[no-untyped-def]
     column, held = state.blocks[n, z, x], held_item(state.inventory[n], state.hand[n])
     if held == AIR or column[0] != AIR or column[1] != AIR or state.items[n, z, x] != AIR:
         return False
     state.inventory[n, held] -= 1
-    column[0] = held
-    state.kind[n, z, x] = column_kind(column, AIR)
+    _put_down(held, state, n, rules, x, z)
     return True
+
+
+@njit(cache=True)
+def _put_down(block, state, n, rules, x, z):  # type: ignore[no-untyped-def]
+    """It becomes a block on the floor of a free cell; where that is a pit, its floor."""
+    if rules.pit[state.floor[n, z, x]]:
+        state.floor[n, z, x] = block
+    else:
+        state.blocks[n, z, x, 0] = block
+        state.kind[n, z, x] = column_kind(state.blocks[n, z, x], AIR)
 
 
 @njit(cache=True)
@@ -159,8 +176,7 @@ def apply_verb(verb, state, n, rules):  # type: ignore[no-untyped-def]
     if not _exchange(inventory, verbs.takes[verb], verbs.gives[verb]):
         return False
     if puts != AIR:
-        column[0] = puts
-        state.kind[n, ahead_z, ahead_x] = column_kind(column, AIR)
+        _put_down(puts, state, n, rules, ahead_x, ahead_z)
     if holds != AIR:
         state.hand[n] = holds
     return True

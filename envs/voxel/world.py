@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
-from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, sort_columns
+from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, NOTHING, sort_columns
 
 
 class VerbRules(NamedTuple):
@@ -46,7 +46,9 @@ class Rules(NamedTuple):
     breakable: NDArray[np.bool_]  # (M,)
     needs: NDArray[np.uint8]  # (M,): material of the item that must be carried to break it, 0 is none
     drops: NDArray[np.uint8]  # (M,): material of the item that a broken block leaves, 0 is none
-    actions: NDArray[np.int64]  # (A,): a number in ACTIONS, or len(ACTIONS) + the number of a verb
+    pit: NDArray[np.bool_]  # (M,): as a floor, nobody can walk there
+    back: NDArray[np.bool_]  # (M,): as a floor, it sends whoever steps there back to the start
+    actions: NDArray[np.int64]  # (A,): a number in ACTIONS, len(ACTIONS) + the number of a verb, or NOTHING for one of other tasks
     verbs: VerbRules
     goal_kind: NDArray[np.int64]  # (G,): a number in GOALS
     goal_item: NDArray[np.int64]  # (G,): material, 0 where the predicate has none
@@ -56,6 +58,8 @@ class Rules(NamedTuple):
     @classmethod
     def of(cls, spec: TaskSpec) -> Rules:
         materials = list(spec.materials.values())
+        numbers = {name: number for number, name in enumerate((*ACTIONS, *(verb.name for verb in spec.verbs)))}
+        numbers = {name: numbers[name] for name in spec.own_actions}
         inventory = np.zeros(len(spec.material_names), np.int32)
         for item, count in spec.inventory.items():
             inventory[spec.number(item)] = count
@@ -64,7 +68,9 @@ class Rules(NamedTuple):
             breakable=np.array([False, *(material.breakable for material in materials)]),
             needs=np.array([AIR, *(spec.number(material.needs) for material in materials)], np.uint8),
             drops=np.array([AIR, *(spec.number(material.drops) for material in materials)], np.uint8),
-            actions=np.array([*map(ACTIONS.index, spec.actions), *(len(ACTIONS) + np.arange(len(spec.verbs)))], int),
+            pit=np.array([False, *(material.pit for material in materials)]),
+            back=np.array([False, *(material.back for material in materials)]),
+            actions=np.array([numbers.get(name, NOTHING) for name in spec.all_actions], int),
             verbs=VerbRules.of(spec),
             goal_kind=np.array([GOALS.index(subgoal.kind) for subgoal in spec.goal]),
             goal_item=np.array([spec.number(subgoal.item) for subgoal in spec.goal]),
@@ -83,6 +89,8 @@ class State(NamedTuple):
     marks: NDArray[np.uint8]  # (N, D, W)
     success_reward: NDArray[np.float64]  # (N, D, W)
     pose: NDArray[np.int32]  # (N, 3): x, z, heading
+    start: NDArray[np.int32]  # (N, 3): the first pose
+    sent_back: NDArray[np.bool_]  # (N,): whether the last step ended on a floor that sends back to it
     target: NDArray[np.int32]  # (N, 2): x, z
     inventory: NDArray[np.int32]  # (N, M): how many of each item are carried
     hand: NDArray[np.int32]  # (N,): material that a verb brought to the hand
@@ -104,6 +112,8 @@ class State(NamedTuple):
             marks=np.zeros(cells, np.uint8),
             success_reward=np.zeros(cells),
             pose=np.zeros((n, 3), np.int32),
+            start=np.zeros((n, 3), np.int32),
+            sent_back=np.zeros(n, bool),
             target=np.zeros((n, 2), np.int32),
             inventory=np.zeros((n, m), np.int32),
             hand=np.zeros(n, np.int32),
@@ -126,8 +136,9 @@ class Worlds:
         self.spec, self.n = spec, n
         self.rules, self.state = Rules.of(spec), State.empty(spec, n)
         (
-            self.blocks, self.kind, self.floor, self.items, self.marks, self.success_reward, self.pose, self.target,
-            self.inventory, self.hand, self.subgoal, self.steps, self.limit, self.texture_id, self.tint,
+            self.blocks, self.kind, self.floor, self.items, self.marks, self.success_reward, self.pose, self.start,
+            self.sent_back, self.target, self.inventory, self.hand, self.subgoal, self.steps, self.limit, self.texture_id,
+            self.tint,
         ) = self.state  # fmt: skip
 
     def reset(self, n: int, rng: np.random.Generator) -> Episode:
@@ -135,7 +146,8 @@ class Worlds:
         episode = self.spec.sample(rng)
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
         self.success_reward[n] = episode.success_reward
-        self.pose[n], self.target[n] = episode.start, episode.target
+        self.pose[n], self.start[n], self.target[n] = episode.start, episode.start, episode.target
+        self.sent_back[n] = False
         self.texture_id[n], self.tint[n] = episode.texture_id, episode.tint
         self.inventory[n] = self.rules.inventory
         self.subgoal[n] = self.steps[n] = self.hand[n] = 0
@@ -180,7 +192,10 @@ class Worlds:
         """Raises ValueError for arrays that cannot be of these worlds: the compiled rules check nothing."""
         depth, width, _ = self.spec.shape
         material = len(self.spec.material_names) - 1
-        limits = {"pose": ([1, 1, 0], [width - 2, depth - 2, HEADINGS - 1]), "target": (-1, [width - 1, depth - 1]),
+        pose = [1, 1, 0], [width - 2, depth - 2, HEADINGS - 1]
+        # Before there were floors that send back, no state had these; no task of then needs them.
+        state = {"start": state["pose"], "sent_back": np.zeros(self.n, bool), **state}
+        limits = {"pose": pose, "start": pose, "target": (-1, [width - 1, depth - 1]),
                   "blocks": (0, material), "floor": (0, material), "items": (0, material), "texture_id": (0, material),
                   "hand": (0, material), "kind": (CLEAR, MIXED), "inventory": (0, MAX_COUNT), "steps": (0, self.spec.step_limit),
                   "limit": (1, self.spec.step_limit),

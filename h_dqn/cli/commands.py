@@ -51,6 +51,20 @@ COMMANDS: Mapping[str, Verb | Group] = {
             "check": Verb("Check a task file, and prove with the oracle that it can be solved in time.", "tasks", "TasksCheck"),
         },
     ),
+    "sequences": Group(
+        "The sequences of tasks: list, show or check them.",
+        {
+            "list": Verb("List the shipped sequences.", "sequences", "SequencesList"),
+            "show": Verb(
+                "Print a sequence's phases: which task when, for how long, and what is changed.", "sequences", "SequencesShow"
+            ),
+            "check": Verb(
+                "Check a sequence's file, and prove with the oracle that each of its tasks can be solved in time.",
+                "sequences",
+                "SequencesCheck",
+            ),
+        },
+    ),
     "play": Verb("Play a task yourself, in a window or in the terminal.", "tasks", "Play"),
     "train": Group(
         "Train a skill, the flat baseline or the controller.",

@@ -2,8 +2,8 @@
 -- the client mark the frame that shows the outcome.
 --   R <id> <slot> <world as JSON>   build a room in a slot and look into it
 --   A <id> <slot> <action>          one action, numbered as in the task
--- Answer: id reward terminated truncated invalid success subgoal steps x z heading, counts of the items, and the changed cell if there
--- is one: cell item and its column from the floor upwards.
+-- Answer: id reward terminated truncated invalid success sent_back subgoal steps x z heading, counts of the items, and the changed cell
+-- if there is one: cell floor item and its column from the floor upwards.
 
 local here = minetest.get_modpath("hdqn")
 local rules, room = dofile(here .. "/rules.lua"), dofile(here .. "/room.lua")
@@ -24,7 +24,7 @@ end
 
 -- The task: see Compiler.rules in envs/luanti/compile.py.
 local task = read_json(here .. "/task.json")
-for _, key in ipairs({"solid", "breakable", "needs", "drops", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
+for _, key in ipairs({"solid", "breakable", "needs", "drops", "pit", "back", "item", "actions", "yaws"}) do task[key] = from_zero(task[key]) end
 
 local function node(name, red, tile, more)
 	local tiles = {tile}
@@ -106,11 +106,11 @@ local function report(id, world, reward, terminated, truncated, invalid, cell)
 	local function bit(truth) return truth and 1 or 0 end
 	local words = {
 		id, string.format("%.17g", reward), bit(terminated), bit(truncated), bit(invalid), bit(world.subgoal == #task.goal),
-		world.subgoal, world.steps, world.x, world.z, world.heading,
+		bit(world.sent_back), world.subgoal, world.steps, world.x, world.z, world.heading,
 	}
 	for _, item in ipairs(task.items) do words[#words + 1] = world.inventory[item] end
 	if cell then
-		words[#words + 1], words[#words + 2] = cell, world.items[cell]
+		words[#words + 1], words[#words + 2], words[#words + 3] = cell, world.floor[cell], world.items[cell]
 		for y = 0, world.height - 1 do words[#words + 1] = world.blocks[cell * world.height + y] end
 	end
 	answer(table.concat(words, " "))

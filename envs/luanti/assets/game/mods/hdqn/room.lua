@@ -83,8 +83,13 @@ function room.change(world, slot, cell)
 	local manip, _, corner = area(world, slot)
 	local dx, dz = offset(world, cell)
 	local names = {}
-	for y = 0, world.height - 1 do
-		local node, color = block_at(world, cell, y)
+	for y = -1, world.height - 1 do
+		local node, color
+		if y < 0 then
+			node, color = node_of(world, world.floor[cell], false)
+		else
+			node, color = block_at(world, cell, y)
+		end
 		names[node] = names[node] or minetest.get_name_from_content_id(node)
 		manip:set_node_at({x = corner.x + dx, y = corner.y + 1 + y, z = corner.z + dz}, {name = names[node], param2 = color})
 	end

@@ -1,6 +1,6 @@
 -- The rules of a task, as in envs/voxel/rules.py: cells and headings are whole numbers, a cell is (z * width + x), counted from 0.
 -- A world is a table: depth, width, height, blocks[cell * height + y], floor[cell], items[cell], marks[cell], x, z, heading,
--- inventory[material], subgoal, steps. Materials are numbers, 0 is air.
+-- start = {x, z, heading}, sent_back, inventory[material], subgoal, steps. Materials are numbers, 0 is air.
 
 local AIR, HEADINGS = 0, 12
 local rules = {}
@@ -27,10 +27,19 @@ end
 -- Each returns whether it had an effect and, if it did, the cell that it changed.
 local actions = {}
 
+function actions.nothing()
+	return false
+end
+
 function actions.forward(task, world)
 	local x, z, cell = cell_ahead(world)
-	if blocked(task, world, cell) then return false end
-	world.x, world.z = x, z
+	if blocked(task, world, cell) or task.pit[world.floor[cell]] then return false end
+	world.sent_back = task.back[world.floor[cell]]
+	if world.sent_back then
+		world.x, world.z, world.heading = world.start[1], world.start[2], world.start[3]
+	else
+		world.x, world.z = x, z
+	end
 	return true
 end
 
@@ -72,14 +81,18 @@ function actions.pick_up(task, world)
 	return true, cell
 end
 
-function actions.place(_, world)
+function actions.place(task, world)
 	local _, _, cell = cell_ahead(world)
 	local feet, held = cell * world.height, rules.held(world)
 	if held == AIR or world.blocks[feet] ~= AIR or world.blocks[feet + 1] ~= AIR or world.items[cell] ~= AIR then
 		return false
 	end
 	world.inventory[held] = world.inventory[held] - 1
-	world.blocks[feet] = held
+	if task.pit[world.floor[cell]] then
+		world.floor[cell] = held
+	else
+		world.blocks[feet] = held
+	end
 	return true, cell
 end
 
@@ -124,7 +137,7 @@ end
 
 -- One step. Returns reward, terminated, truncated, whether the action had no effect, and the cell that it changed or nil.
 function rules.step(task, world, action)
-	world.steps = world.steps + 1
+	world.steps, world.sent_back = world.steps + 1, false
 	local effect, cell = actions[action](task, world)
 	local success = rules.judge(task, world)
 	local reward = success and task.reward_success or task.reward_step
