@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.provenance import ROOT
 from benchmarks.tables.methods import grid_world, horizon, workshop
-from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, maps, preset_paper, rooms, skills
+from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, flat, maps, preset_paper, rooms, skills
 from benchmarks.tables.speed import cuda, demo, peers, speed
 from benchmarks.tables.summary import summary
 from benchmarks.tables.table import Table, markdown
@@ -22,6 +22,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
         "demo": demo,
         "skills": skills,
         "controllers": controllers,
+        "flat": flat,
         "maps": maps,
         "rooms": rooms,
         "any-rooms": any_rooms,

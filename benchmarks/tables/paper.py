@@ -48,6 +48,13 @@ ABLATIONS = {
     ("interruption", "only-interruption"): "skills are interrupted where another option has a higher value",
     ("nothing", ""): "none of these",
 }
+FLAT = {
+    "nothing": "no skills, from nothing",
+    "layers": "no skills, from the layers of navigation2",
+    "falling epsilon": "no skills, exploration falls with time",
+    "one network": "no skills, one network through the skills' tasks, then this",
+    "reward at stages": "no skills, with a reward at each stage",
+}
 TASKS = (*PAPER_SKILLS, *CONTROLLERS)
 
 
@@ -71,6 +78,15 @@ def controllers() -> Table:
                 rows.append(row(f"{task}: {label}", success(arms[arm]), theirs, f"{steps:,}"))
     command = "`make reproduce SEEDS=5`, `make ablate SEEDS=5`"
     return Table(command, ("task and agent", "success", THEIRS, "environment steps"), rows)
+
+
+def flat() -> Table:
+    """three_rooms with skills, and without in as many steps as controller and skills took together."""
+    array, found = results.figures("paper").get("three_rooms", {}).get("array"), results.figures("flat")
+    arms = {"controller with four skills": array, **{label: found.get(arm) for arm, label in FLAT.items()}}
+    rows = [row(label, success(arm), cell(steps_to_95(arm), arm)) for label, arm in arms.items() if arm]
+    head = ("three_rooms", "success", f"environment steps to 95 % ({covers(5)})")
+    return Table("`python -m benchmarks.flat`, and for the first row `make reproduce SEEDS=5`", head, rows)
 
 
 def preset_paper() -> Table:
