@@ -19,7 +19,7 @@ from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation, Watched, evaluate
 from h_dqn.learners import Method, Progress, make_learner
 from h_dqn.metrics import EpisodeStatistics, Row
-from h_dqn.options import Bools, Ints, Option, OptionRunner
+from h_dqn.options import Bools, Ints, Option, OptionRunner, Primitive
 from h_dqn.recorder import Recorder
 from h_dqn.replay import SMDPReplay
 from h_dqn.rollout import Rollout
@@ -62,6 +62,7 @@ class Trainer:
         assert space is not None
         shape = space[0], space[1], space[2]
         self.learner = make_learner(config, shape, len(options), seed, self.methods)
+        self.learner.told_skills(np.array([not isinstance(option, Primitive) for option in options]))
         self.replay = self._replay(shape)
         self.recorder = Recorder(self.replay, self.options, config.options)
         self.statistics = EpisodeStatistics(config.env.num_envs, [option.name for option in options])
