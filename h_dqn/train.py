@@ -118,7 +118,12 @@ class Trainer:
         """Whether this is the end of the run."""
         c = self.config
         good = self._begun == len(self._phases) and self.best is not None and 0 < c.until <= self.best[0]
-        return good or self.env_steps >= c.env_steps
+        return good or self.hopeless or self.env_steps >= c.env_steps
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has gone on for long without a single success (``give_up``)."""
+        return not self.statistics.successes and 0 < self.config.give_up <= self.env_steps / self.config.env_steps
 
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.

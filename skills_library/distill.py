@@ -209,7 +209,7 @@ class Distiller:
         loss = DISTILLATION_LOSSES[self.config.loss]
         drawn, q, weights = self._frames() if self.network.core is None else self._sequences()
         losses = [torch.zeros((), device=self.device)] * len(self.lessons)
-        for head in np.flatnonzero([len(rows) for rows in drawn]):
+        for head in (head for head, rows in enumerate(drawn) if len(rows)):
             one, rows = self.lessons[head], drawn[head]
             losses[head] = loss(
                 one.q[rows].to(self.device), q[head][:, self._outputs(head)], self.config.tau

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.distil import Distillation
 from h_dqn.experiment.errors import FOR_PEOPLE
@@ -14,7 +15,11 @@ from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
 from h_dqn.files import Locked, lock
 
-KINDS: dict[str, type[Run | Distillation | Demo]] = {"distill": Distillation, "demo": Demo}  # all others are of Run
+KINDS: dict[str, type[Run | Distillation | Demo | Addition]] = {
+    "distill": Distillation,
+    "demo": Demo,
+    "add": Addition,
+}  # all others are of Run
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class KnownRun:
         return f"{self.plan.get('kind', '')} {of}".strip()
 
 
-def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo:
+def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo | Addition:
     """What was stopped in this folder; its ``learn`` goes on.
 
     Args:

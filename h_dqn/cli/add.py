@@ -1,0 +1,71 @@
+"""``h-dqn skills add``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from h_dqn.cli.flags import library_words
+from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, success
+from h_dqn.cli.terminal import visible
+from h_dqn.cli.train import Train
+from h_dqn.experiment.add import Addition, new_addition
+from h_dqn.experiment.add_plan import AddPlan, GateConfig
+from h_dqn.experiment.multi import MultiConfig
+from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.shell import command
+
+
+@dataclass
+class SkillsAdd(Train):
+    """Learn a task and add it to the library as a skill.
+
+    One command from a task's file to a skill that others can use. It checks the task, looks for the skill of the library that it
+    is best begun from, trains, and measures: only a skill that is surely good enough is kept. Then the multi-skill network learns
+    it, while the skills that it has are rehearsed from their own networks; where one of them would lose by it, the network stays
+    as it was. Whatever happens, the library changes once or not at all. Where nothing succeeds in a tenth of the steps, it stops.
+
+    Example: h-dqn skills add my_room.toml
+    """
+
+    gate: Annotated[GateConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=GateConfig)
+    network_of_all: Annotated[MultiConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=MultiConfig)
+
+    kind: ClassVar[str] = "skill"
+
+    def run(self) -> None:
+        place = replace(self.place, ray=self.ray, ray_actors=self.ray_actors)
+        config = self.config  # type: ignore[attr-defined]
+        plan = Plan(self.kind, self.task, config, self.preset, self.seed, start=self.start, library=str(self.library), place=place)
+        finish_addition(new_addition(AddPlan(plan, self.gate, self.network_of_all), self.runs, self.name), self.json)
+
+
+def finish_addition(addition: Addition, as_json: bool) -> None:
+    """Let an addition go to its end; print what came of it and what to do next."""
+    with ProgressBar.shown() as bar:
+        result = addition.learn(bar)
+    if as_json:
+        emit_json(result)
+    else:
+        show_added(result, addition)
+    name, words = addition.name, library_words(addition.plan.train.library)
+    hint(f"see it play:    {command('evaluate', name, *words, '--video', f'{name}.mp4')}")
+    hint(f"use it:         {command('train', 'controller', 'TASK', '--skills', name, *words, '--skill-share', '0.5')}")
+    hint(f"give it away:   {command('skills', 'export', name, f'{name}.zip', *words)}")
+
+
+def show_added(result: dict[str, Any], addition: Addition) -> None:
+    """Print an addition's result."""
+    skill, began = result["skill"], result["began"]
+    print(f"{visible(addition.name)} is kept: {success(skill)} of {skill['episodes']:,} unseen episodes")
+    print(f"it began from {visible(began['start'])} and took {skill['env_steps']:,} steps, and {began['trial_steps']:,} of trials")
+    if result["multi"]:
+        print(f"the multi-skill network stays as it was: {visible(result['multi'])}")
+    if result["heads"]:
+        rows = [
+            (name, percent(row["teacher"]), "new" if row["before"] is None else percent(row["before"]), success(row))
+            for name, row in result["heads"].items()
+        ]
+        show(("skill", "its own network", "its head before", "its head now"), rows)
