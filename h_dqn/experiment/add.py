@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from h_dqn.experiment.gate import fresh_seed, passes
 from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.multi import Taught, teach
 from h_dqn.experiment.plan import Plan
-from h_dqn.experiment.race import Trial, fitting, learns, zero_shot
+from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, zero_shot
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import MISFITS, RunFolder, new_folder
 from h_dqn.experiment.share import SKILLS
@@ -112,47 +112,48 @@ class Addition:
             else:
                 with stop_on_signal() as stop:
                     run, began = self._start(Checking(watcher, stop))
-                write_text(self.folder / START, json.dumps(began, indent=2) + "\n")
+                write_text(self.folder / START, json.dumps(asdict(began), indent=2) + "\n")
             run.learn(watcher)
         entry: dict[str, Any] = read_json(self.folder / START, 1 << 20)
         return entry
 
-    def _start(self, watcher: Watcher) -> tuple[Run, dict[str, Any]]:
+    def _start(self, watcher: Watcher) -> tuple[Run, Began]:
         """The run that is trained, and how it began: from chance, or from a skill that succeeds and soon does so more often."""
         scratch = self._run(None)
-        envs, config = scratch.envs, self.plan.train.config
+        envs, config, began = scratch.envs, self.plan.train.config, Began(self.plan.train.start or SCRATCH)
         most = int(self.plan.gate.trials * config.env_steps)
         network: Any = scratch.trainer.learner.network
         skills = fitting(self.library, network.spec, envs.task.name) if self.plan.train.start is None else []
-        tried: list[Trial] = []
-        helper = None
-        if skills and most:
-            watcher.say(f"looking for a start: {len(skills)} skills play '{envs.task.name}' ...")
-            helper, tried = zero_shot(skills, envs, fresh_seed(self.plan.train.seed, 0), most, watcher)
-        spent = sum(trial.env_steps for trial in tried)
-        shown = {
-            one.name: {"success_rate": one.successes / one.episodes, "episodes": one.episodes} for one in tried if one.episodes
-        }
+        if not skills or not most:
+            return scratch, began
+        watcher.say(f"looking for a start: {len(skills)} skills play '{envs.task.name}' ...")
+        helper, tried = zero_shot(skills, envs, fresh_seed(self.plan.train.seed, 0), most, watcher)
+        began = began.after(tried)
         if helper is not None:
-            watcher.say(f"begins from '{helper.name}', which succeeds in {shown[helper.name]['success_rate']:.0%} without training")
+            watcher.say(f"begins from '{helper.name}', which succeeds in {began.zero_shot[helper.name]:.0%} without training")
             run = self._run(agent_of(helper))
-            if self._pays(run, most - spent, watcher):
-                return run, {"start": helper.name, "trial_steps": spent, "zero_shot": shown}
-            spent += run.trainer.env_steps
+            if self._pays(run, most - began.trial_steps, watcher):
+                return run, replace(began, start=helper.name)
             watcher.say(f"'{helper.name}' does not get better; begins from chance instead")
-        elif tried:
-            watcher.say("no skill surely succeeds more often than chance: begins from chance")
-        return scratch, {"start": self.plan.train.start or SCRATCH, "trial_steps": spent, "zero_shot": shown}
+            return scratch, replace(began, trial_steps=began.trial_steps + run.trainer.env_steps)
+        if (alike := most_alike(skills, envs.actions)) is not None:
+            watcher.say(f"no skill surely succeeds more often than chance: begins with the layers of '{alike.name}'")
+            return self._run(agent_of(alike), outputs=False), replace(began, start=f"layers of {alike.name}")
+        watcher.say("no skill surely succeeds more often than chance: begins from chance")
+        return scratch, began
 
-    def _run(self, helper: Agent | None) -> Run:
-        """The training run from a skill, or as the plan has it. Who begins from a skill explores no more than at a run's end."""
+    def _run(self, helper: Agent | None, outputs: bool = True) -> Run:
+        """The training run from a skill, or its layers alone, or as the plan has it.
+
+        Who begins with a skill's outputs explores no more than at a run's end: at first it is led by what that skill does.
+        """
         plan, config = self.plan.train, self.plan.train.config
-        if helper is not None:
+        if helper is not None and outputs:
             config = change(config, epsilon_start=config.learner.exploration.epsilon_end)
         plan = replace(plan, kind="skill", config=config, episodes=ROUGHLY)
         inputs = gather_inputs(plan)
         if helper is not None:
-            inputs = replace(inputs, start=helper, start_outputs=True)
+            inputs = replace(inputs, start=helper, start_outputs=outputs)
         # What it learns is kept in a library of its own until it has passed the gate.
         return Run(replace(plan, library=str(self.folder / "own")), self.folder / TRAIN, inputs)
 

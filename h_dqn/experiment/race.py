@@ -1,13 +1,14 @@
-"""The start of a new skill: from chance, or from the skill of the library that already succeeds in its task now and then.
+"""The start of a new skill: the skill of the library that already succeeds in its task now and then, or layers alone, or nothing.
 
 All skills play a few episodes of the task, those that succeed play more (successive halving, Jamieson and Talwalkar 2016). One that
-surely succeeds more often than chance is what learning begins from; otherwise it begins from chance. Every step is counted.
+surely succeeds more often than chance is what learning begins from, its outputs too. Otherwise only layers are taken over, from the
+skill whose actions are most alike: what one skill sees by is worth more to another than chance. Every step is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,22 @@ class Trial:
         return Trial(self.name, self.successes + successes, self.episodes + episodes, self.env_steps + env_steps)
 
 
+@dataclass(frozen=True)
+class Began:
+    """How a run began, and what finding that out took."""
+
+    start: str
+    trial_steps: int = 0
+    """environment steps that are no part of the run"""
+    zero_shot: Mapping[str, float] = field(default_factory=dict)
+    """success of each skill, and of chance, before any training"""
+
+    def after(self, trials: Sequence[Trial]) -> Began:
+        """The same after these trials."""
+        steps = self.trial_steps + sum(trial.env_steps for trial in trials)
+        return Began(self.start, steps, {one.name: one.successes / one.episodes for one in trials if one.episodes})
+
+
 def ahead(one: Trial, other: Trial) -> bool:
     """Whether ``one`` surely succeeds more often: their intervals have nothing in common."""
     if not one.episodes or not other.episodes:
@@ -60,6 +77,20 @@ def survivors(trials: Sequence[Trial], most: int) -> list[Trial]:
 def learns(first: Trial, newest: Trial) -> bool:
     """Whether who began from a skill does better than it did at first, or as well as can be asked for while it explores."""
     return ahead(newest, first) or newest.successes >= GOOD * newest.episodes > 0
+
+
+def most_alike(skills: Sequence[Skill], actions: Sequence[str]) -> Skill | None:
+    """The skill whose actions have most in common with these, of several the one measured best; one that does not surely succeed
+    in its own task more often than it fails has nothing to give.
+    """
+
+    def low(skill: Skill) -> float:
+        return float((skill.card.get("measured", {}).get("ci95") or [0.0])[0])
+
+    def alike(skill: Skill) -> tuple[float, float]:
+        return len(set(skill.actions) & set(actions)) / len(set(skill.actions) | set(actions)), low(skill)
+
+    return max((skill for skill in skills if low(skill) > 1 / 2), key=alike, default=None)
 
 
 class Chance:
