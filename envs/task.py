@@ -102,6 +102,8 @@ class TaskSpec:
     pitch: float = -20.0
     reward_step: float = -1.0
     reward_success: float = 0.0
+    begin: int = 0
+    """how many predicates of the goal are true already where an episode begins: the scripted solver has seen to them"""
     oracle_limit: tuple[float, int] | None = None
     """the step limit of an episode as a multiple of the steps that the oracle needs, and its least; ``step_limit`` is its most"""
     compass: str | None = None
@@ -121,8 +123,8 @@ class TaskSpec:
 
     @property
     def everywhere(self) -> bool:
-        """Whether other worlds know all that it asks for: no verbs, and no place of the goal with a reward of its own."""
-        return not self.verbs and all(cell.reward is None for cell in self.legend.values())
+        """Whether other worlds know all that it asks for: no verbs, no later beginning, no place of the goal with own reward."""
+        return not self.verbs and not self.begin and all(cell.reward is None for cell in self.legend.values())
 
     @cached_property
     def material_names(self) -> tuple[str, ...]:

@@ -83,6 +83,8 @@ def check_task(spec: TaskSpec) -> None:
     """Raises :class:`TaskError` for what cannot be played in Minecraft, naming it."""
     if spec.verbs:
         raise TaskError(f"{spec.name}: verbs: MineRL does not play them")
+    if spec.begin:
+        raise TaskError(f"{spec.name}: goal.begin: MineRL does not play it")
     item_types(spec)
     for name, material in spec.materials.items():
         used = any(name in cell.column for cell in spec.legend.values())

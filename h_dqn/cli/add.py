@@ -11,11 +11,13 @@ from h_dqn.cli.flags import library_words
 from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, success
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import Train
-from h_dqn.experiment.add import Addition, new_addition
+from h_dqn.experiment.add import Addition
 from h_dqn.experiment.add_plan import AddPlan, GateConfig
+from h_dqn.experiment.adding import new_addition
 from h_dqn.experiment.multi import MultiConfig
 from h_dqn.experiment.plan import Plan
-from h_dqn.experiment.shell import command
+from h_dqn.experiment.shell import command, path_word
+from h_dqn.experiment.stages import Staged
 
 
 @dataclass
@@ -42,30 +44,47 @@ class SkillsAdd(Train):
         finish_addition(new_addition(AddPlan(plan, self.gate, self.network_of_all), self.runs, self.name), self.json)
 
 
-def finish_addition(addition: Addition, as_json: bool) -> None:
+def finish_addition(addition: Addition | Staged, as_json: bool) -> None:
     """Let an addition go to its end; print what came of it and what to do next."""
     with ProgressBar.shown() as bar:
         result = addition.learn(bar)
     if as_json:
         emit_json(result)
+    elif "stages" in result:
+        show_stages(result)
     else:
-        show_added(result, addition)
-    name, words = addition.name, library_words(addition.plan.train.library)
-    hint(f"see it play:    {command('evaluate', name, *words, '--video', f'{name}.mp4')}")
-    hint(f"use it:         {command('train', 'controller', 'TASK', '--skills', name, *words, '--skill-share', '0.5')}")
-    hint(f"give it away:   {command('skills', 'export', name, f'{name}.zip', *words)}")
+        show_added(result, addition.name)
+    words = library_words(addition.plan.train.library)
+    if "stages" in result:
+        what = path_word(addition.folder / "controller")
+        hint(f"see it play:    {command('evaluate', what, '--video', 'controller.mp4')}")
+        hint(f"what it knows:  {command('skills', 'list', *words)}")
+    else:
+        name = addition.name
+        hint(f"see it play:    {command('evaluate', name, *words, '--video', f'{name}.mp4')}")
+        hint(f"use it:         {command('train', 'controller', 'TASK', '--skills', name, *words, '--skill-share', '0.5')}")
+        hint(f"give it away:   {command('skills', 'export', name, f'{name}.zip', *words)}")
 
 
-def show_added(result: dict[str, Any], addition: Addition) -> None:
+def show_stages(result: dict[str, Any]) -> None:
+    """Print how each stage is done, and how well the controller does all of them."""
+    rows = [(one["about"], one["origin"], one["option"], f"{one['env_steps']:,}") for one in result["stages"].values()]
+    show(("stage", "from", "skill", "steps"), rows)
+    controller = result["controller"]
+    print(f"the controller over them: {success(controller)} of {controller['episodes']:,} unseen episodes, after "
+          f"{controller['env_steps']:,} steps")  # fmt: skip
+
+
+def show_added(result: dict[str, Any], name: str) -> None:
     """Print an addition's result."""
     skill, began = result["skill"], result["began"]
-    print(f"{visible(addition.name)} is kept: {success(skill)} of {skill['episodes']:,} unseen episodes")
+    print(f"{visible(name)} is kept: {success(skill)} of {skill['episodes']:,} unseen episodes")
     print(f"it began from {visible(began['start'])} and took {skill['env_steps']:,} steps, and {began['trial_steps']:,} of trials")
     if result["multi"]:
         print(f"the multi-skill network stays as it was: {visible(result['multi'])}")
     if result["heads"]:
         rows = [
-            (name, percent(row["teacher"]), "new" if row["before"] is None else percent(row["before"]), success(row))
-            for name, row in result["heads"].items()
+            (head, percent(row["teacher"]), "new" if row["before"] is None else percent(row["before"]), success(row))
+            for head, row in result["heads"].items()
         ]
         show(("skill", "its own network", "its head before", "its head now"), rows)

@@ -20,6 +20,7 @@ from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.runs import KnownRun, known_run, known_runs, resume
 from h_dqn.experiment.shell import command, path_word
+from h_dqn.experiment.stages import Staged
 
 RunFolderArgument = Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
 
@@ -76,7 +77,7 @@ class Resume(JsonFlags):
 
     def run(self) -> None:
         work = resume(self.folder, self.library)
-        if isinstance(work, Run | Addition):
+        if isinstance(work, Run | Addition | Staged):
             finish(work, self.json) if isinstance(work, Run) else finish_addition(work, self.json)
             return
         with ProgressBar.shown() as bar:

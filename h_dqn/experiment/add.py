@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from envs.task_file import load_task
 from h_dqn.config import change
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.add_plan import AddPlan
@@ -26,13 +25,10 @@ from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.gate import fresh_seed, passes
 from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.multi import Taught, teach
-from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, zero_shot
 from h_dqn.experiment.run import Run
-from h_dqn.experiment.run_folder import MISFITS, RunFolder, new_folder
-from h_dqn.experiment.share import SKILLS
+from h_dqn.experiment.run_folder import MISFITS, RunFolder
 from h_dqn.experiment.tasks import longest_solution
-from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.files import write_text
@@ -75,6 +71,12 @@ class Addition:
         except MISFITS as error:
             raise files.misfit(error) from error
         return cls(replace(plan, train=replace(plan.train, library=str(library))) if library else plan, folder)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came of it; None while it is not over, or if the skill was refused."""
+        result = self._files.result
+        return None if result is None or "refused" in result else result
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:
         """Do what is not done yet.
@@ -259,29 +261,3 @@ def _row(original: Evaluation, head: Evaluation, before: float | None) -> dict[s
         "success_rate": head.success_rate, "ci95": list(head.ci95), "episodes": head.episodes, "teacher": original.success_rate,
         "before": before,
     }  # fmt: skip
-
-
-def add_skill(task: str | Path, library: Library = SKILLS, **how: Any) -> dict[str, Any]:
-    """Learn a task and add it to a library as a skill; see :class:`Addition`.
-
-    How it begins is chosen by trials; it is let through only if it is good, and taught to the multi-skill network.
-
-    Args:
-        task: the path of a task file, or a task's name.
-        library: where the skill is kept, and skills to begin from are found.
-        how: ``preset``, ``seed``, ``place`` and ``runs`` as :func:`h_dqn.experiment.training.train` has them; ``gate`` and
-            ``multi`` as :class:`h_dqn.experiment.add_plan.AddPlan`; ``watcher``, which is told how it goes on; and any setting.
-    Returns: success of the skill, how it began, and of each head success before and after, beside its skill's own network.
-    Raises :class:`UserError` where the skill is refused; the library is then as it was.
-    """
-    runs, watcher = Path(how.pop("runs", "runs")), how.pop("watcher", None)
-    planned = {key: how.pop(key) for key in ("preset", "seed", "start", "place") if key in how}
-    own = {key: how.pop(key) for key in ("gate", "multi") if key in how}
-    train = Plan("skill", str(task), preset(planned.get("preset", "fast"), **how), library=str(library.folder), **planned)
-    return new_addition(AddPlan(train, **own), runs).learn(watcher)
-
-
-def new_addition(plan: AddPlan, runs: Path, name: str | None = None) -> Addition:
-    """An addition in a new folder below ``runs``, not begun yet."""
-    task = load_task(plan.train.task)
-    return Addition(plan, new_folder(runs, name, f"add-{task.name}-s{plan.train.seed}"))

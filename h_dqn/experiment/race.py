@@ -119,6 +119,18 @@ def fitting(library: Library, spec: NetworkSpec, leave: str) -> list[Skill]:
     return found
 
 
+def playing(library: Library, envs: TaskEnvs) -> list[Agent]:
+    """The skills of the library that see what these environments show and have one of their actions, heads of networks too."""
+    found = []
+    for name in library.names():
+        try:
+            skills = library.skills([name])
+        except SkillError:
+            continue
+        found += [agent_of(one) for one in skills if one.shape == envs.shape and set(one.actions) & set(envs.actions)]
+    return found
+
+
 def zero_shot(skills: Sequence[Skill], envs: TaskEnvs, seed: int, most: int, watcher: Watcher) -> tuple[Skill | None, list[Trial]]:
     """The skill that surely succeeds more often than chance, or None; and all trials, that of chance first.
 
@@ -135,13 +147,13 @@ def zero_shot(skills: Sequence[Skill], envs: TaskEnvs, seed: int, most: int, wat
         if not left or spent + episodes * (len(left) + 1) * envs.task.step_limit > most:
             break
         for name in (*left, RANDOM):
-            trials[name] = trials[name].also(*_play(agents.get(name), envs, episodes, seed + rung, watcher))
+            trials[name] = trials[name].also(*play(agents.get(name), envs, episodes, seed + rung, watcher))
     best = survivors([trials[name] for name in left], 1)
     surely = bool(best) and ahead(best[0], trials[RANDOM])
     return (next(skill for skill in skills if skill.name == best[0].name) if surely else None), list(trials.values())
 
 
-def _play(agent: Agent | None, envs: TaskEnvs, episodes: int, seed: int, watcher: Watcher) -> tuple[int, int, int]:
+def play(agent: Agent | None, envs: TaskEnvs, episodes: int, seed: int, watcher: Watcher) -> tuple[int, int, int]:
     """Successes, episodes and environment steps of an agent, or of chance."""
     if agent is None:
         made = Watched(envs(min(episodes, 250)), watcher.evaluated)

@@ -42,7 +42,7 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "zero_shot": lambda value: isinstance(value, Mapping) and all(map(_share, value.values())),
     "before": lambda value: value is None or _share(value),
     "trial_steps": _count,
-    **dict.fromkeys(("run", "start", "multi", "refused"), lambda value: isinstance(value, str)),
+    **dict.fromkeys(("run", "start", "multi", "refused", "origin", "option", "about"), lambda value: isinstance(value, str)),
 }
 
 

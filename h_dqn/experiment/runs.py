@@ -13,13 +13,11 @@ from h_dqn.experiment.distil import Distillation
 from h_dqn.experiment.errors import FOR_PEOPLE
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
+from h_dqn.experiment.stages import Staged
 from h_dqn.files import Locked, lock
 
-KINDS: dict[str, type[Run | Distillation | Demo | Addition]] = {
-    "distill": Distillation,
-    "demo": Demo,
-    "add": Addition,
-}  # all others are of Run
+Work = Run | Distillation | Demo | Addition | Staged
+KINDS: dict[str, type[Work]] = {"distill": Distillation, "demo": Demo, "add": Addition, "stages": Staged}  # all others are of Run
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class KnownRun:
         return f"{self.plan.get('kind', '')} {of}".strip()
 
 
-def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo | Addition:
+def resume(folder: Path, library: Path | None = None) -> Work:
     """What was stopped in this folder; its ``learn`` goes on.
 
     Args:
