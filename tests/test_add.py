@@ -20,14 +20,14 @@ from skills_library.library import Library
 from tests.helpers import ROOM, Capture, last_json, toml_of
 from tests.helpers import h_dqn as command
 
-SMOKE: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "until": 0.5}
-EASY = GateConfig(bar=0.0, gate_episodes=20)
-QUICK = MultiConfig(distil_steps=1024, head_episodes=8, may_lose=1.0, attempts=1)
-LINE = "--preset smoke --num-envs 16 --bar 0 --gate-episodes 20 --distil-steps 1024 --head-episodes 8 --may-lose 1 --attempts 1"
+SMOKE: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "until": 0.5, "episodes": 20}
+EASY = GateConfig(bar=0.0)
+QUICK = MultiConfig(distil_steps=64, head_episodes=8, may_lose=1.0, attempts=1)
+LINE = "--preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
 
 
 @pytest.fixture
-def rooms(in_tmp: Path) -> Path:
+def rooms(in_tmp: Path, quick_rehearsal: None) -> Path:
     """A folder with task files: a room in which chance finds the goal, others like it, and one in which it never does."""
     for name in ("first", "second", "third"):
         Path(f"{name}.toml").write_text(toml_of(ROOM))
@@ -80,7 +80,7 @@ def test_a_skill_below_the_bar_is_refused_and_the_library_stays_as_it_was(rooms:
     add("first")
     before = bytes_of(Path("skills"))
     with pytest.raises(UserError, match=r"'second' is refused: it succeeds in .* below --bar 0\.999"):
-        add("second", gate=GateConfig(bar=0.999, gate_episodes=20))
+        add("second", gate=GateConfig(bar=0.999))
     assert bytes_of(Path("skills")) == before
     with pytest.raises(UserError, match="is over"):
         resume(Path("runs/add-second-s1")).learn()
@@ -103,7 +103,7 @@ def test_where_an_old_head_would_lose_the_network_stays_as_it_was(rooms: Path, m
     add("first")
     before = library().current("multi")
     monkeypatch.setattr("h_dqn.experiment.multi.lost", lambda original, now: 0.02)
-    result = add("second", multi=MultiConfig(distil_steps=1024, head_episodes=8, attempts=2))
+    result = add("second", multi=MultiConfig(distil_steps=64, head_episodes=8, attempts=2))
     assert result["multi"].endswith("would be 2.0% below its own network, and at most 1.0% are allowed")
     assert library().current("multi") == before
     assert "second" in library().names()  # with its own network

@@ -12,7 +12,7 @@ from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, succes
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import Train
 from h_dqn.experiment.add import Addition
-from h_dqn.experiment.add_plan import AddPlan, GateConfig
+from h_dqn.experiment.add_plan import EPISODES, AddPlan, GateConfig
 from h_dqn.experiment.adding import new_addition
 from h_dqn.experiment.multi import MultiConfig
 from h_dqn.experiment.plan import Plan
@@ -32,6 +32,8 @@ class SkillsAdd(Train):
     Example: h-dqn skills add my_room.toml
     """
 
+    episodes: int = EPISODES
+    """unseen episodes on which the skill is measured; the more, the surer"""
     gate: Annotated[GateConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=GateConfig)
     network_of_all: Annotated[MultiConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=MultiConfig)
 
@@ -40,7 +42,17 @@ class SkillsAdd(Train):
     def run(self) -> None:
         place = replace(self.place, ray=self.ray, ray_actors=self.ray_actors)
         config = self.config  # type: ignore[attr-defined]
-        plan = Plan(self.kind, self.task, config, self.preset, self.seed, start=self.start, library=str(self.library), place=place)
+        plan = Plan(
+            self.kind,
+            self.task,
+            config,
+            self.preset,
+            self.seed,
+            self.episodes,
+            start=self.start,
+            library=str(self.library),
+            place=place,
+        )
         finish_addition(new_addition(AddPlan(plan, self.gate, self.network_of_all), self.runs, self.name), self.json)
 
 

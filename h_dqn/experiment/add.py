@@ -180,7 +180,7 @@ class Addition:
         plan, trained = self.plan, self._trainer.result or {}
         policy = load_policy(self.folder / TRAIN / AGENT)
         name = self.name = policy.name
-        if not trained.get("success_rate"):
+        if not trained.get("success_rate") and trained.get("env_steps", 0) < plan.train.config.env_steps:
             self._refuse(
                 f"'{name}' is refused: no episode reached the goal in {trained.get('env_steps', 0):,} steps, so it stopped there. "
                 "By chance the goal is not found: try a task that is nearer to it (a smaller map, a start beside the goal, a "
@@ -188,7 +188,7 @@ class Addition:
             )
         agent = agent_of(Skill(policy, policy.head))
         envs = agent.envs(place=plan.train.place)
-        episodes, seed = plan.gate.gate_episodes, fresh_seed(plan.train.seed, 1)
+        episodes, seed = plan.train.episodes, fresh_seed(plan.train.seed, 1)
         watcher.say(f"the gate: '{name}' plays {episodes:,} unseen episodes ...")
         outcome = evaluate_agent(agent, envs, episodes, seed, watcher)
         if not passes(outcome, plan.gate.bar):

@@ -7,7 +7,7 @@ from typing import Any
 
 from envs.task_file import load_task
 from h_dqn.experiment.add import Addition
-from h_dqn.experiment.add_plan import AddPlan
+from h_dqn.experiment.add_plan import EPISODES, AddPlan
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run_folder import new_folder
 from h_dqn.experiment.share import SKILLS
@@ -25,15 +25,16 @@ def add_skill(task: str | Path, library: Library = SKILLS, **how: Any) -> dict[s
     Args:
         task: the path of a task file, or a task's name.
         library: where the skill is kept, and skills to begin from are found.
-        how: ``preset``, ``seed``, ``place`` and ``runs`` as :func:`h_dqn.experiment.training.train` has them; ``gate`` and
-            ``multi`` as :class:`h_dqn.experiment.add_plan.AddPlan`; ``watcher``, which is told how it goes on; and any setting.
+        how: ``preset``, ``seed``, ``episodes`` (of the gate), ``place`` and ``runs`` as :func:`h_dqn.experiment.training.train` has
+            them; ``gate`` and ``multi`` as :class:`AddPlan`; ``watcher``, which is told how it goes on; and any setting.
     A task whose goal has stages that chance never does in a row is learned a stage at a time, then a controller over these skills.
 
     Returns: success of the skill, how it began, and of each head success before and after, beside its skill's own network.
     Raises :class:`UserError` where the skill is refused; the library is then as it was.
     """
     runs, watcher = Path(how.pop("runs", "runs")), how.pop("watcher", None)
-    planned = {key: how.pop(key) for key in ("preset", "seed", "start", "place") if key in how}
+    planned = {key: how.pop(key) for key in ("preset", "seed", "episodes", "start", "place") if key in how}
+    planned.setdefault("episodes", EPISODES)
     own = {key: how.pop(key) for key in ("gate", "multi") if key in how}
     train = Plan("skill", str(task), preset(planned.get("preset", "fast"), **how), library=str(library.folder), **planned)
     return new_addition(AddPlan(train, **own), runs).learn(watcher)

@@ -33,6 +33,7 @@ from h_dqn.statistics import wilson
 from skills_library.library import Library
 
 TRIED, MANY = 100, 20  # episodes that chance plays of the whole task, and that everybody plays of a stage
+WHOLE = 0.05  # success of chance in the whole task from which on it is learned as one skill
 REACHED = 0.3  # success of chance in a stage from which on no skill is needed
 FOUND = 0.5  # the lower end of a skill's success in a stage from which on none is learned
 BAR, UNTIL = 0.85, 0.95  # of a stage's skill: what it lacks, the controller makes good
@@ -117,10 +118,12 @@ class Staged:
         if not stages:
             with stop_on_signal() as stop:
                 whole = self._trials(task_envs(task, self._shape, self.plan.train.place), [], TRIED, Checking(watcher, stop))[0]
-            if whole.successes:
+            if whole.successes >= WHOLE * TRIED:
                 watcher.say(f"chance solves '{task.name}' in {whole.successes} of {TRIED} episodes: it is learned as one skill")
                 return self._whole(watcher)
-            watcher.say(f"chance solves '{task.name}' in none of {TRIED} episodes: it is learned in {len(task.goal)} stages")
+            watcher.say(
+                f"chance solves '{task.name}' in {whole.successes} of {TRIED} episodes: it is learned in {len(task.goal)} stages"
+            )
         for number in range(len(stages), len(task.goal)):
             stages.append(self._stage(task, number, watcher))
             write_text(self.folder / OWN, json.dumps([asdict(one) for one in stages], indent=2) + "\n")
