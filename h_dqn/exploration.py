@@ -66,7 +66,7 @@ class EpsilonGreedy:
     def _of_one_kind(self, admissible: Bools, skills: Bools) -> Bools:
         """Of each row's admissible options (B, O) only the skills or only the others, by chance where there are both."""
         skill = self._rng.random(len(admissible)) < self.config.skill_share
-        drawn = admissible & (skills == skill[:, None])
+        drawn: Bools = admissible & (skills == skill[:, None])
         drawn[~drawn.any(1)] = admissible[~drawn.any(1)]
         return drawn
 

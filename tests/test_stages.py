@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import h_dqn
+from benchmarks.library import MANY, made_task
 from envs.task import TaskError, TaskSpec
 from envs.task_file import load_task, parse_task, read_task
 from envs.toml_file import parse_toml, toml_text
@@ -92,6 +93,11 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text("abc #\n", max_size=4), VALUES, max_size=4))
 def test_a_document_that_is_written_is_read_again(doc: dict[str, Any]) -> None:
     assert parse_toml(toml_text(doc)) == doc
+
+
+def test_made_tasks_are_tasks_each_its_own() -> None:
+    tasks = [read_task(made_task(number), f"made{number}") for number in range(MANY)]
+    assert len({task.hash for task in tasks}) == MANY
 
 
 # --- adding one ------------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def stage_text(task: TaskSpec, number: int) -> str:
 def controller_config(config: Config) -> Config:
     """Settings of a controller over skills of which each is meant for one stage."""
     share = config.learner.exploration.skill_share or 0.5
-    return change(config, skill_share=share, give_up=config.give_up or 0.1, until=config.until or UNTIL)
+    found: Config = change(config, skill_share=share, give_up=config.give_up or 0.1, until=config.until or UNTIL)
+    return found
 
 
 class Staged:
