@@ -111,7 +111,8 @@ def test_where_an_old_head_would_lose_the_network_stays_as_it_was(rooms: Path, m
 
 def test_another_process_came_between(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who adds at the same time: the network learns both, as it is taught again with what is there."""
-    real, came = multi.teach, []
+    real = multi.teach
+    came: list[bool] = []
 
     def teach(*given: Any) -> Any:
         found = real(*given)
