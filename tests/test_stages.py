@@ -18,6 +18,7 @@ from envs.toml_file import parse_toml, toml_text
 from envs.voxel.vector import VoxelVectorEnv
 from h_dqn.experiment import stages
 from h_dqn.experiment.add_plan import GateConfig
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.multi import MultiConfig
 from h_dqn.experiment.runs import resume
 from h_dqn.experiment.stages import stage_text
@@ -190,6 +191,17 @@ def test_work_in_stages_goes_on_where_it_was(room: Path, monkeypatch: pytest.Mon
     result = resume(Path("runs/add-room-s1")).learn()
     assert list(result["stages"]) == ["room-1", "room-2"]
     assert library.current("room-1") == first
+
+
+def test_a_stage_that_is_refused_ends_it_and_says_so_again(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FOUND", 2.0), ("BAR", 1.0)):
+        monkeypatch.setattr(stages, name, value)
+    library, given = Library(Path("skills"), shipped=Path("none")), {**QUICK, "gate": GateConfig(bar=1.0)}
+    with pytest.raises(UserError, match="'room-1' is refused"):
+        h_dqn.add_skill("room.toml", library, **HOW, **given)
+    assert not Path("skills").exists()
+    with pytest.raises(UserError, match="'room-1' is refused"):
+        resume(Path("runs/add-room-s1")).learn()
 
 
 def test_what_chance_does_is_learned_as_one_skill(room: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

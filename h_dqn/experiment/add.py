@@ -74,9 +74,11 @@ class Addition:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What came of it; None while it is not over, or if the skill was refused."""
+        """What came of it; None while it is not over. Raises :class:`UserError` as before where the skill was refused."""
         result = self._files.result
-        return None if result is None or "refused" in result else result
+        if result is not None and "refused" in result:
+            raise UserError(result["refused"])
+        return result
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:
         """Do what is not done yet.

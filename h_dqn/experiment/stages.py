@@ -20,6 +20,7 @@ from envs.toml_file import parse_toml, toml_text
 from h_dqn.config import Config, change
 from h_dqn.experiment.add import Addition, Checking
 from h_dqn.experiment.add_plan import AddPlan
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.gate import fresh_seed
 from h_dqn.experiment.race import RANDOM, Trial, play, playing, survivors
 from h_dqn.experiment.run import Run
@@ -100,6 +101,8 @@ class Staged:
         with self._files.at_work(lambda _: None):
             try:
                 result = self._learn(watcher)
+            except UserError:
+                raise
             except BaseException:
                 watcher.say(f"the addition goes on with: {self._files.go_on}")
                 raise
