@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from h_dqn.cli.flags import library_words
+from h_dqn.cli.flags import Task, library_words
 from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, success
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import Train
@@ -29,9 +29,14 @@ class SkillsAdd(Train):
     it, while the skills that it has are rehearsed from their own networks; where one of them would lose by it, the network stays
     as it was. Whatever happens, the library changes once or not at all. Where nothing succeeds in a tenth of the steps, it stops.
 
+    A goal of several stages (all_of) that chance hardly ever reaches is learned a stage at a time: for each of them a skill of the
+    library is found, or one is learned from where the stage begins and added; then a controller over these skills.
+
     Example: h-dqn skills add my_room.toml
     """
 
+    task: Task
+    """the path of a task file, or a task's name (see: h-dqn tasks list)"""
     episodes: int = EPISODES
     """unseen episodes on which the skill is measured; the more, the surer"""
     gate: Annotated[GateConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=GateConfig)

@@ -71,7 +71,9 @@ def teachers(library: Library, new: Skill, before: SavedPolicy | None, name: str
         return [*others, new]
     if before.network.spec.shape != new.shape:
         seen = frames_of(before.network.spec.shape)
-        raise Misfit(f"'{new.name}' sees {frames_of(new.shape)}, '{name}' {seen}; --multi and another name begin one for such skills")
+        raise Misfit(
+            f"'{new.name}' sees {frames_of(new.shape)}, '{name}' {seen}; --multi and another name begin one for such skills"
+        )
     known = {skill.name: skill for skill in _alone(library, new)} | {new.name: new}
     found = []
     for head in before.heads:
