@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import h_dqn
 from h_dqn.experiment import add as module
 from h_dqn.experiment import multi
 from h_dqn.experiment.add_plan import GateConfig
 from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.inputs import kept_inputs
 from h_dqn.experiment.multi import MultiConfig
+from h_dqn.experiment.race import Trial
 from h_dqn.experiment.runs import resume
 from h_dqn.experiment.watch import Watcher
 from skills_library.library import Library
@@ -136,6 +140,41 @@ def test_a_skill_that_sees_otherwise_stays_outside_of_the_network(rooms: Path) -
     result = add("second", stack=1)
     assert result["multi"].startswith("'second' sees a frame of 40x32, 'multi' 2 frames of 40x32; --multi")
     assert {"first", "second", "multi"} == set(library().names())
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_skill_that_succeeds_is_begun_from_if_it_soon_gets_better(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    add("first")
+    first = library().skill("first")
+    head = first.network.head.get_parameter("weight")
+    Path("second.toml").write_text('actions = ["turn_left", "forward"]\n' + Path("second.toml").read_text())
+    real, begun = module.Addition._run, []
+
+    def run(self: Any, helper: Any, outputs: bool = True) -> Any:
+        made = real(self, helper, outputs)
+        if helper is not None:
+            weights = made.trainer.learner.network.head.get_parameter("weight")
+            rows = [first.actions.index(name) for name in ("turn_left", "forward")]
+            begun.append(bool(torch.equal(weights, head[rows])))  # by the names of their actions
+            exploration = made.plan.config.learner.exploration
+            assert exploration.epsilon_start == exploration.epsilon_end
+        return made
+
+    monkeypatch.setattr(module.Addition, "_run", run)
+    monkeypatch.setattr(module, "zero_shot", lambda *given: (first, [Trial("random", 0, 6, 90), Trial("first", 5, 6, 30)]))
+    monkeypatch.setattr(module, "learns", lambda one, other: pays)
+    monkeypatch.setattr("h_dqn.metrics.WINDOW", 4)
+    result = add("second", env_steps=2048, gate=GateConfig(bar=0.0, trials=0.5))
+    assert begun == [True]
+    assert result["began"]["zero_shot"] == {"random": 0.0, "first": pytest.approx(5 / 6)}
+    assert result["began"]["start"] == ("first" if pays else "scratch")
+    assert (result["began"]["trial_steps"] == 120) == pays  # else the steps of the run that was left are trials, too
+    kept = kept_inputs(
+        json.loads(Path("runs/add-second-s1/train/run.json").read_text())["inputs"], Path("runs/add-second-s1/train")
+    )
+    assert kept.start_outputs == pays
 
 
 def test_an_addition_that_was_stopped_goes_on(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
