@@ -155,7 +155,7 @@ def test_a_skill_that_succeeds_is_begun_from_if_it_soon_gets_better(
     def run(self: Any, helper: Any, outputs: bool = True) -> Any:
         made = real(self, helper, outputs)
         if helper is not None:
-            weights = made.trainer.learner.network.head.get_parameter("weight")
+            weights = made.trainer.learner.network.state_dict()["head.weight"]
             rows = [first.actions.index(name) for name in ("turn_left", "forward")]
             begun.append(bool(torch.equal(weights, head[rows])))  # by the names of their actions
             exploration = made.plan.config.learner.exploration

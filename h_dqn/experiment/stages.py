@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.task import TaskSpec
-from envs.task_file import load_task, read_task
+from envs.task_file import load_task
 from envs.toml_file import parse_toml, toml_text
 from h_dqn.config import Config, change
 from h_dqn.experiment.add import Addition, Checking
@@ -97,7 +97,7 @@ class Staged:
         watcher = watcher or Watcher()
         if not self._files.begun:
             text = load_task(self.plan.train.task).text
-            self._files.begin({"plan": {**self.plan.to_json(), "kind": "stages"}}, {f"{STAGES}/task.toml": text.encode()})
+            self._files.begin({"plan": {**self.plan.to_json(), "kind": "stages"}}, {f"{STAGES}/{self._file.name}": text.encode()})
         with self._files.at_work(lambda _: None):
             try:
                 result = self._learn(watcher)
@@ -112,7 +112,11 @@ class Staged:
     @property
     def task(self) -> TaskSpec:
         """The whole task, as it was when the work began."""
-        return read_task((self.folder / STAGES / "task.toml").read_text(), Path(self.plan.train.task).stem)
+        return load_task(self._file)
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / STAGES / f"{Path(self.plan.train.task).stem}.toml"
 
     def _learn(self, watcher: Watcher) -> dict[str, Any]:
         task = self.task
@@ -145,7 +149,8 @@ class Staged:
         return shape_of(self.plan.train.config)
 
     def _whole(self, watcher: Watcher) -> dict[str, Any]:
-        addition = self._addition(self.plan, self.folder / "whole")
+        plan = replace(self.plan, train=replace(self.plan.train, task=str(self._file)))
+        addition = self._addition(plan, self.folder / "whole")
         result = addition.learn(watcher)
         self.name = addition.name
         return result
@@ -201,7 +206,7 @@ class Staged:
             else:
                 skills = tuple(dict.fromkeys(one.skill for one in stages if one.skill))
                 watcher.say(f"now the controller, which may choose {', '.join(skills)} and each action ...")
-                plan = replace(self.plan.train, kind="controller", task=str(self.folder / STAGES / "task.toml"), skills=skills)
+                plan = replace(self.plan.train, kind="controller", task=str(self._file), skills=skills)
                 run = Run(replace(plan, config=controller_config(plan.config)), folder)
             run.learn(watcher)
         return dict(RunFolder(folder).result or {})
