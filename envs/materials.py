@@ -16,12 +16,8 @@ from numpy.typing import NDArray
 from envs.errors import OneLineError, short
 
 TEXTURE_SIZE = 16
-SPECIAL = (
-    "verbs",
-    "reward",
-    "pit",
-    "back",
-)  # what a task may ask for: verbs, a place's own reward, floors that are pits or send back
+# What a task may ask for: verbs, a place's own reward, a later beginning, floors that are pits or send back.
+SPECIAL = ("verbs", "reward", "begin", "pit", "back")
 
 
 class MaterialError(OneLineError, ValueError):
@@ -104,6 +100,7 @@ def special(doc: Mapping[str, Any]) -> set[str]:
     return {
         *(["verbs"] if doc.get("verbs") else []),
         *(["reward"] if any(isinstance(cell, Mapping) and "reward" in cell for cell in doc["legend"].values()) else []),
+        *(["begin"] if doc["goal"].get("begin") else []),
         *(["pit"] if any(material.pit for material in materials) else []),
         *(["back"] if any(material.back for material in materials) else []),
     }

@@ -49,9 +49,10 @@ class Oracle:
         self._numbers = np.array([codes.index(code) if code in codes else 0 for code in range(len(ACTIONS))])
 
     def act(self) -> NDArray[np.int64]:
-        return np.array([self._act(n) for n in range(self.worlds.n)])
+        return np.array([self.act_in(n) for n in range(self.worlds.n)])
 
-    def _act(self, n: int) -> int:
+    def act_in(self, n: int) -> int:
+        """The next action of world ``n``."""
         worlds, spec = self.worlds, self.worlds.spec
         x, z, heading = worlds.pose[n]
         verb = self._verb(n, spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)].item)
@@ -140,6 +141,22 @@ def steps_needed(worlds: Worlds, n: int) -> int | None:
         advance_goal(alone.state, 0, alone.rules)
         steps += 1
     return steps
+
+
+def bring(worlds: Worlds, n: int, subgoal: int) -> bool:
+    """Play world ``n`` until its first ``subgoal`` subgoals are complete; whether that was in time, and the next one is not.
+
+    The episode begins there: no step of it is taken yet.
+    """
+    oracle = Oracle(worlds)
+    advance_goal(worlds.state, n, worlds.rules)
+    for _ in range(worlds.spec.step_limit):
+        if worlds.subgoal[n] >= subgoal:
+            break
+        take_step(oracle.act_in(n), worlds.state, n, worlds.rules)
+        advance_goal(worlds.state, n, worlds.rules)
+    worlds.steps[n] = 0
+    return bool(worlds.subgoal[n] == subgoal)
 
 
 class _Aim(NamedTuple):

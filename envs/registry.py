@@ -15,7 +15,7 @@ from envs.world import World
 
 __all__ = ["WORLDS", "World", "close_all"]
 
-_LUANTI_REFUSES = frozenset({"verbs", "reward"})
+_LUANTI_REFUSES = frozenset({"verbs", "reward", "begin"})
 _TABLE = (
     World("voxel", "the embedded world, drawn by a compiled ray-caster", "envs.voxel", "Voxel"),
     LuantiWorld(
@@ -26,7 +26,7 @@ _TABLE = (
     ),
     MineRLWorld(
         "minerl", "Minecraft 1.11.2 through MineRL 0.4.4", "envs.minerl", "MineRL", options=MineRLOptions,
-        plays_sequences=False, refuses=frozenset({"verbs", "pit", "back"}), can_play_twice=False,
+        plays_sequences=False, refuses=frozenset({"verbs", "begin", "pit", "back"}), can_play_twice=False,
     ),
 )  # fmt: skip
 

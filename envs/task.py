@@ -127,6 +127,8 @@ class TaskSpec:
     pitch: float = -20.0
     reward_step: float = -1.0
     reward_success: float = 0.0
+    begin: int = 0
+    """how many predicates of the goal are true already where an episode begins: the scripted solver has seen to them"""
     oracle_limit: tuple[float, int] | None = None
     """the step limit of an episode as a multiple of the steps that the oracle needs, and its least; ``step_limit`` is its most"""
     compass: str | None = None

@@ -104,6 +104,7 @@ def parse_task(doc: Mapping[str, Any], name: str) -> TaskSpec:
         maps=maps,
         legend=legend,
         goal=task_parts.read_goal(doc["goal"], present, materials),
+        begin=task_parts.read_begin(doc["goal"]),
         actions=actions,
         start=doc.get("start", "."),
         special=frozenset(special(doc)),

@@ -217,11 +217,21 @@ def read_goal(table: Mapping[str, Any], present: set[str], materials: Materials)
     return tuple(_read_subgoal(predicate, present, materials) for predicate in _predicates(table))
 
 
+def read_begin(table: Mapping[str, Any]) -> int:
+    """How many predicates of ``all_of`` are true already where an episode begins."""
+    if "all_of" not in table:
+        return 0
+    begin: int = table.get("begin", 0)
+    if not 0 <= begin < len(table["all_of"]):
+        raise TaskError(f"goal.begin: must be from 0 to {len(table['all_of']) - 1}, one less than there are in all_of, not {begin}")
+    return begin
+
+
 def _predicates(table: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The predicates of the goal in their order: those of ``all_of``, or the only one."""
     if "all_of" not in table:
         return [table]
-    check_keys("goal.", table, {"all_of": list})
+    check_keys("goal.", table, {"all_of": list, "begin": int}, needed=["all_of"])
     predicates: list[Mapping[str, Any]] = table["all_of"]
     if not predicates or not all(isinstance(predicate, Mapping) for predicate in predicates):
         raise TaskError("goal.all_of: must list at least one predicate")

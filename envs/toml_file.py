@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,19 @@ def check_values(value: Any, depth: int = 0) -> None:
         raise TaskError(f"has a number that is too large (of {value.bit_length()} bits)")
     elif isinstance(value, float) and MOST < abs(value) < inf:  # of others that are not finite the key is told where it is read
         raise TaskError(f"has a number that is too large ({value:g})")
+
+
+def toml_text(doc: Mapping[str, Any]) -> str:
+    """A document as the text of a file that :func:`parse_toml` reads again."""
+    return "".join(f"{_toml(key)} = {_toml(value)}\n" for key, value in doc.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(part)}" for key, part in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str):
+        # TOML's basic strings are JSON's but for DEL, which must not stand for itself, and halves of surrogate pairs.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -54,6 +54,8 @@ class Config:
     """length of the run, in environment steps over all environments together"""
     until: Share = 0.0
     """success in validation at which the run ends sooner; of a sequence, in its last phase (0: never)"""
+    give_up: Share = 0.0
+    """share of the run at which it ends sooner if no episode has reached the goal by then (0: never)"""
     round_steps: Count = 32
     """steps of every environment between two rounds of learning"""
     device: DeviceName = "auto"

@@ -27,6 +27,9 @@ class ExplorationConfig:
     """decisions over which epsilon falls"""
     epsilon_waits: bool = True
     """whether epsilon falls only while some of the last 300 episodes reached the goal, and rises again while none does"""
+    skill_share: Share = 0.0
+    """share of the random choices that are a skill, whichever, where there are skills and primitive actions; many skills of many
+    steps leave the others few frames (0: each option is drawn as often as any other)"""
 
 
 class EpsilonGreedy:
@@ -39,6 +42,7 @@ class EpsilonGreedy:
     def __init__(self, config: ExplorationConfig, num_envs: int, rng: np.random.Generator) -> None:
         self.config, self.num_envs, self._rng = config, num_envs, rng
         self.fallen = 0  # decisions by which epsilon has fallen
+        self.skills: Bools | None = None  # (O,) which options are skills, where these are drawn apart
 
     @property
     def epsilon(self) -> NDArray[np.float64]:
@@ -55,8 +59,16 @@ class EpsilonGreedy:
         """
         option = greedy(q_BO, available)
         random = self._rng.random(len(option)) < self.epsilon[env_ids]
-        option[random] = (self._rng.random(available.shape) * admissible).argmax(1)[random]
+        drawn = admissible if self.skills is None else self._of_one_kind(admissible, self.skills)
+        option[random] = (self._rng.random(available.shape) * drawn).argmax(1)[random]
         return option
+
+    def _of_one_kind(self, admissible: Bools, skills: Bools) -> Bools:
+        """Of each row's admissible options (B, O) only the skills or only the others, by chance where there are both."""
+        skill = self._rng.random(len(admissible)) < self.config.skill_share
+        drawn: Bools = admissible & (skills == skill[:, None])
+        drawn[~drawn.any(1)] = admissible[~drawn.any(1)]
+        return drawn
 
     def follows(self, env_ids: Ints) -> Bools:
         """Where the best option is followed rather than something explored, (B,)."""

@@ -19,7 +19,7 @@ from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation, Watched, evaluate
 from h_dqn.learners import Method, Progress, make_learner
 from h_dqn.metrics import EpisodeStatistics, Row
-from h_dqn.options import Bools, Ints, Option, OptionRunner
+from h_dqn.options import Bools, Ints, Option, OptionRunner, Primitive
 from h_dqn.recorder import Recorder
 from h_dqn.replay import SMDPReplay
 from h_dqn.rollout import Rollout
@@ -62,6 +62,7 @@ class Trainer:
         assert space is not None
         shape = space[0], space[1], space[2]
         self.learner = make_learner(config, shape, len(options), seed, self.methods)
+        self.learner.told_skills(np.array([not isinstance(option, Primitive) for option in options]))
         self.replay = self._replay(shape)
         self.recorder = Recorder(self.replay, self.options, config.options)
         self.statistics = EpisodeStatistics(config.env.num_envs, [option.name for option in options])
@@ -117,7 +118,12 @@ class Trainer:
         """Whether this is the end of the run."""
         c = self.config
         good = self._begun == len(self._phases) and self.best is not None and 0 < c.until <= self.best[0]
-        return good or self.env_steps >= c.env_steps
+        return good or self.hopeless or self.env_steps >= c.env_steps
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has gone on for long without a single success (``give_up``)."""
+        return not self.statistics.successes and 0 < self.config.give_up <= self.env_steps / self.config.env_steps
 
     def run(self) -> Iterator[Row]:
         """Learn to the end of the run; yields a row of metrics after each round.

@@ -5,12 +5,16 @@ Each teacher's task is played in worlds of its own. The teacher labels every fra
 to act alike. Half of the worlds can be driven by the student itself, so that it is taught also where its own mistakes lead
 (Ross, Gordon and Bagnell 2011, DAgger). Teacher and student each remember, if they have a core, what was seen there, whoever drove;
 a student with a core learns from sequences, each from the state on that it had there, at every step of them.
+
+A student that has learned some of them already rehearses these while it learns the others: from their own teachers, never from
+itself, so that what it misses does not add up. All heads that are rehearsed share as many environment steps and frames as the new
+ones have, so that the cost does not grow with their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,7 +28,7 @@ from h_dqn.networks import MOST_UNITS, NetworkSpec, QNetwork
 from h_dqn.options import Bools, Ints, Option
 from h_dqn.rollout import Policy
 from h_dqn.settings import ConfigError, Count, Positive, Range, Share, check
-from h_dqn.state import whole
+from h_dqn.state import restore, whole
 from h_dqn.targets import DISTILLATION_LOSSES
 from h_dqn.train import MakeEnvs
 from skills_library.lesson import Lesson
@@ -80,6 +84,8 @@ class Distiller:
         options: for each teacher, the primitive actions of that environment that its outputs stand for.
         config: settings.
         seed: decides everything that is random.
+        student: a network that has learned some of them already: its heads named ``NETWORK/TEACHER`` with the teacher's outputs.
+            They are rehearsed, and it is begun with, where it is of the form that the settings say; else all is learned anew.
     Raises :class:`SkillError` for teachers that do not fit together or to the student, ConfigError for too small a memory.
     """
 
@@ -90,6 +96,7 @@ class Distiller:
         options: Sequence[Sequence[Option]],
         config: DistillConfig,
         seed: int,
+        student: SavedPolicy | None = None,
     ) -> None:
         shape = teachers[0].shape
         for teacher in teachers:
@@ -108,6 +115,8 @@ class Distiller:
         self.network.torso.cut_from(teachers[0].network.torso)
         if self.network.core is not None and teachers[0].network.core is not None:
             self.network.core.cut_from(teachers[0].network.core)
+        self.rehearsed = self._take_over(student, teachers) if student else np.zeros(len(teachers), bool)
+        self.losses = np.ones(len(teachers))  # of each head, the newest: who is further from its teacher rehearses more
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         for teacher in teachers:
             teacher.network.to(self.device)
@@ -115,7 +124,26 @@ class Distiller:
             Lesson(teacher, make(config.num_envs), actions, self._driver(head), self.network, config.memory, seed)
             for head, (teacher, make, actions) in enumerate(zip(teachers, make_envs, options, strict=True))
         ]
-        self.env_steps = 0  # in each task
+        self.env_steps = 0  # in each task that is new
+
+    @torch.no_grad()
+    def _take_over(self, student: SavedPolicy, teachers: Sequence[Skill]) -> Bools:
+        """Begin with what ``student`` knows; which of the heads it has, (heads,)."""
+        theirs, network = student.network, self.network
+        known = np.zeros(len(teachers), bool)
+        if replace(theirs.spec, outputs=network.spec.outputs) != network.spec:
+            return known
+        network.torso.load_state_dict(theirs.torso.state_dict())
+        if network.core is not None and theirs.core is not None:
+            network.core.load_state_dict(theirs.core.state_dict())
+        for head, teacher in enumerate(teachers):
+            same = [one for one in student.heads if one.name == f"{student.name}/{teacher.name}" and one.outputs == teacher.actions]
+            for one in same:
+                ours = slice(self.first[head], self.first[head + 1])
+                for part, rows in theirs.head.named_parameters():
+                    network.head.get_parameter(part)[ours] = rows[one.first : one.first + len(one.outputs) + 1]
+                known[head] = True
+        return known
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how it goes on, between two rounds."""
@@ -124,6 +152,7 @@ class Distiller:
             "optimizer": self.optimizer.state_dict()["state"],
             "rng": self._rng.bit_generator.state,
             "env_steps": self.env_steps,
+            "losses": self.losses.copy(),
             "lessons": [lesson.state_dict() for lesson in self.lessons],
         }
 
@@ -133,6 +162,7 @@ class Distiller:
         load_optimizer(self.optimizer, state["optimizer"])
         self._rng.bit_generator.state = state["rng"]
         self.env_steps = whole(state["env_steps"], "env_steps", 0)
+        restore(self.losses, state["losses"], "losses", 0.0)
         for lesson, saved in zip(self.lessons, state["lessons"], strict=True):
             lesson.load_state_dict(saved)
 
@@ -140,56 +170,80 @@ class Distiller:
         """Teach to the end; yields the loss of each skill after each round, between which it may be left."""
         c = self.config
         while self.env_steps < c.env_steps:
-            for _ in range(c.round_steps):
-                for lesson in self.lessons:
+            for lesson in self._turn():
+                for _ in range(c.round_steps):
                     lesson.step()
             self.env_steps += c.num_envs * c.round_steps
             for group in self.optimizer.param_groups:
                 group["lr"] = c.learning_rate * (1 - 0.95 * min(1.0, self.env_steps / c.env_steps))
-            losses = torch.stack([self._update() for _ in range(c.updates)]).mean(0)
+            updates = [self._update() for _ in range(c.updates)]
+            losses, weights = (torch.stack(parts).cpu().numpy() for parts in zip(*updates, strict=True))
+            taught = weights.any(0)
+            self.losses[taught] = (losses * weights).sum(0)[taught] / weights.sum(0)[taught]
             for lesson in self.lessons:
                 lesson.student_state.forget()
             names = (lesson.teacher.name for lesson in self.lessons)
-            yield {"env_steps": self.env_steps, **{f"loss/{name}": float(x) for name, x in zip(names, losses, strict=True)}}
+            yield {"env_steps": self.env_steps, **{f"loss/{name}": float(x) for name, x in zip(names, self.losses, strict=True)}}
 
-    def _update(self) -> Tensor:
-        """One minibatch with frames of every task; each head learns from its own teacher's frames alone. Returns (heads,)."""
+    def _turn(self) -> list[Lesson]:
+        """Who plays in this round: the new ones, and as many of those that are rehearsed, one after the other."""
+        new, old = ([self.lessons[head] for head in np.flatnonzero(which)] for which in (~self.rehearsed, self.rehearsed))
+        number = self.env_steps // (self.config.num_envs * self.config.round_steps)
+        many = min(len(old), max(1, len(new)))
+        return [*new, *(old[(number * many + turn) % len(old)] for turn in range(many))]
+
+    def _sizes(self, unit: int) -> Ints:
+        """How much of each lesson is in a minibatch, (heads,): ``unit`` of each new one; those that are rehearsed share as much."""
+        sizes = np.where(self.rehearsed, 0, unit)
+        ready = self.rehearsed & [len(lesson) > 0 for lesson in self.lessons]
+        if ready.any():
+            weight = np.where(ready, self.losses + self.losses[ready].mean() + 1e-9, 0.0)
+            sizes += self._rng.multinomial(max(unit, int(sizes.sum())), weight / weight.sum())
+        return sizes
+
+    def _update(self) -> tuple[Tensor, Tensor]:
+        """One minibatch; each head learns from its own teacher's frames alone.
+
+        Returns the loss of each head, (heads,), and its weight, (heads,): 0 for those of which nothing was drawn.
+        """
         loss = DISTILLATION_LOSSES[self.config.loss]
-        drawn, q = self._frames() if self.network.core is None else self._sequences()
-        losses = torch.stack(
-            [
-                loss(one.q[rows].to(self.device), q[head][:, self._outputs(head)], self.config.tau)
-                + nn.functional.binary_cross_entropy_with_logits(
-                    q[head][:, self.first[head + 1] - 1], one.last[rows].to(self.device)
-                )
-                for head, (one, rows) in enumerate(zip(self.lessons, drawn, strict=True))
-            ]
-        )
+        drawn, q, weights = self._frames() if self.network.core is None else self._sequences()
+        losses = [torch.zeros((), device=self.device)] * len(self.lessons)
+        for head in (head for head, rows in enumerate(drawn) if len(rows)):
+            one, rows = self.lessons[head], drawn[head]
+            losses[head] = loss(
+                one.q[rows].to(self.device), q[head][:, self._outputs(head)], self.config.tau
+            ) + nn.functional.binary_cross_entropy_with_logits(q[head][:, self.first[head + 1] - 1], one.last[rows].to(self.device))
+        each = torch.stack(losses)
         self.optimizer.zero_grad()
-        losses.sum().backward()
+        (each * weights).sum().backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        return losses.detach()
+        return each.detach(), weights
 
-    def _frames(self) -> tuple[list[Ints], Sequence[Tensor]]:
-        """Frames of each lesson, drawn at random: their rows (B,), and the student's values (B, outputs)."""
-        size = self.config.batch_size
-        drawn = [one.rows(self._rng.integers(0, len(one), size)) for one in self.lessons]
+    def _frames(self) -> tuple[list[Ints], Sequence[Tensor], Tensor]:
+        """Frames of each lesson, drawn at random: their rows (B,), the student's values (B, outputs), and the heads' weights."""
+        sizes = self._sizes(self.config.batch_size)
+        pairs = zip(self.lessons, sizes, strict=True)
+        drawn = [one.rows(self._rng.integers(0, max(1, len(one)), size)) for one, size in pairs]
         frames = np.concatenate([one.observations(rows) for one, rows in zip(self.lessons, drawn, strict=True)])
-        return drawn, self.network(torch.from_numpy(frames).to(self.device)).split(size)
+        q = self.network(torch.from_numpy(frames).to(self.device)).split(sizes.tolist())
+        return drawn, q, torch.from_numpy(sizes / self.config.batch_size).to(self.device, torch.float32)
 
-    def _sequences(self) -> tuple[list[Ints], Sequence[Tensor]]:
+    def _sequences(self) -> tuple[list[Ints], Sequence[Tensor], Tensor]:
         """The same of about as many frames in sequences, time first."""
         length = self.config.round_steps
-        width = max(1, self.config.batch_size // length)
-        drawn = [one.sequences(self._rng, length, width) for one in self.lessons]
+        unit = max(1, self.config.batch_size // length)
+        sizes = self._sizes(unit)
+        drawn = [one.sequences(self._rng, length, size) for one, size in zip(self.lessons, sizes, strict=True)]
         pairs = list(zip(self.lessons, drawn, strict=True))
         frames = np.concatenate([one.observations(rows.ravel()).reshape(*rows.shape, *one.teacher.shape) for one, rows in pairs], 1)
         begins = np.concatenate([one.age[rows] == 0 for one, rows in pairs], 1)
         state = torch.cat([one.state[rows[0]] for one, rows in pairs])
         x = self.network.unroll(*(part.to(self.device) for part in (torch.from_numpy(frames), torch.from_numpy(begins), state)))
         q = self.network.head(x.flatten(0, 1)).unflatten(0, begins.shape)
-        return [rows.ravel() for rows in drawn], [part.flatten(0, 1) for part in q.split(width, 1)]
+        parts = [part.flatten(0, 1) for part in q.split(sizes.tolist(), 1)]
+        return [rows.ravel() for rows in drawn], parts, torch.from_numpy(sizes / unit).to(self.device, torch.float32)
 
     def _driver(self, head: int) -> Policy:
         """Who acts in the task of this head: in some environments the student, in the others the teacher; now and then, chance."""

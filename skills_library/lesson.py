@@ -79,7 +79,8 @@ class Lesson:
 
     def sequences(self, rng: np.random.Generator, length: int, width: int) -> Ints:
         """Rows (length, width) of sequences drawn from the ``len(self)`` newest."""
-        env, back = rng.integers(0, self.num_envs, width), rng.integers(length, len(self) // self.num_envs + 1, width)
+        most = max(length, len(self) // self.num_envs)
+        env, back = rng.integers(0, self.num_envs, width), rng.integers(length, most + 1, width)
         step = self.seen // self.num_envs - back + np.arange(length)[:, None]
         return (step * self.num_envs + env) % len(self.frames)
 

@@ -6,7 +6,7 @@ is read that an older version of h-dqn kept in a folder of that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,13 @@ if TYPE_CHECKING:  # with torch; what only looks a name or a card up does withou
 
     Judge = Callable[[SavedPolicy, SavedPolicy], bool]
 
-__all__ = ["PRETRAINED", "Library", "Versions", "better", "check_name"]
+__all__ = ["PRETRAINED", "Library", "Overtaken", "Versions", "better", "check_name"]
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+class Overtaken(SkillError):
+    """Another process has changed what a change was made of."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ class Library:
         if head and name not in head_names(manifest):
             raise SkillError(unknown("skill", name, head_names(manifest)))
         return card_text(manifest)
+
+    def current(self, name: str) -> str:
+        """The ID of the current version of this name; empty where the index has none."""
+        versions = self.index().get(name)
+        return versions.id if versions else ""
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """The versions of a policy in this library, oldest first: version, id, current, measured, training and origin
@@ -170,14 +179,32 @@ class Library:
         ``did_better``: is asked whether the version that is current did better than ``policy`` and so stays current; by default
         :func:`better`.
         """
+        return self.add_together([policy], {policy.name: did_better or better})[policy.name]
+
+    def add_together(
+        self, policies: Sequence[SavedPolicy], judges: Mapping[str, Judge], seen: Mapping[str, str] | None = None
+    ) -> dict[str, Versions]:
+        """Keep several policies as the newest versions of their names, all at once or none; their versions, by name.
+
+        Args:
+            policies: of different names.
+            judges: by name, as ``did_better`` of :meth:`add`; without one the new version becomes current.
+            seen: IDs of the current versions of these names (see :meth:`current`) when the policies were made.
+        Raises :class:`Overtaken` where another process has changed one of ``seen`` since; nothing is kept then.
+        """
         from skills_library.policy import load_policy, policy_files
 
-        check_name(policy.name)
+        names = [check_name(policy.name) for policy in policies]
         with self.store.change() as index:
-            new, before = self.store.keep(policy_files(policy)), self.versions(index, policy.name)
-            worse = bool(before.ids) and (did_better or better)(load_policy(self.store.objects / before.id), policy)
-            index[policy.name] = before.also(new, current=not worse)
-        return index[policy.name]
+            before = {name: self.versions(index, name) for name in names}
+            for name, one in (seen or {}).items():
+                if one != (index[name].id if name in index else ""):
+                    raise Overtaken(f"{self.folder}: '{name}' was changed by another process meanwhile; try again")
+            for policy in policies:
+                old, judge = before[policy.name], judges.get(policy.name)
+                worse = bool(old.ids) and judge is not None and judge(load_policy(self.store.objects / old.id), policy)
+                index[policy.name] = old.also(self.store.keep(policy_files(policy)), current=not worse)
+            return {name: index[name] for name in names}
 
     def use(self, name: str, version: int) -> None:
         """Make this version of a name current. Raises :class:`SkillError` for a name or version that is not there."""

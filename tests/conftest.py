@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -136,6 +137,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network "tiny", for the corridor's frames."""
     monkeypatch.setitem(ARCHITECTURES, "tiny", Architecture(((16, 8, 8),), hidden=32, norm=True))
+
+
+@pytest.fixture
+def quick_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A multi-skill network that hardly learns, at once."""
+    from h_dqn.experiment import multi
+
+    how = replace(multi.REHEARSAL, num_envs=8, round_steps=4, memory=64, batch_size=8, updates=1)
+    monkeypatch.setattr(multi, "REHEARSAL", how)
 
 
 @pytest.fixture

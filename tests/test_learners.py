@@ -106,7 +106,10 @@ def test_a_network_grows_by_name() -> None:
     large.warm_start(["right", "jump", "left"], small.network, ["left", "right"])
     before, after = small.network.values(obs), large.network.values(obs)
     assert torch.equal(after[:, [2, 0]], before)
-    assert torch.equal(after[:, 1], torch.full((7,), -5.0))
+    torch.testing.assert_close(after[:, 1], before.mean(1))  # a new option is worth what the others are, and so is tried
+    again = value_learner(change(Q_LAMBDA, initial_value=-5.0), 3, seed=2)
+    again.warm_start(["right", "jump", "left"], small.network, [])
+    assert torch.equal(again.network.values(obs), torch.full((7, 3), -5.0))
     with pytest.raises(ConfigError, match="--from"):
         make_learner(change(Q_LAMBDA, network="compact"), (1, 32, 32), 2, 1).warm_start(["left"], small.network, ["left"])
 

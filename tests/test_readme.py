@@ -77,7 +77,8 @@ def commands(page: str) -> Iterator[tuple[list[str], bool]]:
 
 def small(words: list[str], explained: str) -> list[str]:
     """The same command for a test: seconds, not minutes. ``explained`` is its --help."""
-    flags = {"--preset": "smoke", "--episodes": "4"}
+    flags = {"--preset": "smoke", "--episodes": "4", "--bar": "0", "--give-up": "1", "--may-lose": "1", "--head-episodes": "4"}
+    flags["--distil-steps"] = "1024"
     if "--preset" not in explained:
         flags["--env-steps"] = "512"
     kept, skip = [], False

@@ -35,6 +35,8 @@ def check_task(spec: TaskSpec) -> None:
     """Raises :class:`envs.task.TaskError` for what Luanti does not play, naming it. How large a room is depends on the episode."""
     if spec.verbs:
         raise TaskError(f"{spec.name}: verbs: Luanti does not play them")
+    if spec.begin:
+        raise TaskError(f"{spec.name}: goal.begin: Luanti does not play it")
     for char, cell in spec.legend.items():
         if cell.reward is not None:
             raise TaskError(f"{spec.name}: legend.{char}: reward: Luanti has one reward for all places of the goal")

@@ -85,6 +85,8 @@ def check_task(spec: TaskSpec) -> None:
         raise TaskError(f"{spec.name}: verbs: MineRL does not play them")
     if spec.shared:
         raise TaskError(f"{spec.name}: shared: MineRL plays single tasks, with their own actions")
+    if spec.begin:
+        raise TaskError(f"{spec.name}: goal.begin: MineRL does not play it")
     item_types(spec)
     _check_materials(spec)
     for name, options in spec.textures.items():

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskSpec
+from envs.task import ACTIONS, AIR, GOALS, HEADINGS, Episode, TaskError, TaskSpec
 from envs.voxel.rules import CLEAR, MAX_COUNT, MIXED, NOTHING, sort_columns
+
+BEGINNINGS = 100  # episodes that are drawn to find one that begins late enough
 
 
 class VerbRules(NamedTuple):
@@ -142,7 +144,21 @@ class Worlds:
         ) = self.state  # fmt: skip
 
     def reset(self, n: int, rng: np.random.Generator) -> Episode:
-        """Draw a new episode for world ``n``; returns it."""
+        """Draw a new episode for world ``n``; returns it.
+
+        Raises :class:`envs.task.TaskError` where none of many draws begins as late as it must, and no later.
+        """
+        for _ in range(BEGINNINGS if self.spec.begin else 1):
+            episode = self._draw(n, rng)
+            if not self.spec.begin or self._bring(n):
+                break
+        else:
+            raise TaskError(f"{self.spec.name}: goal.begin: none of {BEGINNINGS} episodes can begin there and not be over")
+        if self.spec.oracle_limit:
+            self.limit[n] = self._time_for(n, *self.spec.oracle_limit)
+        return episode
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Episode:
         episode = self.spec.sample(rng)
         self.blocks[n], self.floor[n], self.items[n], self.marks[n] = episode.blocks, episode.floor, episode.items, episode.marks
         self.success_reward[n] = episode.success_reward
@@ -152,9 +168,13 @@ class Worlds:
         self.inventory[n] = self.rules.inventory
         self.subgoal[n] = self.steps[n] = self.hand[n] = 0
         sort_columns(self.blocks[n], self.items[n], self.kind[n])
-        if self.spec.oracle_limit:
-            self.limit[n] = self._time_for(n, *self.spec.oracle_limit)
         return episode
+
+    def _bring(self, n: int) -> bool:
+        """Let the scripted solver see to the first predicates of the goal; whether these are true now and the next one is not."""
+        from envs.oracle import bring  # which plays these worlds
+
+        return bring(self, n, self.spec.begin)
 
     def _time_for(self, n: int, times: float, least: int) -> int:
         """The step limit of the episode that begins in world ``n``: so many times what the oracle needs, within bounds."""

@@ -91,6 +91,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
         {
             "list": Verb("List the skills of the library.", "skills", "SkillsList"),
             "show": Verb("Print a skill's card.", "skills", "SkillsShow"),
+            "add": Verb("Learn a task and add it to the library as a skill.", "add", "SkillsAdd"),
             "history": Verb("List the versions of a skill.", "skills", "SkillsHistory"),
             "use": Verb("Make another version of a skill the current one.", "skills", "SkillsUse"),
             "rename": Verb("Give a skill another name.", "skills", "SkillsRename"),

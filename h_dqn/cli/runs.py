@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 import tyro
 
+from h_dqn.cli.add import finish_addition
 from h_dqn.cli.demo import show_demo
 from h_dqn.cli.distill import show_distilled
 from h_dqn.cli.flags import Folder, JsonFlags, argument, optional
 from h_dqn.cli.output import ProgressBar, emit, emit_json, show
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import finish
+from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.runs import KnownRun, known_run, known_runs, resume
 from h_dqn.experiment.shell import command, path_word
+from h_dqn.experiment.stages import Staged
 
 RunFolderArgument = Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
 
@@ -74,8 +77,8 @@ class Resume(JsonFlags):
 
     def run(self) -> None:
         work = resume(self.folder, self.library)
-        if isinstance(work, Run):
-            finish(work, self.json)
+        if isinstance(work, Run | Addition | Staged):
+            finish(work, self.json) if isinstance(work, Run) else finish_addition(work, self.json)
             return
         with ProgressBar.shown() as bar:
             result = work.learn(bar)

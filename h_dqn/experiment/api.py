@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv
 from h_dqn.config import Config, change
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment import evaluate as evaluation
+from h_dqn.experiment.adding import add_skill
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.distil import distil
 from h_dqn.experiment.evaluate import Outcome
@@ -32,6 +33,7 @@ __all__ = [
     "Place",
     "Plan",
     "Run",
+    "add_skill",
     "change",
     "distil",
     "evaluate",

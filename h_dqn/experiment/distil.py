@@ -8,15 +8,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.agent import AGENT, SKILLS, Agent, agent_of, measured
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.run_folder import MISFITS, RunFolder, keep, new_folder
 from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
+from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.settings import Count, CountOrZero, check
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library, check_name
-from skills_library.policy import policy_files
+from skills_library.policy import SavedPolicy, policy_files
 from skills_library.skill import Skill, count_weights
 
 
@@ -110,14 +112,11 @@ class Distillation:
                 self._files.leave(error, self.distiller.env_steps, watcher)
                 raise
 
-    def _rounds(self, watcher: Watcher) -> Iterator[dict[str, float]]:
-        total, first, before, began = self.plan.config.env_steps, self.distiller.env_steps, self._seconds, time.perf_counter()
-        for row in self.distiller.run():
-            seconds = time.perf_counter() - began
+    def _rounds(self, watcher: Watcher) -> Iterator[None]:
+        before = self._seconds
+        for seconds in taught(self.distiller, self.plan.name, watcher):
             self._seconds = before + seconds
-            speed = (self.distiller.env_steps - first) / seconds
-            watcher.progress(Moment(f"distill {self.plan.name}", self.distiller.env_steps, total, speed, None))
-            yield row
+            yield
 
     def _save(self, watcher: Watcher) -> None:
         state = {"distiller": self.distiller.state_dict(), "seconds": self._seconds}
@@ -132,10 +131,13 @@ class Distillation:
         plan, student = self.plan, self.distiller.student(self.plan.name)
         watcher.say(f"evaluating heads and teachers on {plan.episodes} unseen episodes each ...")
         rows, heads = {}, []
-        for agent, head, make in zip(self.agents, student.heads, self.envs, strict=True):
+        for agent, head, (before, after) in zip(
+            self.agents,
+            student.heads,
+            side_by_side(student, self.agents, self.envs, plan.episodes, plan.seed, watcher),
+            strict=True,
+        ):
             stop.check()
-            both = agent, Agent(student, head)
-            before, after = (evaluate_agent(one, make, plan.episodes, plan.seed, watcher) for one in both)
             rows[agent.head.name] = {**measured(after, plan.seed), "teacher": before.success_rate}
             heads.append(replace(head, card={**head.card, "measured": measured(after, plan.seed)}))
         training = {
@@ -151,6 +153,25 @@ class Distillation:
         result = {"heads": rows, "weights": weights, "teacher_weights": teachers, "seconds": self._seconds, "seed": plan.seed}
         self._files.finish(result)
         return result
+
+
+def taught(distiller: Distiller, name: str, watcher: Watcher) -> Iterator[float]:
+    """Distil to the end; yields the seconds so far after each round, between which it may be left."""
+    first, began = distiller.env_steps, time.perf_counter()
+    for _ in distiller.run():
+        seconds = time.perf_counter() - began
+        speed = (distiller.env_steps - first) / seconds
+        watcher.progress(Moment(f"distill {name}", distiller.env_steps, distiller.config.env_steps, speed, None))
+        yield seconds
+
+
+def side_by_side(
+    student: SavedPolicy, teachers: Sequence[Agent], envs: Sequence[TaskEnvs], episodes: int, seed: int, watcher: Watcher
+) -> Iterator[tuple[Evaluation, Evaluation]]:
+    """Each teacher and the head that learned from it, on the same unseen episodes of its task."""
+    for teacher, head, make in zip(teachers, student.heads, envs, strict=True):
+        original, own = (evaluate_agent(one, make, episodes, seed, watcher) for one in (teacher, Agent(student, head)))
+        yield original, own
 
 
 def distil(

@@ -33,6 +33,8 @@ class Inputs:
     phases: tuple[Phase, ...]
     skills: tuple[Skill, ...] = ()
     start: Agent | None = None
+    start_outputs: bool = False
+    """whether the outputs of ``start`` are taken over by name though they were learned on another task"""
 
     @property
     def policies(self) -> dict[str, SavedPolicy]:
@@ -46,7 +48,7 @@ class Inputs:
              "change": dict(one.task.change)}
             for one in self.phases
         ]  # fmt: skip
-        start = self.start and {"policy": self.start.saved.name, "head": self.start.head.name}
+        start = self.start and {"policy": self.start.saved.name, "head": self.start.head.name, "outputs": self.start_outputs}
         return {"phases": phases, "skills": [skill.name for skill in self.skills], "start": start}
 
     def files(self) -> dict[str, bytes]:
@@ -88,12 +90,13 @@ def kept_inputs(entry: Any, folder: Path) -> Inputs:
     if not phases:
         raise ValueError("it has no phase")
     own = Library(folder / SKILLS, shipped=folder / "none")
-    start = None
+    start, outputs = None, False
     if entry["start"] is not None:
+        outputs = entry["start"].get("outputs") is True
         name = check_name(entry["start"]["policy"])
         saved = load_policy(folder / START / name, name)
         start = Agent(saved, saved.find(entry["start"]["head"]))
-    return Inputs(phases, tuple(own.skills(_names(entry["skills"]))), start)
+    return Inputs(phases, tuple(own.skills(_names(entry["skills"]))), start, outputs)
 
 
 def _kept_phase(entry: Any) -> Phase:

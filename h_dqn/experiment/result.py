@@ -39,7 +39,10 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "seconds": _number,
     "seconds_to_95": lambda value: value is None or _number(value),
     "env_steps_to_95": lambda value: value is None or _count(value),
-    "run": lambda value: isinstance(value, str),
+    "zero_shot": lambda value: isinstance(value, Mapping) and all(map(_share, value.values())),
+    "before": lambda value: value is None or _share(value),
+    "trial_steps": _count,
+    **dict.fromkeys(("run", "start", "multi", "refused", "origin", "option", "about"), lambda value: isinstance(value, str)),
 }
 
 

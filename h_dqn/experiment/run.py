@@ -70,7 +70,8 @@ class Run:
         self.trainer = Trainer(envs[0], self.options, config, plan.seed, later)
         if (start := self.inputs.start) is not None:
             # What its outputs are worth holds for its own task alone; what its layers see is good for others too.
-            known = start.head.outputs if start.trained_on == self.envs.task.name else ()
+            same = start.trained_on == self.envs.task.name or self.inputs.start_outputs
+            known = start.head.outputs if same else ()
             self.trainer.learner.warm_start([option.name for option in self.options], start.saved.network, known)
         self._files = RunFolder(folder)
         self._logged: dict[str, Any] | None = None  # how much of the metrics belongs to the checkpoint that it goes on from

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.distil import Distillation
 from h_dqn.experiment.errors import FOR_PEOPLE
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
+from h_dqn.experiment.stages import Staged
 from h_dqn.files import Locked, lock
 
-KINDS: dict[str, type[Run | Distillation | Demo]] = {"distill": Distillation, "demo": Demo}  # all others are of Run
+Work = Run | Distillation | Demo | Addition | Staged
+KINDS: dict[str, type[Work]] = {"distill": Distillation, "demo": Demo, "add": Addition, "stages": Staged}  # all others are of Run
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class KnownRun:
         return f"{self.plan.get('kind', '')} {of}".strip()
 
 
-def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo:
+def resume(folder: Path, library: Path | None = None) -> Work:
     """What was stopped in this folder; its ``learn`` goes on.
 
     Args:

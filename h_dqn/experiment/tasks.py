@@ -30,6 +30,11 @@ def in_words(task: TaskSpec) -> str:
     return ", then ".join(_subgoal_in_words(task, part) for part in task.goal)
 
 
+def stage_in_words(task: TaskSpec, number: int) -> str:
+    """One part of it; the first is number 0."""
+    return _subgoal_in_words(task, task.goal[number])
+
+
 def _subgoal_in_words(task: TaskSpec, goal: Subgoal) -> str:
     cells = [task.legend[char] for char in goal.char]
     blocks = " or ".join(dict.fromkeys(cell.column[0] for cell in cells if cell.column))

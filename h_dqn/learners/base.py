@@ -45,6 +45,9 @@ class Learner(ABC):
     def observe(self, obs: NDArray[np.uint8], begins: Bools) -> None:  # noqa: B027
         """Every observation (N, S, H, W) of the environments, once; in those of the mask ``begins`` (N,) an episode begins."""
 
+    def told_skills(self, skills: Bools) -> None:  # noqa: B027
+        """Which of the options are skills, (O,), before the run begins: for who explores these otherwise."""
+
     @property
     def state(self) -> Tensor | None:
         """(N, C) what it remembered before the newest observation, an episode's end notwithstanding; the replay keeps it."""

@@ -112,6 +112,9 @@ class ValueLearner(Learner):
     def observe(self, obs: NDArray[np.uint8], begins: Bools) -> None:
         self.agent_state.observe(obs, begins)
 
+    def told_skills(self, skills: Bools) -> None:
+        self.exploration.skills = skills if self.config.exploration.skill_share and skills.any() else None
+
     @property
     def state(self) -> Tensor | None:
         return self.agent_state.carried

@@ -29,7 +29,8 @@ class Head(nn.Module, ABC):
     def grow(self, names: Sequence[str], source: Head, known: Sequence[str]) -> None:
         """Take over from ``source``, whose outputs are the options ``known``, the outputs that are among ``names`` too.
 
-        Options that are new keep their starting value, so a head can grow as skills are added.
+        Options that are new are worth at first what those that were taken over are worth on average, so that they are tried; where
+        none was, they keep their starting value.
         """
 
 
@@ -44,10 +45,11 @@ class LinearHead(nn.Linear, Head):
     @torch.no_grad()
     def grow(self, names: Sequence[str], source: Head, known: Sequence[str]) -> None:
         assert isinstance(source, LinearHead)
-        for index, name in enumerate(names):
-            if name in known:
-                self.weight[index] = source.weight[known.index(name)]
-                self.bias[index] = source.bias[known.index(name)]
+        taken = [known.index(name) for name in names if name in known]
+        for index, name in enumerate(names if taken else ()):
+            rows = known.index(name) if name in known else taken
+            self.weight[index] = source.weight[rows].reshape(-1, self.in_features).mean(0)
+            self.bias[index] = source.bias[rows].mean()
 
 
 HEADS: dict[str, type[Head]] = {"linear": LinearHead}  # type: ignore[type-abstract, unused-ignore]
