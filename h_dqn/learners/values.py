@@ -107,6 +107,6 @@ def advantage_learning(batch: Decisions, q_UO: Tensor, alpha: float) -> Tensor:
 
 
 def td_loss(prediction_B: Tensor, target_B: Tensor, weight_B: Tensor, clip: float) -> Tensor:
-    """Mean squared TD error, or Huber's loss of width ``clip``, ()."""
+    """Mean squared TD error, or Huber's loss of width ``clip``, (); of predictions (B, K) of K heads the sum over the heads."""
     error = nn.functional.huber_loss(prediction_B, target_B, "none", clip) if clip else 0.5 * (target_B - prediction_B) ** 2
-    return (weight_B * error).mean()
+    return (weight_B * (error if error.dim() == 1 else error.sum(1))).mean()

@@ -207,9 +207,9 @@ class SMDPReplay:
         """Chains of decisions that begin with these (B,), in the sequences (B,) that are said; see :func:`in_sequences`."""
         return self._gather(number, np.ones(len(number), np.float32), n_step, sequence=sequence)
 
-    def forget_records(self) -> None:
-        """Whatever was recorded beside decisions is not true any more, since something was learned."""
-        self.trajectories.record[:] = np.nan
+    def forget_records(self, size: int) -> None:
+        """The first ``size`` numbers of what was recorded beside decisions are not true any more, since something was learned."""
+        self.trajectories.record[:, :, :size] = np.nan
 
     def _recall(self, count: int) -> Ints:
         """Numbers of about ``count`` decisions of successful episodes that are still whole, episode by episode."""
