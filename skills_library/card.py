@@ -13,6 +13,7 @@ def card_text(manifest: dict[str, Any]) -> str:
         "sees": f"{shape[0]} grey frames of {shape[1]}x{shape[2]}, oldest first",
         "network": f"{manifest['network'].get('network')}{_core(manifest['network'])}",
         "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
+        **_plays_by(training.get("plays_by")),
         "written by": f"h-dqn {manifest['package_version']}",
     }
     if len(heads) == 1:
@@ -29,6 +30,13 @@ def card_text(manifest: dict[str, Any]) -> str:
         table = "".join(f"| {head['name']} | {head['task'].get('name')} | {_success(head['measured'])} |\n" for head in heads)
         text += f"\n| head | task | success |\n|---|---|---|\n{table}"
     return text
+
+
+def _plays_by(plays_by: Any) -> dict[str, str]:
+    """The discount among those of a family that it plays by, where it learned several."""
+    if not isinstance(plays_by, dict) or not {"discount", "discounts"} <= set(plays_by):
+        return {}
+    return {"plays by": f"discount {plays_by['discount']:.3g}, among values of {', '.join(map(str, plays_by['discounts']))}"}
 
 
 def _core(network: dict[str, Any]) -> str:

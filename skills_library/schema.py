@@ -45,7 +45,7 @@ _TERMINATION: Kinds = {"steps": int, "last_above": (*NUMBER, type(None)), "last_
 _CARD: dict[str, Kinds] = {
     "task": {"name": str, "text": str},
     "measured": {"success_rate": NUMBER, "ci95": list, "episodes": int, "seed": int},
-    "training": {"env_steps": int, "config": dict},
+    "training": {"env_steps": int, "config": dict, "plays_by": dict},
 }
 # Names of weights in schema 1, and today.
 _RENAMED = {"trunk.": "torso.", "elimination.learning.": "elimination.torso.", "elimination.frozen.": "elimination.frozen_torso."}

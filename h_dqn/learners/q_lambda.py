@@ -216,7 +216,7 @@ class QLambda(ValueLearner):
         """Values (U, V) of the observations: those recorded when options were chosen, where no target network knows better."""
         known = batch.record[:, : self._known]
         recorded = known if self.target is self.network else torch.full_like(known, torch.nan)
-        starts = bool(self.config.advantage_learning_alpha or self.tuner)
+        starts = bool(self.config.advantage_learning_alpha or (self.tuner and self.tuner.says))
         return observation_values(batch, self.evaluator(self.target, batch), recorded, starts)
 
     @torch.no_grad()
