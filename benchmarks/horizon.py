@@ -1,11 +1,11 @@
 """What a discount that tunes itself is worth where the best one changes: ``python -m benchmarks.horizon``.
 
-Plays sequences of ``envs/sequences`` with each tuner of ``h_dqn/self_tuning``, with and without environments that try either side, and with
-controls: fixed discounts, the mean of what was learned held fixed (of the same seed), a random walk with steps of the same size, and
-schedules by hand, which know what comes, with one head and over the family.
+Plays sequences of ``envs/sequences`` with each tuner of ``h_dqn/self_tuning``, with and without environments that try either side,
+and with controls: fixed discounts, the mean of what was learned held fixed (of the same seed), a random walk with steps of the same
+size, and schedules by hand, which know what comes, with one head and over the family.
 
-Writes benchmarks/results/horizon.json: sequence -> arm -> score by seed, and the mean return in each phase. The score is the return of the
-newest 300 episodes, exploration included, averaged over all environment steps. One run at a time; those that are done are kept in
+Writes benchmarks/results/horizon.json: sequence -> arm -> score by seed, and the mean return in each phase. The score is the return
+of the newest 300 episodes, exploration included, averaged over all environment steps. One run at a time; what is done is kept in
 runs/horizon, so that the same command goes on where it stopped.
 """
 

@@ -36,7 +36,7 @@ def double() -> Iterator[None]:
 class World:
     """S states and O options; state S is the end."""
 
-    q_SKO: Tensor  # values by each head, ELIMINATED where an option is
+    q_SGO: Tensor  # values by each head, ELIMINATED where an option is
     available_SO: Tensor
     length_SO: NDArray[np.int64]  # 1..3 steps
     reward_SO3: NDArray[np.float64]
@@ -45,8 +45,8 @@ class World:
 
     def chances(self, place: Tensor) -> Tensor:
         """mu, (S, O), written out anew."""
-        q_SO = interpolate(self.q_SKO, place.expand(STATES))
-        possible_SO = self.available_SO & (self.q_SKO[:, 0] > ELIMINATED)
+        q_SO = interpolate(self.q_SGO, place.expand(STATES))
+        possible_SO = self.available_SO & (self.q_SGO[:, 0] > ELIMINATED)
         pi_SO = torch.where(possible_SO, (q_SO / TEMPERATURE).exp(), 0.0)
         uniform_SO = possible_SO / possible_SO.sum(1, keepdim=True)
         return self.epsilon * uniform_SO + (1 - self.epsilon) * pi_SO / pi_SO.sum(1, keepdim=True)
@@ -67,7 +67,7 @@ class World:
 
     def choosing(self, states_B: Tensor, option_B: Tensor) -> Choosing:
         count = len(states_B)
-        return Choosing(self.q_SKO[states_B], torch.empty(count, 0), torch.zeros(count, dtype=torch.long),
+        return Choosing(self.q_SGO[states_B], torch.empty(count, 0), torch.zeros(count, dtype=torch.long),
                         self.available_SO[states_B], torch.full((count,), self.epsilon), option_B)  # fmt: skip
 
 
@@ -94,8 +94,8 @@ def slope_of_return(world: World, place: float, discount: float) -> float:
 
 
 def scores(world: World, place: float, states_B: Tensor, option_B: Tensor) -> Tensor:
-    q_BKO, place_B = world.q_SKO[states_B], torch.full((len(states_B),), place)
-    return score(interpolate(q_BKO, place_B), between(q_BKO, place_B), world.choosing(states_B, option_B))
+    q_BGO, place_B = world.q_SGO[states_B], torch.full((len(states_B),), place)
+    return score(interpolate(q_BGO, place_B), between(q_BGO, place_B), world.choosing(states_B, option_B))
 
 
 def visits(world: World, place: float, discount: float) -> NDArray[np.float64]:

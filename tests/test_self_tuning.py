@@ -85,21 +85,21 @@ def test_each_head_learns_the_values_of_its_own_discount() -> None:
     envs = Corridor(5)
     envs.cell = np.arange(5)
     with torch.no_grad():
-        q_BKO = network.head.family(network.torso(torch.from_numpy(envs._obs())))
+        q_BGO = network.head.family(network.torso(torch.from_numpy(envs._obs())))
     for k, gamma in enumerate(discounts):
         worked = [-(1 - gamma ** (5 - cell - 1)) / (1 - gamma) for cell in range(5)]
-        assert q_BKO[:, k, 1].numpy() == pytest.approx(worked, abs=0.3)
-        assert q_BKO[:, k, 2].numpy() == pytest.approx(worked, abs=0.3)
+        assert q_BGO[:, k, 1].numpy() == pytest.approx(worked, abs=0.3)
+        assert q_BGO[:, k, 2].numpy() == pytest.approx(worked, abs=0.3)
 
 
 def test_values_between_two_heads_are_interpolated() -> None:
-    q_BKO = torch.tensor([[[0.0, 1.0], [2.0, ELIMINATED], [6.0, 1.0]]]).expand(4, -1, -1).clone()
-    q_BKO[:, :, 1] = ELIMINATED
+    q_BGO = torch.tensor([[[0.0, 1.0], [2.0, ELIMINATED], [6.0, 1.0]]]).expand(4, -1, -1).clone()
+    q_BGO[:, :, 1] = ELIMINATED
     place_B = torch.tensor([0.0, 0.25, 1.5, 2.0])
-    assert interpolate(q_BKO, place_B)[:, 0].tolist() == pytest.approx([0.0, 0.5, 4.0, 6.0])
-    assert (interpolate(q_BKO, place_B)[:, 1] == ELIMINATED).all()
-    assert between(q_BKO, place_B).tolist() == [[2.0, 0.0], [2.0, 0.0], [4.0, 0.0], [4.0, 0.0]]
-    assert interpolate(q_BKO[:, :1], place_B)[:, 0].tolist() == [0.0] * 4
+    assert interpolate(q_BGO, place_B)[:, 0].tolist() == pytest.approx([0.0, 0.5, 4.0, 6.0])
+    assert (interpolate(q_BGO, place_B)[:, 1] == ELIMINATED).all()
+    assert between(q_BGO, place_B).tolist() == [[2.0, 0.0], [2.0, 0.0], [4.0, 0.0], [4.0, 0.0]]
+    assert interpolate(q_BGO[:, :1], place_B)[:, 0].tolist() == [0.0] * 4
 
 
 def test_a_place_is_a_discount_and_a_discount_a_place() -> None:
@@ -120,8 +120,8 @@ def test_what_is_kept_says_what_the_family_says_at_eta() -> None:
     alone = network.alone()
     assert isinstance(alone.head, LinearHead)
     torch.testing.assert_close(alone.values(obs), network.values(obs), rtol=0, atol=0)
-    q_BKO = network.head.family(network.torso(torch.from_numpy(obs)))
-    torch.testing.assert_close(alone.values(obs), interpolate(q_BKO, torch.full((7,), 1.3)))
+    q_BGO = network.head.family(network.torso(torch.from_numpy(obs)))
+    torch.testing.assert_close(alone.values(obs), interpolate(q_BGO, torch.full((7,), 1.3)))
     assert network.plays_by() == {"discounts": list(FAMILY), "eta": 1.3, "discount": pytest.approx(1 - 0.1 / 2**0.3)}
     assert alone.plays_by() == {}
     assert alone.alone() is alone
@@ -178,10 +178,10 @@ def test_a_decision_is_marked_with_the_slope_of_its_own_probability() -> None:
     assert record is not None
     option_B, found_B = record[:, -2].astype(int), record[:, -1]
     assert available[envs, option_B].all()
-    q_BKO = learner.split(torch.from_numpy(record[:, : learner._known]))[0].double()
+    q_BGO = learner.split(torch.from_numpy(record[:, : learner._known]))[0].double()
 
     def log_mu(shift: float) -> NDArray[np.float64]:
-        q = interpolate(q_BKO, learner.tuner.places() + shift).numpy()  # type: ignore[union-attr]
+        q = interpolate(q_BGO, learner.tuner.places() + shift).numpy()  # type: ignore[union-attr]
         pi = np.where(available, np.exp(q / TEMPERATURE), 0)
         mu = epsilon_B[:, None] * available / available.sum(1, keepdims=True)
         mu = mu + (1 - epsilon_B[:, None]) * pi / pi.sum(1, keepdims=True)

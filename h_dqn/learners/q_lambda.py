@@ -104,14 +104,14 @@ class QLambda(ValueLearner):
         values_BV = self._values_here(obs, available, env_ids)
         if self.tuner is None:
             return Choice(self.explore(values_BV, available, env_ids, progress.success), values_BV.numpy())
-        tuner, (q_BKO, said_BE), envs_B = self.tuner, self.split(values_BV), torch.from_numpy(env_ids)
-        q_BO, epsilon_B = tuner.act(q_BKO, said_BE, envs_B), torch.from_numpy(self.exploration.epsilon[env_ids]).float()
+        tuner, (q_BGO, said_BE), envs_B = self.tuner, self.split(values_BV), torch.from_numpy(env_ids)
+        q_BO, epsilon_B = tuner.act(q_BGO, said_BE, envs_B), torch.from_numpy(self.exploration.epsilon[env_ids]).float()
         if tuner.temperature:  # the largest of Q / T + Gumbel noise is a draw from the softmax
             noise_BO = torch.from_numpy(tuner.rng.gumbel(scale=tuner.temperature, size=q_BO.shape)).float()
             q_BO = torch.where(q_BO > ELIMINATED, q_BO + noise_BO, q_BO)
         option = self.explore(q_BO, available, env_ids, progress.success)
         option_B = torch.from_numpy(option)
-        marks_BM = tuner.mark(Choosing(q_BKO, said_BE, envs_B, torch.from_numpy(available), epsilon_B, option_B))
+        marks_BM = tuner.mark(Choosing(q_BGO, said_BE, envs_B, torch.from_numpy(available), epsilon_B, option_B))
         return Choice(option, torch.cat([values_BV, option_B[:, None].float(), marks_BM], 1).numpy())
 
     def acting_values(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints) -> Tensor:
@@ -160,7 +160,7 @@ class QLambda(ValueLearner):
         return Seen(batch, *self.split(values_UV), record_DR[:, 1:], acted_D, self.config.reward_scale, share, warm)
 
     def split(self, values_BV: Tensor) -> tuple[Tensor, Tensor]:
-        """Values of each head (B, K, O), and what the tuner said (B, E)."""
+        """Values of each head (B, G, O), and what the tuner said (B, E)."""
         said = self.tuner.says if self.tuner else 0
         q_BM, said_BE = values_BV.split([self._known - said, said], 1)
         return q_BM.unflatten(1, (-1, self.options)), said_BE

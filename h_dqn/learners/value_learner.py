@@ -180,7 +180,7 @@ class ValueLearner(Learner):
     def gradient_step(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One step of Q(obs, option) towards the target; returns the loss (), the TD errors (B,), the features (B, F).
 
-        A family of K discounts has targets, and errors, (B, K).
+        A family of G discounts has targets, and errors, (B, G).
         """
         return self._descend(self.network.torso(obs), option, target, weight)
 

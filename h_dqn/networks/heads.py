@@ -27,7 +27,7 @@ class Head(nn.Module, ABC):
         return q_B
 
     def family(self, x_BF: Tensor) -> Tensor:
-        """Q-values of each discount, (B, K, O); there is one."""
+        """Q-values of each discount, (B, G, O); there is one."""
         q_BO: Tensor = self(x_BF)
         return q_BO.unsqueeze(1)
 
@@ -57,9 +57,9 @@ class LinearHead(nn.Linear, Head):
 
 
 class LinearFamily(nn.Linear, Head):
-    """K linear heads of O outputs: the values of K discounts, side by side on one torso (Fedus et al. 2019 learn them so).
+    """G linear heads of O outputs: the values of G discounts, side by side on one torso (Fedus et al. 2019 learn them so).
 
-    eta is a place among them, 0..K-1; between two heads, values are interpolated, and so are the logarithms of their horizons.
+    eta is a place among them, 0..G-1; between two heads, values are interpolated, and so are the logarithms of their horizons.
 
     Args:
         features: F.
@@ -67,7 +67,7 @@ class LinearFamily(nn.Linear, Head):
         initial_values: what all outputs of each head say at the start.
         discounts: of the heads, rising.
     Attributes:
-        discounts: (K,) of the heads, in double precision.
+        discounts: (G,) of the heads, in double precision.
         place: () eta, by which the network plays.
     """
 
@@ -92,7 +92,7 @@ class LinearFamily(nn.Linear, Head):
         return q_BM.unflatten(1, (self.count, self.options))  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
 
     def prediction(self, x_BF: Tensor, option_B: Tensor) -> Tensor:
-        """Q(s, o) of each head, (B, K), of the options that were chosen."""
+        """Q(s, o) of each head, (B, G), of the options that were chosen."""
         return self.family(x_BF).gather(2, option_B[:, None, None].expand(-1, self.count, 1)).squeeze(2)
 
     @torch.no_grad()
@@ -107,8 +107,8 @@ class LinearFamily(nn.Linear, Head):
     @property
     def discount(self) -> float:
         """The discount at eta."""
-        log_horizon_1K = (1 - self.discounts).log().neg()[None, :, None]
-        return 1 - float((-interpolate(log_horizon_1K, self.place[None])).exp())
+        log_horizon_1G = (1 - self.discounts).log().neg()[None, :, None]
+        return 1 - float((-interpolate(log_horizon_1G, self.place[None])).exp())
 
     def place_of(self, discount: float) -> float:
         """The place of this discount, or the nearest that there is."""
@@ -125,31 +125,31 @@ class LinearFamily(nn.Linear, Head):
 
     def _at_place(self) -> tuple[Tensor, Tensor]:
         """Weight and bias at eta."""
-        weight_1KM, bias_1KO = self.weight.view(1, self.count, -1), self.bias.view(1, self.count, -1)
-        weight, bias = (interpolate(each, self.place[None])[0] for each in (weight_1KM, bias_1KO))
+        weight_1GM, bias_1GO = self.weight.view(1, self.count, -1), self.bias.view(1, self.count, -1)
+        weight, bias = (interpolate(each, self.place[None])[0] for each in (weight_1GM, bias_1GO))
         return weight.view(self.options, self.in_features), bias
 
 
-def interpolate(q_BKO: Tensor, place_B: Tensor) -> Tensor:
-    """Values (B, O) at places 0..K-1 between K heads."""
-    if q_BKO.shape[1] == 1:
-        return q_BKO[:, 0]
-    low_BO, high_BO, share_B = _neighbours(q_BKO, place_B)
+def interpolate(q_BGO: Tensor, place_B: Tensor) -> Tensor:
+    """Values (B, O) at places 0..G-1 between G heads."""
+    if q_BGO.shape[1] == 1:
+        return q_BGO[:, 0]
+    low_BO, high_BO, share_B = _neighbours(q_BGO, place_B)
     return torch.lerp(low_BO, high_BO, share_B[:, None])
 
 
-def between(q_BKO: Tensor, place_B: Tensor) -> Tensor:
+def between(q_BGO: Tensor, place_B: Tensor) -> Tensor:
     """The derivative of :func:`interpolate` by the place, (B, O): the difference of the two heads that it lies between."""
-    if q_BKO.shape[1] == 1:
-        return torch.zeros_like(q_BKO[:, 0])
-    low_BO, high_BO, _ = _neighbours(q_BKO, place_B)
+    if q_BGO.shape[1] == 1:
+        return torch.zeros_like(q_BGO[:, 0])
+    low_BO, high_BO, _ = _neighbours(q_BGO, place_B)
     return high_BO - low_BO
 
 
-def _neighbours(q_BKO: Tensor, place_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    low_B = place_B.floor().clamp(0, q_BKO.shape[1] - 2).long()
-    rows = torch.arange(len(q_BKO), device=q_BKO.device)
-    return q_BKO[rows, low_B], q_BKO[rows, low_B + 1], (place_B - low_B).to(q_BKO.dtype)
+def _neighbours(q_BGO: Tensor, place_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    low_B = place_B.floor().clamp(0, q_BGO.shape[1] - 2).long()
+    rows = torch.arange(len(q_BGO), device=q_BGO.device)
+    return q_BGO[rows, low_B], q_BGO[rows, low_B + 1], (place_B - low_B).to(q_BGO.dtype)
 
 
 HEADS: dict[str, type[Head]] = {"linear": LinearHead}  # type: ignore[type-abstract, unused-ignore]

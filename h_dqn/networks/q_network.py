@@ -107,7 +107,7 @@ class QNetwork(nn.Module):
         return torch.cat([x_LBF, self.core.unroll(x_LBF, begins_LB, state_BC)], 2)
 
     def mask_eliminated(self, q: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:
-        """``q``, (B, O) or (B, K, O), with ELIMINATED for what is at these frames; one option that is available is always left."""
+        """``q``, (B, O) or (B, G, O), with ELIMINATED for what is at these frames; one option that is available is always left."""
         if self.elimination is None:
             return q
         if available_BO is None:

@@ -40,8 +40,8 @@ class FamilyGradient(Walking):
     def mark(self, choice: Choosing) -> Tensor:
         """The score of each decision: how much likelier a larger eta would have made it."""
         place_B = self.places()[choice.env_ids_B]
-        q_BO = interpolate(choice.q_BKO, place_B)
-        return score(q_BO, between(choice.q_BKO, place_B), choice)[:, None]
+        q_BO = interpolate(choice.q_BGO, place_B)
+        return score(q_BO, between(choice.q_BGO, place_B), choice)[:, None]
 
     def move(self, seen: Seen) -> None:
         """Up where what a larger eta makes likelier turned out better than expected, by a step as large as that is sure."""

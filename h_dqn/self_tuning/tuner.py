@@ -33,7 +33,7 @@ class Seen:
     """
 
     batch: Decisions
-    q_UKO: Tensor  # values of the observations, by each head
+    q_UGO: Tensor  # values of the observations, by each head
     said_UE: Tensor  # what :meth:`Tuner.say` said of them
     marks_DM: Tensor  # what :meth:`Tuner.mark` said of the decisions
     acted_D: Tensor  # bool: the decision was made in this round or ended in it, and is no other reading of one (intra-option)
@@ -86,9 +86,9 @@ class Tuner(ABC):
         """What is worth knowing of an observation beside its values: features (B, F) -> (B, E)."""
         return x_BF[:, :0]
 
-    def act(self, q_BKO: Tensor, said_BE: Tensor, env_ids_B: Tensor) -> Tensor:
+    def act(self, q_BGO: Tensor, said_BE: Tensor, env_ids_B: Tensor) -> Tensor:
         """The values by which these environments act, (B, O)."""
-        return interpolate(q_BKO, self.places()[env_ids_B])
+        return interpolate(q_BGO, self.places()[env_ids_B])
 
     def mark(self, choice: Choosing) -> Tensor:
         """What is kept beside these decisions, (B, M)."""
@@ -101,9 +101,9 @@ class Tuner(ABC):
         """Move eta by what was just seen, before anything is learned from it."""
 
     def targets(self, seen: Seen, targets: Targets) -> Tensor:
-        """What the heads learn towards, (D, K): each by its own discount."""
+        """What the heads learn towards, (D, G): each by its own discount."""
         heads = enumerate(self.head.discounts.tolist())
-        return torch.stack([targets(seen.q_UKO[:, k], k, discount=discount) for k, discount in heads], 1)
+        return torch.stack([targets(seen.q_UGO[:, k], k, discount=discount) for k, discount in heads], 1)
 
     def learn(self, x_BF: Tensor, option_B: Tensor, rows_B: Tensor) -> None:  # noqa: B027
         """One gradient step of layers of its own on the decisions ``rows_B`` of the round."""
@@ -127,7 +127,7 @@ class Tuner(ABC):
 class Choosing:
     """Decisions as they were made."""
 
-    q_BKO: Tensor
+    q_BGO: Tensor
     said_BE: Tensor
     env_ids_B: Tensor
     available_BO: Tensor  # bool: what could be chosen, eliminated or not

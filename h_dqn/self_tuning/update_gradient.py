@@ -73,9 +73,9 @@ class UpdateGradient(Walking):
 
     # --- acting ---
 
-    def act(self, q_BKO: Tensor, said_BE: Tensor, env_ids_B: Tensor) -> Tensor:
+    def act(self, q_BGO: Tensor, said_BE: Tensor, env_ids_B: Tensor) -> Tensor:
         """To first order, the values of an eta that is larger or smaller by 1 in some environments, of one meta-parameter each."""
-        q_BO = q_BKO[:, 0]
+        q_BO = q_BGO[:, 0]
         if not (self.moving and self.aside):
             return q_BO
         tried_B = torch.div(env_ids_B, 8, rounding_mode="floor") % len(self.names)
@@ -84,7 +84,7 @@ class UpdateGradient(Walking):
 
     def mark(self, choice: Choosing) -> Tensor:
         """The score of each decision, by each meta-parameter."""
-        q_BO = self.act(choice.q_BKO, choice.said_BE, choice.env_ids_B)
+        q_BO = self.act(choice.q_BGO, choice.said_BE, choice.env_ids_B)
         return torch.stack([score(q_BO, s_BO, choice) for s_BO in self.sensitivities(choice.said_BE)], 1)
 
     # --- learning, once a round ---
@@ -115,7 +115,7 @@ class UpdateGradient(Walking):
     def targets(self, seen: Seen, targets: Targets) -> Tensor:
         """Targets by the new eta, of values that have followed it; their derivatives are kept for :meth:`learn`."""
         s_PUO = self.sensitivities(seen.said_UE)
-        q_UO = seen.q_UKO[:, 0] + torch.einsum("p,puo->uo", self._moved_P, s_PUO)
+        q_UO = seen.q_UGO[:, 0] + torch.einsum("p,puo->uo", self._moved_P, s_PUO)
         target_D, self._slope_DP = self.dual(targets, q_UO, s_PUO)
         return target_D[:, None]
 
