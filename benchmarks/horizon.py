@@ -47,6 +47,8 @@ HELD, BY_HAND, BY_HAND_FAMILY = "learned mean, held", "by hand", "by hand, famil
 ARMS: dict[str, dict[str, Any]] = {
     "family gradient": FAMILY,
     "family gradient, alone": {**FAMILY, "perturb": False},
+    "family gradient, context": {**FAMILY, "context": "reward"},
+    "family gradient, shuffled context": {**FAMILY, "context": "shuffled"},
     "update gradient": UPDATE,
     "update gradient, alone": {**UPDATE, "perturb": False},
     "return difference": {**FAMILY, "tuner": "return_difference"},

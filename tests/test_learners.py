@@ -44,7 +44,9 @@ VARIANTS = {
     ),
     "q_lambda, returns at either side": change(Q_LAMBDA, tune_discount=True, tuner="return_difference"),
     "q_lambda, a family, bandit, double": change(Q_LAMBDA, tune_discount=True, tuner="bandit", target_period=200),
-    "q_lambda, a family, interrupted": change(Q_LAMBDA, tune_discount=True, interrupt=True, intra_option="all"),
+    "q_lambda, a family, context, interrupted": change(
+        Q_LAMBDA, tune_discount=True, context="reward", interrupt=True, intra_option="all"
+    ),
     "q_lambda, eliminates and tunes itself": change(Q_LAMBDA, eliminate=True, tune_discount=True),
     "q_lambda, gamma once a decision": change(Q_LAMBDA, discount_by="decision"),
     "q_lambda, a core": change(Q_LAMBDA, core=16, success_memory=0.0),

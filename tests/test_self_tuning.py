@@ -223,6 +223,7 @@ def rewarded(marks: list[list[float]], rewards: list[float]) -> dict[str, Any]:
         "marks": marks, "start": torch.zeros(count, dtype=torch.long), "end": torch.zeros(count, dtype=torch.long),
         "option": torch.zeros(count, dtype=torch.long), "rewards": torch.tensor(rewards)[:, None],
         "length": torch.ones(count, dtype=torch.long), "done": torch.ones(count, dtype=torch.bool),
+        "terminated": torch.ones(count, dtype=torch.bool),
         "following": torch.full((count,), -1), "env": torch.arange(count),
     }  # fmt: skip
 
@@ -258,6 +259,27 @@ def test_a_step_is_as_large_as_the_signal_is_sure() -> None:
     for slope in range(WINDOW):
         signal.add([float(slope)])
     assert signal.mean()[0] == pytest.approx((WINDOW - 1) / 2)
+
+
+def test_eta_depends_on_recent_reward() -> None:
+    """Where reward is high a larger eta turns out well, where it is low a smaller one: eta comes to follow the reward.
+
+    A shuffled context says nothing of now.
+    """
+    found = {}
+    for how in ("reward", "shuffled", "none"):
+        tuner = tuner_of("family_gradient", discount=0.95, context=how)
+        places: dict[float, list[float]] = {1.0: [], -1.0: []}
+        for number in range(600):
+            sign = 1.0 if number % 80 < 40 else -1.0
+            round_ = rewarded([[1.0], [-1.0]], [sign * 2, sign])
+            if number >= 400 and number % 40 >= 20:
+                places[sign].append(float(tuner.head.place))
+            tuner.move(seen(tuner, **round_))
+        found[how] = np.mean(places[1.0]) - np.mean(places[-1.0])
+    assert found["reward"] > 1.5
+    assert found["reward"] > found["none"] + 0.3
+    assert abs(found["shuffled"] - found["none"]) < abs(found["reward"] - found["none"])
 
 
 def test_the_critic_learns_the_return_under_the_reference_discount_of_what_was_chosen() -> None:

@@ -59,6 +59,8 @@ def workshop() -> Table:
 TUNERS = {
     "family gradient": "meta-gradient through the family",
     "family gradient, alone": "the same, no environment tries either side",
+    "family gradient, context": "the same with recent reward as context",
+    "family gradient, shuffled context": "the same with the context of some other time",
     "update gradient": "meta-gradient through the update, one head",
     "update gradient, alone": "the same, no environment tries either side",
     "return difference": "difference of returns at either side",

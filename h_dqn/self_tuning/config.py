@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from h_dqn.settings import ConfigError, Positive, Range, ShareBelowOne
 
 TunerName = Literal["family_gradient", "update_gradient", "return_difference", "bandit", "schedule", "random_walk"]
-NEAR, FAR, HEADS = 0.8, 0.98, 4  # the family by default: its first and last discount, and how many there are
+NEAR, FAR, FARTHEST, HEADS = 0.8, 0.98, 0.995, 4  # the family by default: first discount, least and most of the last, how many
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class SelfTuningConfig:
     """family_gradient, update_gradient. gamma', by which it is judged how well something turned out; never changes"""
     meta_rate: Positive = 0.05
     """tune_discount. most that eta moves in a round of learning, as a share of the way from one head to the next"""
+    context: Literal["none", "reward", "shuffled"] = "none"
+    """family_gradient. what eta depends on: nothing, recent reward, or that of some other time, as a control"""
     discount_schedule: tuple[ShareBelowOne, ...] = ()
     """schedule. discounts by which it acts, one after another, for equal parts of the run"""
     tune_lambda: bool = False
@@ -48,7 +50,7 @@ class SelfTuningConfig:
             return (discount,)
         if self.tune_lambda:
             raise ConfigError("--tune-lambda needs --tuner update_gradient")
-        family = self.discounts or evenly(NEAR, max(FAR, discount), HEADS)
+        family = self.discounts or evenly(NEAR, min(max(FAR, discount), FARTHEST), HEADS)
         if list(family) != sorted(set(family)):
             raise ConfigError(f"--discounts must rise, not be {' '.join(map(str, family))}")
         if not family[0] <= discount <= family[-1]:
