@@ -40,7 +40,7 @@ SEQUENCES = {
     "three_horizons": (0.98, 0.95, 0.8),
     "steady_horizon": (0.98,),
 }
-FAMILY = {"tune_discount": True, "discounts": (0.8, 0.9, 0.95, 0.98)}
+FAMILY = {"tune_discount": True, "tuner": "family_gradient", "discounts": (0.8, 0.9, 0.95, 0.98)}
 TWO = {"tune_discount": True, "discounts": (0.8, 0.98)}
 UPDATE = {"tune_discount": True, "tuner": "update_gradient"}
 HELD, BY_HAND, BY_HAND_FAMILY = "learned mean, held", "by hand", "by hand, family"

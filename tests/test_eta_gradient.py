@@ -65,9 +65,10 @@ class World:
             v[t] = torch.cat([(mu_SO * q[t]).sum(1), zero[:1]])
         return torch.stack(v[:LIMIT]), torch.stack(q)
 
-    def choosing(self, states_B: Tensor, option_B: Tensor) -> Choosing:
+    def choosing(self, place_B: Tensor, states_B: Tensor, option_B: Tensor) -> Choosing:
         count = len(states_B)
-        return Choosing(self.q_SGO[states_B], torch.empty(count, 0), torch.zeros(count, dtype=torch.long),
+        q_BGO = self.q_SGO[states_B]
+        return Choosing(q_BGO, interpolate(q_BGO, place_B), torch.empty(count, 0), torch.zeros(count, dtype=torch.long),
                         self.available_SO[states_B], torch.full((count,), self.epsilon), option_B)  # fmt: skip
 
 
@@ -94,8 +95,8 @@ def slope_of_return(world: World, place: float, discount: float) -> float:
 
 
 def scores(world: World, place: float, states_B: Tensor, option_B: Tensor) -> Tensor:
-    q_BGO, place_B = world.q_SGO[states_B], torch.full((len(states_B),), place)
-    return score(interpolate(q_BGO, place_B), between(q_BGO, place_B), world.choosing(states_B, option_B))
+    place_B = torch.full((len(states_B),), place)
+    return score(between(world.q_SGO[states_B], place_B), world.choosing(place_B, states_B, option_B))
 
 
 def visits(world: World, place: float, discount: float) -> NDArray[np.float64]:
@@ -198,9 +199,9 @@ def test_a_worked_score() -> None:
     d pi_0 = pi_0 (1 - pi_0) * 0.1 / 0.05 = 0.393224; mu_0 = 0.1 + 0.8 * 0.731059 = 0.684847, so 0.8 * 0.393224 / 0.684847.
     """
     every = torch.ones(2, 2, dtype=torch.bool)
-    choice = Choosing(torch.empty(2, 1, 2), torch.empty(2, 0), torch.zeros(2, dtype=torch.long), every, torch.full((2,), 0.2),
-                      torch.tensor([0, 1]))  # fmt: skip
-    found = score(torch.tensor([[0.05, 0.0]] * 2), torch.tensor([[0.1, 0.0]] * 2), choice)
+    q_BO, nothing = torch.tensor([[0.05, 0.0]] * 2), torch.empty(2, 0)
+    choice = Choosing(q_BO[:, None], q_BO, nothing, torch.arange(2), every, torch.full((2,), 0.2), torch.tensor([0, 1]))
+    found = score(torch.tensor([[0.1, 0.0]] * 2), choice)
     assert found.tolist() == pytest.approx([0.459342, -0.998175], abs=1e-5)
 
 

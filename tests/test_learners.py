@@ -38,14 +38,14 @@ VARIANTS = {
     "q_lambda, interrupted": change(Q_LAMBDA, interrupt=True),
     "q_lambda, elimination": change(Q_LAMBDA, eliminate=True, env_steps=6144),  # beyond the first fit
     "dqn, elimination": change(DQN_CONFIG, eliminate=True, env_steps=6144),
-    "q_lambda, a discount that tunes itself": change(Q_LAMBDA, tune_discount=True),
+    "q_lambda, a discount that tunes itself": change(Q_LAMBDA, tune_discount=True, tuner="family_gradient"),
     "q_lambda, discount and lambda tune themselves": change(
         Q_LAMBDA, tune_discount=True, tune_lambda=True, tuner="update_gradient"
     ),
     "q_lambda, returns at either side": change(Q_LAMBDA, tune_discount=True, tuner="return_difference"),
     "q_lambda, a family, bandit, double": change(Q_LAMBDA, tune_discount=True, tuner="bandit", target_period=200),
     "q_lambda, a family, context, interrupted": change(
-        Q_LAMBDA, tune_discount=True, context="reward", interrupt=True, intra_option="all"
+        Q_LAMBDA, tune_discount=True, tuner="family_gradient", context="reward", interrupt=True, intra_option="all"
     ),
     "q_lambda, eliminates and tunes itself": change(Q_LAMBDA, eliminate=True, tune_discount=True),
     "q_lambda, gamma once a decision": change(Q_LAMBDA, discount_by="decision"),

@@ -67,7 +67,7 @@ def _methods() -> list[tuple[str, str, str]]:
         ),
         (
             "return where the best discount changes, `--tune-discount`",
-            middle(horizon["family gradient"], ".3f"),
+            middle(horizon["bandit, two heads"], ".3f"),
             f"{middle(horizon[best], '.3f')} at {best}, the best fixed one; {middle(horizon['by hand'], '.3f')} set by hand",
         ),
     ]

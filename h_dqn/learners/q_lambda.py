@@ -106,12 +106,13 @@ class QLambda(ValueLearner):
             return Choice(self.explore(values_BV, available, env_ids, progress.success), values_BV.numpy())
         tuner, (q_BGO, said_BE), envs_B = self.tuner, self.split(values_BV), torch.from_numpy(env_ids)
         q_BO, epsilon_B = tuner.act(q_BGO, said_BE, envs_B), torch.from_numpy(self.exploration.epsilon[env_ids]).float()
+        noisy_BO = q_BO
         if tuner.temperature:  # the largest of Q / T + Gumbel noise is a draw from the softmax
             noise_BO = torch.from_numpy(tuner.rng.gumbel(scale=tuner.temperature, size=q_BO.shape)).float()
-            q_BO = torch.where(q_BO > ELIMINATED, q_BO + noise_BO, q_BO)
-        option = self.explore(q_BO, available, env_ids, progress.success)
+            noisy_BO = torch.where(q_BO > ELIMINATED, q_BO + noise_BO, q_BO)
+        option = self.explore(noisy_BO, available, env_ids, progress.success)
         option_B = torch.from_numpy(option)
-        marks_BM = tuner.mark(Choosing(q_BGO, said_BE, envs_B, torch.from_numpy(available), epsilon_B, option_B))
+        marks_BM = tuner.mark(Choosing(q_BGO, q_BO, said_BE, envs_B, torch.from_numpy(available), epsilon_B, option_B))
         return Choice(option, torch.cat([values_BV, option_B[:, None].float(), marks_BM], 1).numpy())
 
     def acting_values(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints) -> Tensor:

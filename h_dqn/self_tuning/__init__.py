@@ -10,7 +10,7 @@ place among them, of each environment, and a tuner moves it. One file a tuner, e
 | ``schedule.py`` | a schedule by hand |
 | ``random_walk.py`` | chance, as a control |
 
-``tuner.py`` says what a tuner is and how large a step is, ``judge.py`` how well a decision turned out, ``context.py`` how it has gone
+``tuner.py`` says what a tuner is and how large a step is, ``judge.py`` how well a decision turned out, ``context.py`` how it went
 of late. Shape letters as in ``h_dqn/README.md``.
 """
 

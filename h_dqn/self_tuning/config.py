@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from h_dqn.settings import ConfigError, Positive, Range, ShareBelowOne
 
 TunerName = Literal["family_gradient", "update_gradient", "return_difference", "bandit", "schedule", "random_walk"]
-NEAR, FAR, FARTHEST, HEADS = 0.8, 0.98, 0.995, 4  # the family by default: first discount, least and most of the last, how many
+NEAR, FAR, FARTHEST = 0.8, 0.98, 0.995  # the family by default: its first discount, and least and most of its last
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class SelfTuningConfig:
 
     tune_discount: bool = False
     """whether the discount tunes itself, from the given one on"""
-    tuner: TunerName = "family_gradient"
+    tuner: TunerName = "bandit"
     """tune_discount. who moves eta, its place in a family of discounts. family_gradient: the derivative by eta of what is chosen,
     times how well that turned out; update_gradient: the meta-gradient through the update (Xu et al. 2018), with one head;
     return_difference: returns of environments at either side of eta; bandit: the best of each head's newest episodes (Agent57);
     schedule: as discount_schedule says; random_walk: anywhere, as a control"""
     discounts: tuple[ShareBelowOne, ...] = ()
-    """tune_discount. the family, a head of values for each, rising (none given: four of horizons evenly apart, from 0.8 to 0.98 or
-    to the given discount where that is larger)"""
+    """tune_discount. the family, a head of values for each, rising (none given: 0.8 and 0.98, or the given discount where that is
+    larger)"""
     perturb: bool = True
     """family_gradient, update_gradient, random_walk. whether an eighth of the environments each act by a larger and a smaller
     eta"""
@@ -50,15 +50,9 @@ class SelfTuningConfig:
             return (discount,)
         if self.tune_lambda:
             raise ConfigError("--tune-lambda needs --tuner update_gradient")
-        family = self.discounts or evenly(NEAR, min(max(FAR, discount), FARTHEST), HEADS)
+        family = self.discounts or (NEAR, min(max(FAR, discount), FARTHEST))
         if list(family) != sorted(set(family)):
             raise ConfigError(f"--discounts must rise, not be {' '.join(map(str, family))}")
         if not family[0] <= discount <= family[-1]:
             raise ConfigError(f"--tune-discount: --discount must begin from {family[0]} to {family[-1]}, not at {discount}")
         return family
-
-
-def evenly(near: float, far: float, count: int) -> tuple[float, ...]:
-    """So many discounts from ``near`` to ``far``, whose horizons 1 / (1 - gamma) grow by the same factor from each to the next."""
-    factor = ((1 - near) / (1 - far)) ** (1 / (count - 1))
-    return (near, *(round(1 - (1 - near) / factor**k, 4) for k in range(1, count - 1)), far)

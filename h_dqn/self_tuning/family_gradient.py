@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from h_dqn.networks import between, interpolate
+from h_dqn.networks import between
 from h_dqn.self_tuning.context import Context, features
 from h_dqn.self_tuning.judge import TEMPERATURE, Judge, score
 from h_dqn.self_tuning.tuner import Choosing, Seen, Signal, Walking
@@ -48,9 +48,7 @@ class FamilyGradient(Walking):
 
     def mark(self, choice: Choosing) -> Tensor:
         """The score of each decision: how much likelier a larger eta would have made it."""
-        place_B = self.places()[choice.env_ids_B]
-        q_BO = interpolate(choice.q_BGO, place_B)
-        return score(q_BO, between(choice.q_BGO, place_B), choice)[:, None]
+        return score(between(choice.q_BGO, self.places()[choice.env_ids_B]), choice)[:, None]
 
     def move(self, seen: Seen) -> None:
         """Up where what a larger eta makes likelier turned out better than expected, by a step as large as that is sure."""

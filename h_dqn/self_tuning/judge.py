@@ -26,16 +26,15 @@ TEMPERATURE = 0.05  # of the softmax by which environments act
 LAMBDA = 0.95  # of the returns that decisions are judged by
 
 
-def score(q_BO: Tensor, slope_BO: Tensor, choice: Choosing) -> Tensor:
+def score(slope_BO: Tensor, choice: Choosing) -> Tensor:
     """d log mu(o) / d eta of the options that were chosen, (B,), under the mixture that chose them.
 
     Args:
-        q_BO: Q_eta, by which the environments acted; ELIMINATED where an option is.
-        slope_BO: d Q_eta / d eta.
-        choice: what could be chosen, how often at random, and what was.
+        slope_BO: d Q_eta / d eta, where Q_eta are the values that were acted by.
+        choice: these values, what could be chosen, how often at random, and what was.
     """
-    possible_BO = choice.available_BO & (q_BO > ELIMINATED)
-    pi_BO = (q_BO / TEMPERATURE).masked_fill(~possible_BO, -torch.inf).softmax(1)
+    possible_BO = choice.available_BO & (choice.q_BO > ELIMINATED)
+    pi_BO = (choice.q_BO / TEMPERATURE).masked_fill(~possible_BO, -torch.inf).softmax(1)
     slope_BO = torch.where(possible_BO, slope_BO, 0.0)
     d_pi_BO = pi_BO * (slope_BO - (pi_BO * slope_BO).sum(1, keepdim=True)) / TEMPERATURE
     pi_B, d_pi_B = (each.gather(1, choice.option_B[:, None]).squeeze(1) for each in (pi_BO, d_pi_BO))
@@ -83,12 +82,14 @@ class Judge:
         slope_P: list[float] = (advantage_A @ score_DP[acted] / advantage_A.std().clamp(min=1e-8)).tolist()
         return slope_P
 
+    @torch.no_grad()
     def learn(self, x_BF: Tensor, rows_B: Tensor) -> None:
-        """One gradient step of the critic, on decisions of the round; old ones are of another policy and do not count."""
-        error_B = self.critic(x_BF).squeeze(1) - self._return_D[rows_B]
-        loss = (self._acted_D[rows_B] * error_B.square()).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
+        """One gradient step of the critic down its mean squared error, on decisions of the round; old ones are of another policy.
+
+        The gradient of a linear layer is written out: autograd takes several times as long.
+        """
+        slope_B = 2 / len(rows_B) * self._acted_D[rows_B] * (self.critic(x_BF).squeeze(1) - self._return_D[rows_B])
+        self.critic.weight.grad, self.critic.bias.grad = (slope_B @ x_BF)[None], slope_B.sum()[None]
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -127,8 +127,9 @@ class Tuner(ABC):
 class Choosing:
     """Decisions as they were made."""
 
-    q_BGO: Tensor
-    said_BE: Tensor
+    q_BGO: Tensor  # values by each head
+    q_BO: Tensor  # those that were acted by, without noise; ELIMINATED where an option is
+    said_BE: Tensor  # what :meth:`Tuner.say` said
     env_ids_B: Tensor
     available_BO: Tensor  # bool: what could be chosen, eliminated or not
     epsilon_B: Tensor  # chance of a random choice

@@ -84,8 +84,7 @@ class UpdateGradient(Walking):
 
     def mark(self, choice: Choosing) -> Tensor:
         """The score of each decision, by each meta-parameter."""
-        q_BO = self.act(choice.q_BGO, choice.said_BE, choice.env_ids_B)
-        return torch.stack([score(q_BO, s_BO, choice) for s_BO in self.sensitivities(choice.said_BE)], 1)
+        return torch.stack([score(s_BO, choice) for s_BO in self.sensitivities(choice.said_BE)], 1)
 
     # --- learning, once a round ---
 
