@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from envs.oracle import Oracle
 from envs.sequence import SEQUENCES, load_sequence
 from envs.task import TaskError
 from envs.task_file import load_task
+from envs.voxel.vector import VoxelVectorEnv
 
 PHASE = '[[phase]]\ntask = "navigation1"\nenv_steps = 100\n'
 
@@ -17,6 +19,13 @@ PHASE = '[[phase]]\ntask = "navigation1"\nenv_steps = 100\n'
 def test_shipped_sequences_load(name: str) -> None:
     sequence = load_sequence(name)
     assert sequence.env_steps == sum(phase.env_steps for phase in sequence.phases) > 0
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SEQUENCES.glob("*.toml")))
+def test_an_exit_can_be_reached_in_time_in_each_phase(name: str) -> None:
+    for task in {phase.task.hash: phase.task for phase in load_sequence(name).phases}.values():
+        envs = VoxelVectorEnv(12, task, size=8)
+        assert None not in Oracle(envs.worlds).play(envs, seed=5)
 
 
 def test_phases_change_their_task_and_come_again(tmp_path: Path) -> None:

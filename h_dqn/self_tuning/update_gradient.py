@@ -108,7 +108,8 @@ class UpdateGradient(Walking):
         for value, tangent in ((self.head.weight, self.sensitivity.weight), (self.head.bias, self.sensitivity.bias)):
             value.add_(torch.einsum("p,po...->o...", moved_P, tangent.unflatten(0, (len(self.names), self.options))))
         self._moved_P = moved_P
-        self.head.discounts.fill_(self.meta_parameters(self.eta).get("discount", self.head.discounts[0]))
+        if "discount" in self.names:
+            self.head.discounts.fill_(float(self.meta_parameters(self.eta)["discount"]))
 
     @torch.no_grad()
     def targets(self, seen: Seen, targets: Targets) -> Tensor:
