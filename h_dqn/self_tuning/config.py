@@ -31,8 +31,8 @@ class SelfTuningConfig:
     reference_discount: Annotated[float, Range(0, 1)] = 0.99
     """family_gradient, update_gradient. gamma', by which it is judged how well something turned out; never changes"""
     meta_rate: Positive = 0.05
-    """family_gradient, update_gradient, return_difference, random_walk. most that eta moves in a round of learning, in places of the
-    family; with update_gradient in logarithms of the horizon, about"""
+    """family_gradient, update_gradient, return_difference, random_walk. most that eta moves in a round of learning, in places of
+    the family; with update_gradient in logarithms of the horizon, about"""
     context: Literal["none", "reward", "shuffled"] = "none"
     """family_gradient. what eta depends on: nothing, recent reward, or that of some other time, as a control"""
     discount_schedule: tuple[ShareBelowOne, ...] = ()
