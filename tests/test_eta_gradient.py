@@ -89,7 +89,7 @@ def random_world(rng: np.random.Generator) -> World:
 def slope_of_return(world: World, place: float, discount: float) -> float:
     """d J / d eta, where J is the mean return from state 0, by reverse mode through the recursion."""
     eta = torch.tensor(place, requires_grad=True)
-    world.values(eta, discount)[0][0, 0].backward()  # type: ignore[no-untyped-call]
+    world.values(eta, discount)[0][0, 0].backward()
     assert eta.grad is not None
     return float(eta.grad)
 

@@ -214,7 +214,7 @@ def test_values_by_which_was_chosen_are_not_worked_out_again(monkeypatch: pytest
             known = super().batch_values(batch)
             again = super().batch_values(replace(batch, record=torch.full_like(batch.record, torch.nan)))
             shares.append(float(batch.record.isfinite().all(1).float().mean()))
-            targets = (self.targets(batch, 0.0, values) for values in (known, again))
+            targets = (self.targets(batch, 0.0, None, values) for values in (known, again))
             torch.testing.assert_close(*targets, rtol=1e-4, atol=1e-5)
             return known
 
@@ -335,7 +335,7 @@ def test_the_value_of_an_option_that_goes_on_does_not_explode() -> None:
     assert isinstance(learner, QLambda)
     batch, q = batch_of(option=torch.tensor([2]), continuation=torch.tensor([0.9])), torch.zeros(1, 3)
     for _ in range(200):
-        q[0, 2] = learner.targets(batch, 0.0, q)[0]
+        q[0, 2] = learner.targets(batch, 0.0, None, q)[0]
     assert q[0, 2].item() == pytest.approx(-1 / (1 - 0.9 * 0.9 - 0.1 * 0.8))
 
 
