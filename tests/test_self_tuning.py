@@ -35,12 +35,12 @@ def family(*discounts: float, features: int = 4, options: int = 3) -> LinearFami
     return LinearFamily(features, options, [0.0] * len(discounts), discounts)
 
 
-def tuner_of(name: Any, discount: float = 0.9, **settings: Any) -> Tuner:
-    """Of 16 environments, of heads with three options on four features."""
+def tuner_of(name: Any, discount: float = 0.9, num_envs: int = 16, **settings: Any) -> Tuner:
+    """Of heads with three options on four features."""
     begin = {"discount": discount, **({"td_lambda": 0.6} if settings.get("tune_lambda") else {})}
     config = SelfTuningConfig(**{"tune_discount": True, "tuner": name, "discounts": FAMILY, **settings})
     head = family(*config.family(discount))
-    return TUNERS[config.tuner](head, config, 16, begin, 1e-3, np.random.default_rng(1))
+    return TUNERS[config.tuner](head, config, num_envs, begin, 1e-3, np.random.default_rng(1))
 
 
 def seen(tuner: Tuner, warm: bool = True, share: float = 0.0, **changes: Any) -> Seen:
@@ -338,6 +338,17 @@ def test_a_bandit_plays_by_the_head_of_the_best_newest_episodes() -> None:
     assert set(drawn) == {0, 1, 2, 3}
 
 
+def test_a_bandit_tries_all_heads_with_few_environments_too() -> None:
+    tuner, drawn = tuner_of("bandit", num_envs=2), []
+    for episode in range(300):
+        tuner.observe(np.ones(2, bool))
+        place_N = tuner.places().tolist()
+        tuner.move(seen(tuner, **rewarded([[place, episode + 1.0] for place in place_N], [float(place == 1) for place in place_N])))
+        drawn += place_N
+    assert {place: drawn.count(place) > 6 for place in (0, 1, 2, 3)} == dict.fromkeys(range(4), True)
+    assert drawn.count(1) > 0.8 * len(drawn)
+
+
 def test_returns_are_added_up_over_an_episode_and_not_beyond() -> None:
     """Environment 0: 1 + 2 at place 3 in two rounds; an episode that was left (5) does not count to the next one (7)."""
     tuner = tuner_of("bandit")
@@ -482,6 +493,7 @@ def test_the_discount_goes_where_the_reward_is(tuner: str, begins: float, limit:
         ({"tuner": "update_gradient", "discount": 0.999}, "--discount must begin from 0.8 to 0.995, not at 0.999"),
         ({"tune_lambda": True}, "--tune-lambda needs --tuner update_gradient"),
         ({"tune_lambda": True, "tuner": "update_gradient", "td_lambda": 1.0}, "--td-lambda must begin from 0.05 to 0.95, not at 1"),
+        ({"tuner": "return_difference", "num_envs": 4}, "--tuner return_difference needs --num-envs 8 or more"),
         ({"tuner": "schedule"}, "--tuner schedule needs --discount-schedule"),
     ],
 )

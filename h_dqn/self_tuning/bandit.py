@@ -41,7 +41,8 @@ class Bandit(Tuner):
         self.episodes.begin(begins)
         if self._choosing and begins.any():
             drawn = self.rng.integers(0, self.head.count, self.num_envs)
-            anyone = np.arange(self.num_envs) % ANY == ANY - 1
+            few = self.num_envs < ANY  # of which none can always play by any head
+            anyone = self.rng.random(self.num_envs) < 1 / ANY if few else np.arange(self.num_envs) % ANY == ANY - 1
             self._arm = np.where(begins, np.where(anyone, drawn, int(self.head.place)), self._arm)
 
     def places(self) -> Tensor:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from h_dqn.self_tuning.episodes import Episodes
-from h_dqn.self_tuning.tuner import Choosing, Seen, Walking, offsets
+from h_dqn.self_tuning.tuner import OFFSETS, Choosing, Seen, Walking, offsets
+from h_dqn.settings import ConfigError
 from h_dqn.state import CheckpointError
 
 WINDOW = 40  # newest episodes at either side
@@ -27,6 +28,8 @@ class ReturnDifference(Walking):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        if self.num_envs < len(OFFSETS):
+            raise ConfigError(f"--tuner return_difference needs --num-envs {len(OFFSETS)} or more, of which some try either side")
         self.episodes = Episodes(self.num_envs)
         self._newest = {side: deque[float](maxlen=WINDOW) for side in (-1, 1)}
 
