@@ -119,5 +119,12 @@ def _read(default: Any, entry: Any, where: str) -> Any:
             f"{where}: {'not an object' if not isinstance(entry, Mapping) else f'{short(min(odd))!r} is missing or unknown'}"
         )
     parts = {name: getattr(default, name) for name in names}
-    read = {name: _read(part, entry[name], name) if is_dataclass(part) else entry[name] for name, part in parts.items()}
+    read = {
+        name: _read(part, entry[name], name) if is_dataclass(part) else _several(part, entry[name]) for name, part in parts.items()
+    }
     return replace(default, **read)
+
+
+def _several(default: Any, value: Any) -> Any:
+    """``value``, as a tuple where the setting is one: JSON has lists."""
+    return tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value

@@ -57,19 +57,29 @@ def check(settings: Any) -> None:
     """Raises :class:`ConfigError` for a setting of this dataclass, or of one inside it, that is of a wrong type or out of range."""
     for name, hint, value in named_settings(settings):
         flag = f"--{name.replace('_', '-')}"
-        kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        if get_origin(kind) is Literal:
-            if value not in get_args(kind):
-                raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {short(value)}")
-        elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not -inf < value < inf):
-            raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {short(value)}")
-        elif kind in (bool, str) and not isinstance(value, kind):
-            raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {short(value)}")
-        for extra in extras:
-            if isinstance(extra, Range) and kind is int and value > extra.high:
-                raise ConfigError(f"{flag} must be at most {extra.high}, not {short(value)}")
-            if isinstance(extra, Range) and value not in extra:
-                raise ConfigError(f"{flag} must be {extra}, not {short(value)}")
+        if get_origin(hint) is tuple:
+            if not isinstance(value, tuple):
+                raise ConfigError(f"{flag} must be values, not {short(value)}")
+            for each in value:
+                _check(flag, get_args(hint)[0], each)
+        else:
+            _check(flag, hint, value)
+
+
+def _check(flag: str, hint: Any, value: Any) -> None:
+    kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ConfigError(f"{flag} must be one of {', '.join(map(str, get_args(kind)))}, not {short(value)}")
+    elif kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, kind)) or not -inf < value < inf):
+        raise ConfigError(f"{flag} must be a {'whole ' * (kind is int)}number, not {short(value)}")
+    elif kind in (bool, str) and not isinstance(value, kind):
+        raise ConfigError(f"{flag} must be {'true or false' if kind is bool else 'text'}, not {short(value)}")
+    for extra in extras:
+        if isinstance(extra, Range) and kind is int and value > extra.high:
+            raise ConfigError(f"{flag} must be at most {extra.high}, not {short(value)}")
+        if isinstance(extra, Range) and value not in extra:
+            raise ConfigError(f"{flag} must be {extra}, not {short(value)}")
 
 
 def named_settings(settings: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -14,6 +14,7 @@ def card_text(manifest: dict[str, Any]) -> str:
         "sees": f"{frames_of(shape)}, grey{', oldest first' * (shape[0] > 1)}",
         "network": f"{manifest['network'].get('network')}{_core(manifest['network'])}",
         "trained": f"{training.get('env_steps')} environment steps, seed {training.get('seed')}, preset {training.get('preset')}",
+        **_plays_by(training.get("plays_by")),
         "written by": f"h-dqn {manifest['package_version']}",
     }
     if len(heads) == 1:
@@ -35,6 +36,13 @@ def card_text(manifest: dict[str, Any]) -> str:
 def frames_of(shape: Sequence[int]) -> str:
     """(S, H, W) of observations in words."""
     return f"{'a frame' if shape[0] == 1 else f'{shape[0]} frames'} of {shape[1]}x{shape[2]}"
+
+
+def _plays_by(plays_by: Any) -> dict[str, str]:
+    """The discount among those of a family that it plays by, where it learned several."""
+    if not isinstance(plays_by, dict) or not {"discount", "discounts"} <= set(plays_by):
+        return {}
+    return {"plays by": f"discount {plays_by['discount']:.3g}, among values of {', '.join(map(str, plays_by['discounts']))}"}
 
 
 def _core(network: dict[str, Any]) -> str:

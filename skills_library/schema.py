@@ -45,8 +45,9 @@ _TERMINATION: Kinds = {"steps": int, "last_above": (*NUMBER, type(None)), "last_
 _CARD: dict[str, Kinds] = {
     "task": {"name": str, "text": str},
     "measured": {"success_rate": NUMBER, "ci95": list, "episodes": int, "seed": int},
-    "training": {"env_steps": int, "config": dict},
+    "training": {"env_steps": int, "config": dict, "plays_by": dict},
 }
+_PLAYS_BY: Kinds = {"discounts": list, "eta": NUMBER, "discount": NUMBER}  # which of a family of discounts it plays by
 # Names of weights in schema 1, and today.
 _RENAMED = {"trunk.": "torso.", "elimination.learning.": "elimination.torso.", "elimination.frozen.": "elimination.frozen_torso."}
 
@@ -123,6 +124,10 @@ def _require_card(entry: Entry) -> None:
         raise SchemaError(": 'measured.ci95' is of the wrong kind")
     if not all(type(share) in NUMBER and 0 <= share <= 1 for share in shares):
         raise SchemaError(": 'measured' has a share that is not from 0 to 1")
+    if (plays_by := training.get("plays_by")) is not None:
+        _require(plays_by, _PLAYS_BY, "training.plays_by.")
+        if not all(type(each) in NUMBER and 0 <= each <= 1 for each in (plays_by["discount"], *plays_by["discounts"])):
+            raise SchemaError(": 'training.plays_by' has a discount that is not from 0 to 1")
     if not 0 <= training.get("env_steps", 0) <= 2**63 - 1:
         raise SchemaError(": 'training.env_steps' cannot be")
 

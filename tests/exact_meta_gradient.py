@@ -91,6 +91,15 @@ def prediction_loss(q: QFunction, weights: Weights, segment: Segment, discount: 
     return 0.5 * (segment.target(discount).detach() - q(weights, segment.inputs)).square().mean()
 
 
+def preference_loss(values_BO: Tensor, option_B: Tensor, return_B: Tensor, temperature: float) -> Tensor:
+    """-mean G log softmax(Q / temperature)[o] of held-out decisions: how well Q prefers what turned out well.
+
+    The policy gradient's loss (Xu et al. 2018, equation 8, its first term): argmax has no derivative, so a softmax stands for it.
+    """
+    log_chance_B = (values_BO / temperature).log_softmax(1).gather(1, option_B[:, None]).squeeze(1)
+    return -(return_B.detach() * log_chance_B).mean()
+
+
 def meta_gradient(
     update: Callable[[Any, Tensor], Any],
     loss: Callable[[Any], Tensor],

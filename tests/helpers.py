@@ -79,7 +79,7 @@ def batch_of(**changes: Any) -> Decisions:
 def targets_of(learner: Learner, batch: Decisions, success: float = 0.0) -> Tensor:
     """What the learner would learn these decisions towards, (B,)."""
     if isinstance(learner, QLambda):
-        return learner.targets(batch, success, learner.batch_values(batch))
+        return learner.targets(batch, success, learner.online_at_end(batch), learner.batch_values(batch))
     assert isinstance(learner, DQN)
     return learner.targets(batch, success)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import cv2
 import numpy as np
@@ -311,14 +312,22 @@ change = { step_limit = 13 }
 def test_a_sequence_is_trained_on(in_tmp: Path, capsys: Capture) -> None:
     """With meta-parameters that tune themselves; a sequence says its own steps, and its log has them."""
     (in_tmp / "two.toml").write_text(SEQUENCE)
-    assert h_dqn("train flat two.toml --preset smoke --env-steps 99 --tune-discount --tune-lambda --episodes 8 --json") == 0
+    tuned = "--tune-discount --tune-lambda --tuner update_gradient"
+    assert h_dqn(f"train flat two.toml --preset smoke --env-steps 99 {tuned} --episodes 8 --json") == 0
     result = last_json(capsys)
     assert result["env_steps"] == 512
     assert result["run"] == "runs/flat-two-s1"
     row = json.loads((in_tmp / "runs" / "flat-two-s1" / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"discount", "discount_slope", "discount_snr", "horizon", "td_lambda", "td_lambda_slope"} <= set(row)
+    assert h_dqn("train flat two.toml --preset smoke --tune-discount --episodes 8 --json") == 0
+    kept = json.loads(Path(last_json(capsys)["run"], "agent", "policy.json").read_text())
+    assert kept["training"]["plays_by"] == {"discounts": [0.8, 0.98], "eta": ANY, "discount": ANY}
+    assert (kept["network"]["outputs"], kept["network"]["head"]) == (3, "linear")
+    assert "plays by | discount" in (in_tmp / "runs" / "flat-two-s1-2" / "agent" / "CARD.md").read_text()
+    assert h_dqn("evaluate runs/flat-two-s1-2 --episodes 4 --json") == 0
     refused(capsys, "train skill two.toml", "two.toml is a sequence")
     refused(capsys, "train flat two.toml --world minerl", "this world plays single tasks")
     refused(capsys, "train flat two.toml --tune-discount --discount 0.999", "--tune-discount: --discount must begin")
+    refused(capsys, "train flat two.toml --tune-discount --discounts 0.9 0.8", "--discounts must rise")
     (in_tmp / "two.toml").write_text(SEQUENCE + "when = 3\n")
     refused(capsys, "train flat two.toml", "two.toml: phase 2: when: unknown key")

@@ -52,6 +52,8 @@ def test_every_preset_can_be_and_every_number_has_a_range(name: str) -> None:
 def inside(hint: Any) -> st.SearchStrategy[Any]:
     """What a setting of this type may be."""
     kind, span = parts(hint)
+    if get_origin(kind) is tuple:
+        return st.lists(inside(get_args(kind)[0]), max_size=3).map(tuple)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if kind is bool:
@@ -70,12 +72,12 @@ def outside(hint: Any) -> st.SearchStrategy[Any]:
     """What it may not be."""
     kind, span = parts(hint)
     odd: list[Any] = [None, [], {}, [1]]
+    if get_origin(kind) is tuple:
+        return st.sampled_from([*odd, 0.5, "0.5"]) | st.lists(outside(get_args(kind)[0]), min_size=1, max_size=2).map(tuple)
     if get_origin(kind) is Literal:
         return st.sampled_from([*odd, 1, True]) | st.text().filter(lambda text: text not in get_args(kind))
-    if kind is bool:
-        return st.sampled_from([*odd, 0, 1, "yes"])
-    if kind is str:
-        return st.sampled_from([*odd, 0, True, 2.5])
+    if kind in (bool, str):
+        return st.sampled_from([*odd, 0, 2.5, *((1, "yes") if kind is bool else (True,))])
     fractions = [1.0, 2.5] if kind is int else []
     wrong = st.sampled_from([*odd, True, False, "1", float("inf"), float("-inf"), float("nan"), *fractions])
     if span is None:
@@ -158,7 +160,8 @@ def test_each_setting_is_changed_by_its_name_alone(name: str) -> None:
     before = flat(config)
     for setting, hint, value in named_settings(config):
         kind, _ = parts(hint)
-        other = not value if kind is bool else "other" if isinstance(value, str) else value + 1
+        added: Any = (0.5,) if isinstance(value, tuple) else 1
+        other = not value if kind is bool else "other" if isinstance(value, str) else value + added
         changed = change(config, **{setting: other})
         assert flat(changed) == {**before, setting: other}
         assert change(changed, **{setting: value}) == config

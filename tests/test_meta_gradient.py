@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from h_dqn.self_tuning import preference_loss
 from h_dqn.targets import smdp_target
 from tests.exact_meta_gradient import (
     Segment,
@@ -19,6 +18,7 @@ from tests.exact_meta_gradient import (
     discount_of,
     meta_gradient,
     prediction_loss,
+    preference_loss,
     sgd,
     td_gradient,
 )

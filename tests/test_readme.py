@@ -128,7 +128,7 @@ def test_the_python_that_is_shown_works(page: str, tmp_path: Path, monkeypatch: 
 
 
 def test_every_logged_metric_is_explained(tmp_path: Path) -> None:
-    config = change(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_lambda=True)
+    config = change(PRESETS["smoke"], stack=1, eliminate=True, tune_discount=True, tune_lambda=True, tuner="update_gradient")
     trainer = Trainer(lambda n: Corridor(n, size=32), primitives(["left", "right"]), config, 1)
     logged = {name.split("/")[0] for row in trainer.run() for name in {**row, **trainer.statistics.row()}}
     rows = (ROOT / "h_dqn" / "README.md").read_text().split("## What a run logs")[1].splitlines()

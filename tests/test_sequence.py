@@ -33,6 +33,13 @@ def test_shipped_sequences_load(name: str) -> None:
     assert sequence.env_steps == sum(phase.env_steps for phase in sequence.phases) > 0
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in SEQUENCES.glob("*.toml")))
+def test_an_exit_can_be_reached_in_time_in_each_phase(name: str) -> None:
+    for task in {phase.task.hash: phase.task for phase in load_sequence(name).phases}.values():
+        envs = VoxelVectorEnv(12, task, size=8)
+        assert None not in Oracle(envs.worlds).play(envs, seed=5)
+
+
 def test_phases_change_their_task_and_come_again(tmp_path: Path) -> None:
     path = tmp_path / "two.toml"
     path.write_text(f"repeat = 2\n{PHASE}{PHASE}change = {{ step_limit = 7, vary = {{ tint = 0.0 }} }}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from benchmarks.horizon import SEQUENCES
 from benchmarks.tables import results
 from benchmarks.tables.cells import covers, middle, steps_to_95
 from benchmarks.tables.table import Cell, Table, cell, row
@@ -55,33 +56,39 @@ def workshop() -> Table:
     return Table("`python -m benchmarks.reproduce workshop --seeds 10`, `python -m benchmarks.eliminated`", head, rows)
 
 
+TUNERS = {
+    "family gradient": "meta-gradient through the family",
+    "family gradient, alone": "the same, no environment tries either side",
+    "family gradient, context": "the same with recent reward as context",
+    "family gradient, shuffled context": "the same with the context of some other time",
+    "update gradient": "meta-gradient through the update, one head",
+    "update gradient, alone": "the same, no environment tries either side",
+    "return difference": "difference of returns at either side",
+    "bandit": "sliding-window bandit over the family",
+    "bandit, two heads": "sliding-window bandit over 0.8 and 0.98",
+    "random walk": "random walk, steps of the same size",
+    "learned mean, held": "fixed, the mean of what was learned (of the same seed)",
+    "by hand": "set by hand at each change, one head",
+    "by hand, family": "set by hand at each change, over the family",
+    "before: carried tangents, Adam": "as it was before: one head, the tangents of which moved eta by Adam",
+    "before: carried tangents, Adam, alone": "the same, no environment tries either side",
+}
+
+
 def horizon() -> Table:
-    found = results.figures("horizon")
-    fixed = {arm: parts for arm, parts in found.items() if arm[0].isdigit()}
-    labels = {
-        "tuned": "tunes itself",
-        "tuned, lambda too": "tunes itself, and lambda",
-        "tuned, no world tries another": "tunes itself, no world is perturbed",
-        **{arm: f"fixed, {arm}" for arm in fixed},
-        "learned mean, held": "fixed, the mean of what it learned (of the same seed)",
-        "random walk": "random walk, steps of the same size",
-        "by hand": "set by hand at each change, 0.98 and 0.8",
-    }
-    rows = [_scores(label, found[arm]["per_seed"]) for arm, label in labels.items() if arm in found]
-    of_all = [
-        {
-            "score": statistics.mean(run["score"] for run in runs),
-            "phases": [*map(statistics.mean, zip(*(run["phases"] for run in runs), strict=True))],
-            "of": runs,
-        }
-        for runs in zip(*(parts["per_seed"] for parts in fixed.values()), strict=True)
+    rows = []
+    for sequence, found in results.figures("horizon").items():
+        fixed = {arm: f"fixed, {arm}" for arm in found if arm[0].isdigit()}
+        rows += [_scores(sequence, label, found[arm]["per_seed"]) for arm, label in {**TUNERS, **fixed}.items() if arm in found]
+    head = ("sequence", "discount", "seeds", f"return ({covers(10)} where there are ten)", "phases of a period, in turn")
+    return Table("`python -m benchmarks.horizon`", head, rows)
+
+
+def _scores(sequence: str, label: str, runs: list[dict[str, Any]]) -> tuple[Cell, ...]:
+    period = len(SEQUENCES[sequence])
+    phases = [
+        statistics.mean(run["phases"][n] for run in runs for n in range(first, len(run["phases"]), period))
+        for first in range(period)
     ]
-    head = ("discount", f"return ({covers(10)})", "while there is time", "when time is short")
-    return Table("`python -m benchmarks.horizon`, ten seeds", head, [*rows, _scores("fixed, mean of the six", of_all)])
-
-
-def _scores(label: str, runs: list[dict[str, Any]]) -> tuple[Cell, ...]:
-    columns = [[run["score"] for run in runs]]
-    columns += [[statistics.mean(run["phases"][first::2]) for run in runs] for first in (0, 1)]
-    entries = [{key: run[key] for key in ("measured", "of") if key in run} for run in runs]
-    return row(label, *(cell(middle(each, ".3f"), [entry.get("of", entry) for entry in entries]) for each in columns))
+    shown = (label, str(len(runs)), middle([run["score"] for run in runs], ".3f"), ", ".join(f"{each:.3f}" for each in phases))
+    return row(sequence, *(cell(text, [{"measured": run["measured"]} for run in runs]) for text in shown))

@@ -56,7 +56,9 @@ def _methods() -> list[tuple[str, str, str]]:
     workshop, eliminated = results.figures("workshop")["workshop"], results.figures("eliminated").values()
     with_it, without = ([run["success_rate"] for run in workshop[arm]["runs"].values()] for arm in ("with", "without"))
     gone, of = (sum(seed[key] for seed in eliminated) for key in ("effective_eliminated", "effective"))
-    horizon = {arm: [run["score"] for run in parts["per_seed"]] for arm, parts in results.figures("horizon").items()}
+    horizon = {
+        arm: [run["score"] for run in parts["per_seed"]] for arm, parts in results.figures("horizon")["switching_horizon"].items()
+    }
     best = max((arm for arm in horizon if arm[0].isdigit()), key=lambda arm: statistics.mean(horizon[arm]))
     return [
         (
@@ -66,7 +68,7 @@ def _methods() -> list[tuple[str, str, str]]:
         ),
         (
             "return where the best discount changes, `--tune-discount`",
-            middle(horizon["tuned"], ".3f"),
+            middle(horizon["bandit, two heads"], ".3f"),
             f"{middle(horizon[best], '.3f')} at {best}, the best fixed one; {middle(horizon['by hand'], '.3f')} set by hand",
         ),
     ]

@@ -14,10 +14,11 @@ from h_dqn.experiment.gate import fresh_seed, lost
 from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.settings import Count, Share
+from skills_library.card import frames_of
 from skills_library.distill import DistillConfig, Distiller
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, load_policy
-from skills_library.skill import Skill, frames_of
+from skills_library.skill import Skill
 
 REHEARSAL = DistillConfig(updates=8, batch_size=256, memory=16_384)
 

@@ -200,10 +200,11 @@ class Run:
 
     def policy(self, outcome: Evaluation | None = None) -> SavedPolicy:
         """What was learned, as it is kept."""
-        plan, trainer, task, network = self.plan, self.trainer, self.envs.task, self.trainer.learner.network
+        plan, trainer, task, learned = self.plan, self.trainer, self.envs.task, self.trainer.learner.network
         config = plan.config
-        if not isinstance(network, QNetwork):
-            raise UserError(f"{self.folder}: only learners of a Q-network can be kept, not {type(network).__name__}")
+        if not isinstance(learned, QNetwork):
+            raise UserError(f"{self.folder}: only learners of a Q-network can be kept, not {type(learned).__name__}")
+        network, plays_by = learned.alone(), learned.plays_by()
         training = {
             "env_steps": trainer.env_steps,
             "decisions": trainer.decisions,
@@ -211,6 +212,7 @@ class Run:
             "seed": plan.seed,
             "preset": plan.preset,
             "config": to_json(config),
+            **({"plays_by": plays_by} if plays_by else {}),
         }
         card = {
             "task": {"name": task.name, "hash": task.hash, "world": plan.place.world, "text": "" if task.change else task.text},
@@ -221,7 +223,8 @@ class Run:
             # What an action is worth lies, if it is the last, above this, else below: the middle between one and two steps to the
             # goal.
             learner = config.learner
-            last, other = task.reward_success, task.reward_step + learner.discount * task.reward_success
+            discount = plays_by.get("discount", learner.discount)
+            last, other = task.reward_success, task.reward_step + discount * task.reward_success
             above = learner.reward_scale * (last + other) / 2
         names = tuple(option.name for option in self.options)
         end = Termination(config.options.option_steps, above)

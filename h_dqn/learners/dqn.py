@@ -72,7 +72,7 @@ class DQN(ValueLearner):
         self._updates = 0  # minibatches learned
 
     def act(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints, progress: Progress) -> Choice:
-        q_BO = self.agent_state.values(obs, env_ids, available)
+        q_BO = self.acting_values(obs, available, env_ids)
         return Choice(self.explore(q_BO, available, env_ids, progress.success))
 
     def update(self, replay: SMDPReplay, progress: Progress) -> Metrics:
@@ -119,7 +119,8 @@ class DQN(ValueLearner):
         q_UO = observation_values(batch, self.evaluator(self.target, batch), unknown_UO, c.advantage_learning_alpha > 0)
         cost = deliberation_cost(c.deliberation_cost, success, c.reward_scale)
         rewards, exponent = scaled_rewards(batch, c.reward_scale, cost), discount_exponent(batch.length, c.discount_by)
-        bootstrap_B = bootstrap(batch, q_UO, self.best_at_end(batch, q_UO[batch.end]), cost)
+        best_B = self.best_at_end(batch, q_UO[batch.end], self.online_at_end(batch))
+        bootstrap_B = bootstrap(batch, q_UO, best_B, cost)
         target_B = smdp_target(rewards, batch.length, bootstrap_B, batch.terminated, c.discount, exponent)
         return target_B + advantage_learning(batch, q_UO, c.advantage_learning_alpha)
 

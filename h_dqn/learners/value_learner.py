@@ -92,7 +92,7 @@ class ValueLearner(Learner):
         self.device = pick_device(config.device)
         net = config.net
         spec = NetworkSpec(net.network, shape, options, net.head, config.elimination.eliminate, net.core)
-        self.network = QNetwork(spec, config.net.initial_value).to(self.device)
+        self.network = self.make_network(spec, net.initial_value).to(self.device)
         self.target = deepcopy(self.network) if c.target_period else self.network
         self.agent_state = AgentState(self.network)  # of the environments that it learns in
         learning = [self.network.torso, self.network.core, self.network.head]
@@ -106,6 +106,10 @@ class ValueLearner(Learner):
         self._copied = 0  # decisions made before the last copy into the target network
         self._successes = int(c.success_memory > 0) * config.replay.capacity // 100
         self._graph_steps()
+
+    def make_network(self, spec: NetworkSpec, initial_value: float) -> QNetwork:
+        """The network, before it has learned."""
+        return QNetwork(spec, initial_value)
 
     # --- acting ---
 
@@ -129,11 +133,15 @@ class ValueLearner(Learner):
         self.decisions += len(option)
         return option
 
+    def acting_values(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints) -> Tensor:
+        """The Q-values by which these environments act, (B, O)."""
+        return self.agent_state.values(obs, env_ids, available)
+
     def interrupt(self, obs: NDArray[np.uint8], available: Bools, env_ids: Ints) -> Ints:
         """The best option, but with the probability epsilon the running one is kept: exploring needs long ones."""
         better, asks = np.full(len(obs), KEEP), self.exploration.follows(env_ids)
         if asks.any():
-            better[asks] = greedy(self.agent_state.values(obs[asks], env_ids[asks], available[asks]), available[asks])
+            better[asks] = greedy(self.acting_values(obs[asks], available[asks], env_ids[asks]), available[asks])
         return better
 
     def policy(self, seed: int) -> Policy:
@@ -158,15 +166,23 @@ class ValueLearner(Learner):
 
         return partial(in_minibatches, evaluate, size=self.config.batch_size) if batch.begins is None else evaluate
 
-    def best_at_end(self, batch: Decisions, q_end_BO: Tensor) -> Tensor:
-        """Value of the best option at each decision's end, (B,); with a target network the online one may say which that is."""
+    def online_at_end(self, batch: Decisions) -> Tensor | None:
+        """:meth:`values` (B, V) of the online network at each decision's end; None where it has no say in what is best there."""
         if self.target is self.network or not self.config.double:
+            return None
+        return self.evaluator(self.network, batch)(batch.end, batch.next_available)
+
+    def best_at_end(self, batch: Decisions, q_end_BO: Tensor, q_online_BO: Tensor | None) -> Tensor:
+        """Value of the best option at each decision's end, (B,); with a target network the online one may say which that is."""
+        if q_online_BO is None:
             return masked_max(q_end_BO, batch.next_available)
-        q_online_BO = self.evaluator(self.network, batch)(batch.end, batch.next_available)
         return double_q_bootstrap(q_online_BO, q_end_BO, batch.next_available)
 
     def gradient_step(self, obs: Tensor, option: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One step of Q(obs, option) towards the target; returns the loss (), the TD errors (B,), the features (B, F)."""
+        """One step of Q(obs, option) towards the target; returns the loss (), the TD errors (B,), the features (B, F).
+
+        A family of G discounts has targets, and errors, (B, G).
+        """
         return self._descend(self.network.torso(obs), option, target, weight)
 
     def sequence_step(self, batch: Decisions, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

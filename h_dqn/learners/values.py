@@ -60,7 +60,7 @@ def observation_values(batch: Decisions, evaluate: Evaluate, known: Tensor, star
 
 
 def scaled_rewards(batch: Decisions, scale: float, cost: float) -> Tensor:
-    """Rewards (B, K) as they are learned: scaled, and less what the decision itself costs, at its first step."""
+    """Rewards (B, G) as they are learned: scaled, and less what the decision itself costs, at its first step."""
     rewards = batch.rewards * scale
     rewards[:, 0] -= cost
     return rewards
@@ -107,6 +107,6 @@ def advantage_learning(batch: Decisions, q_UO: Tensor, alpha: float) -> Tensor:
 
 
 def td_loss(prediction_B: Tensor, target_B: Tensor, weight_B: Tensor, clip: float) -> Tensor:
-    """Mean squared TD error, or Huber's loss of width ``clip``, ()."""
+    """Mean squared TD error, or Huber's loss of width ``clip``, (); of predictions (B, G) of G heads the sum over the heads."""
     error = nn.functional.huber_loss(prediction_B, target_B, "none", clip) if clip else 0.5 * (target_B - prediction_B) ** 2
-    return (weight_B * error).mean()
+    return (weight_B * (error if error.dim() == 1 else error.sum(1))).mean()

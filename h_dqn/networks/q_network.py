@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from h_dqn.elimination import ELIMINATED, EliminationNetwork
 from h_dqn.networks.gru import GRU
-from h_dqn.networks.heads import HEADS
+from h_dqn.networks.heads import HEADS, Head, LinearFamily
 from h_dqn.networks.torso import Shape, Torso
 from h_dqn.settings import ConfigError, Range, unknown
 
@@ -62,17 +63,23 @@ class QNetwork(nn.Module):
     Args:
         spec: torso, frames, number of options O, head, units of the core, and whether it has an elimination network beside it.
         initial_value: Q-value of every option at the start.
+        family: makes the head of a family of discounts, for (F, O); what is kept of it is :meth:`alone`.
     Raises ConfigError as :class:`Torso` does, and for an unknown head.
     """
 
-    def __init__(self, spec: NetworkSpec, initial_value: float = 0.0) -> None:
+    def __init__(
+        self, spec: NetworkSpec, initial_value: float = 0.0, family: Callable[[int, int], LinearFamily] | None = None
+    ) -> None:
         super().__init__()
         if spec.head not in HEADS:
             raise ConfigError(unknown("head", spec.head, HEADS))
         self.spec = spec
         self.torso = Torso(spec.network, spec.shape)
         self.core = GRU(self.torso.features, spec.core) if spec.core else None
-        self.head = HEADS[spec.head](self.torso.features + spec.core, spec.outputs, initial_value)
+        features = self.torso.features + spec.core
+        self.head: Head = (
+            HEADS[spec.head](features, spec.outputs, initial_value) if family is None else family(features, spec.outputs)
+        )
         self.elimination: EliminationNetwork | None = None
         if spec.eliminate:
             scout = Torso("scout", spec.shape)
@@ -99,12 +106,14 @@ class QNetwork(nn.Module):
         x_LBF = self.torso(frames_LBSHW.flatten(0, 1)).unflatten(0, begins_LB.shape)
         return torch.cat([x_LBF, self.core.unroll(x_LBF, begins_LB, state_BC)], 2)
 
-    def mask_eliminated(self, q_BO: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:
-        """``q_BO`` with ELIMINATED for the options that are eliminated at these frames; one that is available is always left."""
+    def mask_eliminated(self, q: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:
+        """``q``, (B, O) or (B, G, O), with ELIMINATED for what is at these frames; one option that is available is always left."""
         if self.elimination is None:
-            return q_BO
-        available_BO = torch.ones_like(q_BO, dtype=torch.bool) if available_BO is None else available_BO
-        return q_BO.masked_fill(available_BO & ~self.elimination.admissible(frames_BSHW, available_BO), ELIMINATED)
+            return q
+        if available_BO is None:
+            available_BO = torch.ones(len(q), q.shape[-1], dtype=torch.bool, device=q.device)
+        eliminated_BO = available_BO & ~self.elimination.admissible(frames_BSHW, available_BO)
+        return q.masked_fill(eliminated_BO if q.dim() == 2 else eliminated_BO[:, None], ELIMINATED)
 
     @torch.no_grad()
     def values(self, obs: NDArray[np.uint8], available: NDArray[np.bool_] | None = None) -> Tensor:
@@ -113,6 +122,20 @@ class QNetwork(nn.Module):
         frames = torch.from_numpy(obs).to(device)
         allowed = None if available is None else torch.from_numpy(available).to(device)
         return self.mask_eliminated(self(frames), frames, allowed).cpu()
+
+    def alone(self) -> QNetwork:
+        """The same network with one head, which says what a family of discounts says at its place; this one where there is none."""
+        if not isinstance(self.head, LinearFamily):
+            return self
+        single = deepcopy(self)
+        single.head = self.head.alone()
+        return single
+
+    def plays_by(self) -> dict[str, Any]:
+        """Which of a family of discounts it plays by: all of them, eta, and the discount there; empty where there is no family."""
+        if not isinstance(self.head, LinearFamily):
+            return {}
+        return {"discounts": self.head.discounts.tolist(), "eta": float(self.head.place), "discount": self.head.discount}
 
     def warm_start(self, names: Sequence[str], source: QNetwork, known: Sequence[str]) -> None:
         """Begin with what ``source`` knows: its layers, and its output for each option that is in both ``names`` and ``known``.

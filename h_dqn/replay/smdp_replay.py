@@ -212,9 +212,9 @@ class SMDPReplay:
         chains, weight = self._decisions.chains(number, n_step), np.ones(len(number), np.float32)
         return gather(self.trajectories, self._decisions, chains, weight, self.made, sequence, ends)
 
-    def forget_records(self) -> None:
-        """Whatever was recorded beside decisions is not true any more, since something was learned."""
-        self.trajectories.record[:] = np.nan
+    def forget_records(self, size: int) -> None:
+        """The first ``size`` numbers of what was recorded beside decisions are not true any more, since something was learned."""
+        self.trajectories.record[:, :, :size] = np.nan
 
     def _recall(self, count: int) -> Ints:
         """Numbers of about ``count`` decisions of successful episodes that are still whole, episode by episode."""
