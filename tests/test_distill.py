@@ -65,7 +65,7 @@ def teacher(name: str, prefer: list[int], last_above: float = np.inf) -> Skill:
 
 
 SMALL = DistillConfig(
-    env_steps=4096, num_envs=16, memory=2000, updates=12, batch_size=32, network="compact", device="cpu"
+    core=0, env_steps=4096, num_envs=16, memory=2000, updates=12, batch_size=32, network="compact", device="cpu"
 )  # fmt: skip
 
 
@@ -127,7 +127,6 @@ def test_heads_act_in_one_pass_as_they_do_alone(tmp_path: Path) -> None:
     runner = OptionRunner(options, 8, np.random.default_rng(1))
     obs = np.random.default_rng(2).integers(0, 255, (8, 1, 32, 32)).astype(np.uint8)
     chosen = np.array([0, 1, 2, 3, 2, 3, 3, 2])
-    runner.observe(obs, np.ones(8, bool))
     runner.begin(np.ones(8, bool), chosen)
     together = runner.act(obs)
     assert len(calls) == 1

@@ -169,12 +169,12 @@ def test_play_always_shows_goal_step_hands_action_and_keys() -> None:
     shown = played("placement", "wzp")
     assert all("goal: Place the crate on the pad (place the crate on the pad)" in each for each in shown)
     assert all("keys: w forward   a turn left   d turn right   p place   r new episode   q quit" in each for each in shown)
-    assert "step 0 of 30   return 0\ncarried: 1 crate\nlast action: none yet" in shown[0]
-    assert "step 1 of 30   return -1" in shown[1]
-    assert "step 1 of 30" in shown[2]  # z is no key
+    assert "step 0 of 60   return 0\ncarried: 1 crate\nlast action: none yet" in shown[0]
+    assert "step 1 of 60   return -1" in shown[1]
+    assert "step 1 of 60" in shown[2]  # z is no key
     assert any("which had no effect" in each for each in played("placement", "w" * 20))
     assert "TIME IS UP" in played("placement", "a" * 31)[-1]
-    assert "step 0 of 30" in played("placement", [*"a" * 31, "r"])[-1]
+    assert "step 0 of 60" in played("placement", [*"a" * 31, "r"])[-1]
 
 
 def test_play_makes_a_furnace_with_verbs() -> None:
@@ -233,7 +233,7 @@ def test_play_in_a_terminal(environment: dict[str, str], tmp_path: Path) -> None
     drawn, code = keys_into("play pickup", b"wq", tmp_path, **environment)
     assert code == 0
     flat = " ".join(re.sub(r"\x1b\[[\d;?]*\w", "", drawn).split())
-    for part in ("goal: Collect the crate", "step 1 of 30", "last action: forward", "keys: w forward", "e pick up"):
+    for part in ("goal: Collect the crate", "step 1 of 60", "last action: forward", "keys: w forward", "e pick up"):
         assert part in flat
     assert ("▀" in drawn) == ("DISPLAY" in environment)
     assert drawn.index("\x1b[?1049h") < drawn.index("goal:") < drawn.index("\x1b[?1049l")

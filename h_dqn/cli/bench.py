@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
-from h_dqn.cli.flags import JsonFlags, Switch, optional
+from h_dqn.cli.flags import JsonFlags, Switch
 from h_dqn.cli.output import emit, readable, show, words
+from h_dqn.cli.presets import Preset
 from h_dqn.cli.world import WorldFlags
 
 
@@ -36,8 +37,7 @@ class Bench(JsonFlags, WorldFlags):
     """steps, train, switches: decides everything random"""
     task: str = "navigation1"
     """train, switches: a task's name or the path of a task file"""
-    preset: Annotated[str, optional("NAME")] = "fast"
-    """train, switches: settings of ours (see: h-dqn train --help)"""
+    preset: Preset = "fast"
     limit_s: float = 600.0
     """train: seconds of processor time after which a learner is given up"""
     peer_stack: int = 2
