@@ -137,8 +137,8 @@ def test_another_process_came_between(rooms: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_skill_that_sees_otherwise_stays_outside_of_the_network(rooms: Path) -> None:
     add("first")
-    result = add("second", stack=1)
-    assert result["multi"].startswith("'second' sees a frame of 40x32, 'multi' 2 frames of 40x32; --multi")
+    result = add("second", stack=2)
+    assert result["multi"].startswith("'second' sees 2 frames of 40x32, 'multi' a frame of 40x32; --multi")
     assert {"first", "second", "multi"} == set(library().names())
 
 

@@ -62,7 +62,9 @@ def test_a_skill_is_trained_loaded_played_evaluated_and_filmed(in_tmp: Path, cap
     envs = h_dqn.make_envs("navigation1", num_envs=2, shape=skill.shape)
     obs, _ = envs.reset(seed=1)
     assert obs.shape == (2, *skill.shape)
-    option = skill.policy(seed=1)(obs, np.ones((2, len(skill.head.outputs)), bool), np.arange(2))
+    policy = skill.policy(seed=1)
+    policy.observe(obs, np.ones(2, bool))  # an episode begins in each
+    option = policy(obs, np.ones((2, len(skill.head.outputs)), bool), np.arange(2))
     envs.step(option)
     found = h_dqn.evaluate(skill, episodes=6, seed=7)
     assert isinstance(found, h_dqn.Evaluation)
@@ -89,7 +91,7 @@ def test_a_controller_and_a_distilled_network_are_made_of_skills(in_tmp: Path) -
     for task in ("navigation1", "break"):
         h_dqn.train_skill(task, library="kept", runs="elsewhere", **SMOKE)
     assert {path.name for path in Path("elsewhere").iterdir()} == {"skill-navigation1-s1", "skill-break-s1"}
-    config = DistillConfig(env_steps=64, num_envs=4, round_steps=4, memory=50, updates=1, network="compact")
+    config = DistillConfig(env_steps=64, num_envs=4, round_steps=4, memory=50, updates=1, network="compact", core=16)
     result = h_dqn.distil(library, ["navigation1", "break"], "both", config, episodes=2)
     assert set(result["heads"]) == {"navigation1", "break"}
     run = h_dqn.train_controller("three_rooms", ["both", "break"], library="kept", name="ctl", start="both/break", **SMOKE)

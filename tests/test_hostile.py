@@ -165,7 +165,7 @@ def test_a_sequence_has_a_bounded_number_of_phases(tmp_path: Path) -> None:
     file = tmp_path / "long.toml"
     for text in (f"repeat = 1000\n{phase * 2}", phase * 65):
         file.write_text(text)
-        with pytest.raises(TaskError, match="at most 64"):
+        with pytest.raises(TaskError, match=r"at most (64|1,000)"):
             load_sequence(file)
     file.write_text(f"repeat = 1000\n{phase}")
     assert load_sequence(file).env_steps == 1000

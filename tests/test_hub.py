@@ -30,12 +30,13 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_card_on_the_hub_says_what_was_measured() -> None:
     library = Library(Path("nowhere"))
-    text = readme(read_manifest(library.path("navigation1")))
+    manifest = read_manifest(library.path("navigation1"))
+    text = readme(manifest)
     head, _, card = text.removeprefix("---\n").partition("---\n")
     said = {line.partition(": ")[0]: json.loads(line.partition(": ")[2]) for line in head.splitlines()}
     (result,) = said["model-index"][0]["results"]
     assert said["pipeline_tag"] == "reinforcement-learning"
-    assert result["metrics"][0]["value"] == 0.999
+    assert result["metrics"][0]["value"] == manifest["heads"][0]["measured"]["success_rate"]
     assert result["metrics"][0]["args"]["episodes"] == 1000
     assert "# Skill: navigation1" in card
 

@@ -302,4 +302,4 @@ def test_the_shipped_skills_can_be_loaded(tmp_path: Path) -> None:
     library = Library(tmp_path)
     assert "navigation1" in library.names()
     for name in library.names():
-        assert library.skill(name).card["measured"]["success_rate"] > 0.98
+        assert library.skill(name).card["measured"]["success_rate"] > 0.9

@@ -173,8 +173,8 @@ def test_play_always_shows_goal_step_hands_action_and_keys() -> None:
     assert "step 1 of 60   return -1" in shown[1]
     assert "step 1 of 60" in shown[2]  # z is no key
     assert any("which had no effect" in each for each in played("placement", "w" * 20))
-    assert "TIME IS UP" in played("placement", "a" * 31)[-1]
-    assert "step 0 of 60" in played("placement", [*"a" * 31, "r"])[-1]
+    assert "TIME IS UP" in played("placement", "a" * 61)[-1]
+    assert "step 0 of 60" in played("placement", [*"a" * 61, "r"])[-1]
 
 
 def test_play_makes_a_furnace_with_verbs() -> None:

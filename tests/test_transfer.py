@@ -28,7 +28,7 @@ from skills_library.skill import Skill
 from tests.helpers import ROOM, Capture, last_json, refused, toml_of
 from tests.helpers import h_dqn as command
 
-SHAPE, CPU = (2, 40, 32), pick_device("cpu")
+SHAPE, CPU = (1, 40, 32), pick_device("cpu")
 SMOKE = "--preset smoke --episodes 2 --env-steps 64"
 
 
@@ -98,7 +98,7 @@ def test_actions_are_mapped_by_name_whatever_their_order() -> None:
 
 
 def test_a_skill_that_lacks_an_action_chooses_the_best_of_the_others() -> None:
-    obs = np.random.default_rng(0).integers(0, 255, (60, 2, 5, 4)).astype(np.uint8).repeat(8, 2).repeat(8, 3)
+    obs = np.random.default_rng(0).integers(0, 255, (60, 1, 5, 4)).astype(np.uint8).repeat(8, 2).repeat(8, 3)
     who = agent("forward", "turn_left", "break")
     q = Skill(who.saved, who.head).values(obs).numpy()
     bound = Skill(who.saved, who.head).on(["turn_right", "break", "forward"], SHAPE, CPU)

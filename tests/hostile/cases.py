@@ -70,13 +70,22 @@ def build(root: Path) -> None:
             for at, head in enumerate(heads)
         )
         library.add(SavedPolicy(name, network, parts, card={"training": {"env_steps": 3, "config": {}}}))
-    how = {"env_steps": 1024, "num_envs": 4, "size": 24, "stack": 1, "network": "scout", "round_steps": 4, "memory": False}
+    how = {
+        "env_steps": 1024,
+        "num_envs": 4,
+        "size": 24,
+        "stack": 1,
+        "network": "scout",
+        "round_steps": 4,
+        "memory": False,
+        "core": 0,
+    }
     for name, learner in (("run", "q_lambda"), ("dqn", "dqn")):
         skills = ("walk",) if name == "run" else ()
         settings, start = preset("smoke", learner=learner, **how), skills[0] if skills else None
         plan = Plan("controller" if skills else "flat", "navigation1", settings, "smoke", 1, 2, skills, start, str(library.folder))
         _stopped(Run(plan, root / name), rounds=3)
-    config = DistillConfig(env_steps=512, num_envs=4, memory=64, network="scout")
+    config = DistillConfig(env_steps=512, num_envs=4, memory=64, network="scout", core=0)
     distillation = Distillation(DistillPlan(("walk", "both"), "all", config, 1, 2, str(library.folder)), root / "distill")
     try:
         distillation.learn(Once())
