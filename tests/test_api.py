@@ -16,6 +16,7 @@ from h_dqn.config import Config, ConfigError
 from h_dqn.experiment import api
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.watch import Moment, Watcher
+from h_dqn.options import Listener
 from skills_library.distill import DistillConfig
 from skills_library.policy import SkillError
 from tests import helpers
@@ -63,6 +64,7 @@ def test_a_skill_is_trained_loaded_played_evaluated_and_filmed(in_tmp: Path, cap
     obs, _ = envs.reset(seed=1)
     assert obs.shape == (2, *skill.shape)
     policy = skill.policy(seed=1)
+    assert isinstance(policy, Listener)
     policy.observe(obs, np.ones(2, bool))  # an episode begins in each
     option = policy(obs, np.ones((2, len(skill.head.outputs)), bool), np.arange(2))
     envs.step(option)
