@@ -39,6 +39,13 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "seconds": _number,
     "seconds_to_95": lambda value: value is None or _number(value),
     "env_steps_to_95": lambda value: value is None or _count(value),
+    "average_performance": _share,
+    "forgetting": _number,
+    "trial_steps": _number,
+    "evaluation_steps": _number,
+    "evaluation_seconds": _number,
+    "updates": _count,
+    "kept_bytes": _count,
     "run": lambda value: isinstance(value, str),
 }
 

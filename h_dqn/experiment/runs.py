@@ -10,11 +10,17 @@ from typing import Any
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.distil import Distillation
 from h_dqn.experiment.errors import FOR_PEOPLE
+from h_dqn.experiment.lifelong import Lifelong
+from h_dqn.experiment.lifelong_plan import KIND
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
 from h_dqn.files import Locked, lock
 
-KINDS: dict[str, type[Run | Distillation | Demo]] = {"distill": Distillation, "demo": Demo}  # all others are of Run
+KINDS: dict[str, type[Run | Distillation | Demo | Lifelong]] = {
+    "distill": Distillation,
+    "demo": Demo,
+    KIND: Lifelong,
+}  # all others are of Run
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,11 @@ class KnownRun:
         return f"{self.plan.get('kind', '')} {of}".strip()
 
 
-def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo:
+def resume(folder: Path, library: Path | None = None) -> Run | Distillation | Demo | Lifelong:
     """What was stopped in this folder; its ``learn`` goes on.
 
     Args:
-        folder: of the run, distillation or demo.
+        folder: of the run, distillation, demo or life.
         library: where skills are kept, if not where it began to.
     """
     plan = RunFolder(folder).read().get("plan")
