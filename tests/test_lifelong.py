@@ -13,11 +13,12 @@ import torch
 from envs.sequence import Phase
 from envs.task_file import load_task
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.lifelong import Lifelong, lifelong, new_life
+from h_dqn.experiment.lifelong import Lifelong
 from h_dqn.experiment.lifelong_agents import AGENTS
 from h_dqn.experiment.lifelong_envs import stages
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import LIFELONG, Curve, Seen, curve, figures, read_lifelong, scratch_curves
+from h_dqn.experiment.lives import against_scratch, lifelong, new_life
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.runs import resume
 from h_dqn.experiment.watch import Moment, Watcher
@@ -78,6 +79,9 @@ def test_scratch_forgets_nothing_and_grows(tiny: Path) -> None:
     curves = scratch_curves(life, [task["hash"] for task in life["tasks"]])
     assert sorted(curves) == [0, 1]
     assert curves[1].env_steps.tolist() == [0, 64, 128]
+    assert {"forward_transfer", "newest_task_slope"} <= set(against_scratch(Path("runs/one"), Path("runs/alone")))
+    itself = against_scratch(Path("runs/alone"), Path("runs/alone"))
+    assert itself["forward_transfer"][:2] == [0.0, 0.0]
 
 
 class Ends(Watcher):

@@ -24,13 +24,13 @@ from envs.sequence import load_sequence
 from h_dqn.config import change
 from h_dqn.continual.count import CountUpdates
 from h_dqn.experiment.inputs import Inputs, kept_inputs
-from h_dqn.experiment.lifelong_agents import HIDDEN, FineTuned, Setting, Stage, make_agent
+from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage
+from h_dqn.experiment.lifelong_agents import make_agent
 from h_dqn.experiment.lifelong_envs import Looks, mixed, options_of, stages
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import LIFELONG, Seen, figures, matrix
 from h_dqn.experiment.run import LOG_EVERY
-from h_dqn.experiment.run_folder import MISFITS, RunFolder, new_folder
-from h_dqn.experiment.training import preset as named_preset
+from h_dqn.experiment.run_folder import MISFITS, RunFolder
 from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import VOXEL, TaskEnvs, shape_of
 from h_dqn.files import write_text
@@ -63,7 +63,8 @@ class Lifelong:
         tasks = {phase.task.hash: phase.task for phase in self.phases}
         self.task_of = [list(tasks).index(phase.task.hash) for phase in self.phases]
         self.envs = [TaskEnvs(task, shape_of(config)) for task in tasks.values()]
-        self.setting = Setting(config, shape_of(config), self.envs[0].actions, len(tasks), plan.regime, plan.seed)
+        face = shape_of(config), self.envs[0].actions
+        self.setting = Setting(config, plan.continual, *face, len(tasks), plan.regime, plan.seed)
         self.agent: FineTuned = make_agent(plan.agent, self.setting)
         self.stages = stages(self.phases, HIDDEN if self.agent.joint else plan.regime)
         self.looks = Looks(self.envs, self.setting.told, plan.seed, plan.end_episodes)
@@ -125,7 +126,8 @@ class Lifelong:
             self._begin()
             self._save(log, watcher)
         trainer, stage, told = self._trainer, self._stage, stop.checking(watcher.evaluated)
-        assert trainer is not None and stage is not None
+        assert trainer is not None
+        assert stage is not None
         for rounds, row in enumerate(trainer.run()):
             self._tell(row, rounds, log, watcher)
             over = self.env_steps >= self._ends[self._phase]
@@ -280,24 +282,3 @@ class Lifelong:
         result = {**told, **ledger, "seed": self.plan.seed, "run": str(self.folder)}
         self._files.finish(result)
         return result
-
-
-def new_life(plan: LifelongPlan, runs: Path, name: str | None = None) -> Lifelong:
-    """A life in a new folder below ``runs``, not begun yet."""
-    return Lifelong(plan, new_folder(runs, name, f"lifelong-{load_sequence(plan.task).name}-{plan.agent}-s{plan.seed}"))
-
-
-def lifelong(sequence: str | Path, agent: str = "finetune", **how: Any) -> dict[str, Any]:
-    """Let an agent live through a sequence of tasks; returns the figures of ``result.json``.
-
-    Args:
-        sequence: a sequence's name or the path of its file.
-        agent: a name in :data:`h_dqn.experiment.lifelong_agents.AGENTS`.
-        how: ``regime``, ``preset``, ``seed``, ``measure_every``, ``episodes``, ``end_episodes`` as :class:`LifelongPlan` has them;
-            ``runs`` and ``name`` of the folder; ``watcher``, which is told how it goes on; and any setting by its name.
-    """
-    runs, name, watcher = Path(how.pop("runs", "runs")), how.pop("name", None), how.pop("watcher", None)
-    own = ("regime", "preset", "seed", "measure_every", "episodes", "end_episodes")
-    planned = {key: how.pop(key) for key in own if key in how}
-    config = named_preset(planned.get("preset", "fast"), **how)
-    return new_life(LifelongPlan(str(sequence), agent, config, **planned), runs, name).learn(watcher)

@@ -1,159 +1,19 @@
-"""Agents that go through a sequence of tasks: what each keeps from one boundary to the next, and what plays a task.
-
-Between two boundaries all learn by the same :class:`h_dqn.train.Trainer`, with the agent's methods. Only where a boundary is told
-do they begin anew: learning rate, exploration and what was just seen.
-"""
+"""The agents of ``h-dqn lifelong``, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-
-from h_dqn.checkpoint import like
-from h_dqn.config import Config
-from h_dqn.continual.task_heads import TaskHeads
+from h_dqn.continual.ewc import EWC
+from h_dqn.continual.memory import Memory
+from h_dqn.continual.packnet import PackNet
+from h_dqn.continual.rehearsal import CLEAR, Rehearsal
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.worlds import TaskEnvs
+from h_dqn.experiment.lifelong_agent import REGIMES, FineTuned, Player, Setting, loaded, network_of
 from h_dqn.learners import Learner, Method
-from h_dqn.networks import NetworkSpec, QNetwork
+from h_dqn.networks import QNetwork
 from h_dqn.settings import unknown
-from h_dqn.state import CheckpointError
-
-ID, ANNOUNCED, HIDDEN = "id", "announced", "hidden"
-REGIMES = {
-    ID: "the task's number is given, in training and where it is evaluated",
-    ANNOUNCED: "boundaries are told in training; no number is given",
-    HIDDEN: "nothing is told",
-}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What an agent lives in."""
-
-    config: Config
-    shape: tuple[int, int, int]
-    options: tuple[str, ...]
-    tasks: int
-    regime: str
-    seed: int
-
-    @property
-    def told(self) -> bool:
-        """Whether the task's number is given."""
-        return self.regime == ID
-
-    def network(self, seed: int = 0) -> QNetwork:
-        """A network that has learned nothing."""
-        net = self.config.net
-        spec = NetworkSpec(net.network, self.shape, len(self.options), net.head, False, net.core)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed + seed)
-            return QNetwork(spec, net.initial_value).requires_grad_(False)
-
-
-class Player(NamedTuple):
-    """What plays a task."""
-
-    network: QNetwork
-    temperature: float
-    outputs: slice = slice(None)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What lies between two boundaries."""
-
-    task: int
-    envs: TaskEnvs
-    env_steps: int
-    seed: int
-    notes: dict[str, Any] = field(default_factory=dict)
-    """what the agent says of it, for the result"""
-
-
-class FineTuned:
-    """Goes on with the weights that it has. Told the task's number, it has a head for each, on layers that all share."""
-
-    needs_id = False  # whether it can live only where the task's number is given
-    joint = False  # whether it plays all tasks at once, from the beginning
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting, self.heads = setting, TaskHeads()
-        self.network = setting.network()
-        self.methods: tuple[Method, ...] = ()
-        self.begun = False
-
-    def prepare(self, stage: Stage) -> int:
-        """What comes before learning, such as trials; returns the environment steps that it took, which are the stage's."""
-        self.heads.current = self.key(stage.task)
-        return 0
-
-    def key(self, task: int) -> int:
-        """The number that the task is known by."""
-        return task if self.setting.told else 0
-
-    def begin(self, learner: Learner) -> None:
-        """Give a new learner what it begins with."""
-        if self.begun:
-            known = self.setting.options if self.heads.current in self.heads.kept else ()
-            learner.warm_start(self.setting.options, self.heads.of(self.network, self.heads.current), known)
-
-    def remember(self, learner: Learner) -> None:
-        """Take over what was learned so far."""
-        self.network, self.begun = deepcopy(network_of(learner)).requires_grad_(False), True
-        self.heads.keep(self.network)
-
-    def end(self, stage: Stage) -> int:
-        """What follows learning, once it is remembered; returns the environment steps that it took beyond the stage's."""
-        return 0
-
-    @property
-    def reserve(self) -> int:
-        """Environment steps of each stage that are left for :meth:`end`."""
-        return 0
-
-    def player(self, task: int) -> Player:
-        """What plays this task now. One that was not met yet is played by what was learned last."""
-        return Player(self.heads.of(self.network, self.key(task)), self.setting.config.learner.temperature)
-
-    # --- the ledger ---
-
-    @property
-    def weights(self) -> int:
-        """Weights that are needed to play all tasks met so far."""
-        heads = [head for task, head in self.heads.kept.items() if task != self.heads.current]
-        return sum(weight.numel() for part in (self.network, *heads) for weight in part.parameters())
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes that are kept beside the weights that play: frames, importances, teachers."""
-        return sum(size_of(method.state_dict()) for method in self.methods)
-
-    # --- state ---
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "begun": self.begun,
-            "current": self.heads.current,
-            "heads": {str(task): head.state_dict() for task, head in self.heads.kept.items()},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises :class:`h_dqn.checkpoint.CheckpointError` for a state that cannot be of this agent."""
-        self.begun = state["begun"] is True
-        self.network = loaded(self.setting, state["network"])
-        self.heads.current = int(state["current"])
-        for task, head in state["heads"].items():
-            if not 0 <= int(task) < self.setting.tasks:
-                raise CheckpointError(f"the state has a head for task {task}")
-            self.heads.kept[int(task)] = deepcopy(self.network.head)
-            self.heads.kept[int(task)].load_state_dict(like(head, self.network.head.state_dict(), "head"))
 
 
 class Scratch(FineTuned):
@@ -198,7 +58,64 @@ class Joint(FineTuned):
         return 0
 
 
-AGENTS: dict[str, type[FineTuned]] = {"finetune": FineTuned, "scratch": Scratch, "joint": Joint}
+class Consolidated(FineTuned):
+    """Goes on with its weights, and holds those where they are that mattered before (EWC)."""
+
+    def own_methods(self) -> list[Method]:
+        c = self.setting.continual
+        return [EWC(c.ewc_lambda, c.ewc_samples, self.setting.config.learner.temperature)]
+
+
+class Rehearsed(FineTuned):
+    """Goes on with its weights, and learns again from decisions of its whole life."""
+
+    kind: type[Rehearsal] = Rehearsal
+
+    def own_methods(self) -> list[Method]:
+        c, config = self.setting.continual, self.setting.config
+        return [self.kind(Memory(c.rehearsal, self.setting.seed), self.heads, config.learner, c.rehearsal_round)]
+
+
+class Clear(Rehearsed):
+    """The same, and there holds policy and value to what they were (CLEAR)."""
+
+    kind = CLEAR
+
+
+class Packed(FineTuned):
+    """Each task gets weights of its own, which later ones use and never change (PackNet)."""
+
+    needs_id = True
+
+    def own_methods(self) -> list[Method]:
+        self.packnet = PackNet(self.setting.tasks, self.setting.continual.packnet_retrain, self.heads)
+        return [self.packnet]
+
+    def begin(self, learner: Learner) -> None:
+        if self.begun:
+            task, options = self.heads.current, self.setting.options
+            learner.warm_start(options, self.packnet.view(self.network, task), options if task in self.heads.kept else ())
+
+    def remember(self, learner: Learner) -> None:
+        if self.heads.current == self.packnet.order[-1]:
+            super().remember(learner)
+        else:  # of a task that came again, which saw no weights of later ones
+            self.network.head = deepcopy(network_of(learner).head).requires_grad_(False)
+            self.heads.keep(self.network)
+
+    def player(self, task: int) -> Player:
+        return Player(self.packnet.view(self.network, task), self.setting.config.learner.temperature)
+
+
+AGENTS: dict[str, type[FineTuned]] = {
+    "scratch": Scratch,
+    "finetune": FineTuned,
+    "replay": Rehearsed,
+    "ewc": Consolidated,
+    "packnet": Packed,
+    "clear": Clear,
+    "joint": Joint,
+}
 
 
 def make_agent(name: str, setting: Setting) -> FineTuned:
@@ -210,32 +127,3 @@ def make_agent(name: str, setting: Setting) -> FineTuned:
     if AGENTS[name].needs_id and not setting.told:
         raise UserError(f"--agent {name}: needs the task's number, so it goes with --regime id alone, not with {setting.regime}")
     return AGENTS[name](setting)
-
-
-def network_of(learner: Learner) -> QNetwork:
-    """Its Q-network. Raises :class:`UserError` for a learner that has none."""
-    if not isinstance(learner.network, QNetwork):
-        raise UserError(f"only learners of a Q-network live through a sequence, not {type(learner.network).__name__}")
-    return learner.network
-
-
-def loaded(setting: Setting, saved: Any) -> QNetwork:
-    """A network with the saved weights."""
-    network = setting.network()
-    if isinstance(saved, dict):  # what is eliminated is a matter of the task that is learned, and begins anew with each
-        saved = {name: part for name, part in saved.items() if not name.startswith("elimination.")}
-    network.load_state_dict(like(saved, network.state_dict(), "network"))
-    return network
-
-
-def size_of(state: Any) -> int:
-    """Bytes of the tensors and arrays in a state."""
-    return sum(int(part.nbytes) for part in _arrays(state))
-
-
-def _arrays(state: Any) -> Iterator[Any]:
-    if hasattr(state, "nbytes"):
-        yield state
-    elif isinstance(state, dict | list | tuple):
-        for part in state.values() if isinstance(state, dict) else state:
-            yield from _arrays(part)

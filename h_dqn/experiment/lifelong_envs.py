@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.sequence import Phase
 from h_dqn.agent_state import AgentState
 from h_dqn.evaluation import Evaluation, Watched, evaluate
-from h_dqn.experiment.lifelong_agents import ANNOUNCED, ID, Player
+from h_dqn.experiment.lifelong_agent import ANNOUNCED, ID, Player
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.networks import QNetwork

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from h_dqn.config import Config, from_json, to_json
+from h_dqn.continual.config import ContinualConfig
 from h_dqn.settings import Count, CountOrZero, check
 
 KIND = "lifelong"
@@ -30,6 +31,7 @@ class LifelongPlan:
     """unseen episodes of each task in these, always the same ones"""
     end_episodes: Count = 200
     """the same where a phase ends"""
+    continual: ContinualConfig = field(default_factory=ContinualConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -42,7 +44,7 @@ class LifelongPlan:
         """What :meth:`to_json` gave. Raises ConfigError, KeyError or TypeError for anything else."""
         if set(entry) != {"kind", *(one.name for one in fields(cls))}:
             raise KeyError("plan")
-        own = {name: value for name, value in entry.items() if name not in ("kind", "config")}
+        own = {name: value for name, value in entry.items() if name not in ("kind", "config", "continual")}
         if not all(isinstance(own[name], str) for name in ("task", "agent", "regime", "preset")):
             raise TypeError("a name is no text")
-        return cls(**own, config=from_json(entry["config"]))
+        return cls(**own, config=from_json(entry["config"]), continual=ContinualConfig(**entry["continual"]))

@@ -71,7 +71,7 @@ class QLambda(ValueLearner):
             self.tuning = SelfTuning(self.network.head, options, begin, c.tuning, c.descent.learning_rate, rng)
         self.needs = ReplayNeeds(
             past=bool(c.success_memory or self.elimination),
-            resampled=self.elimination is not None,
+            resampled=self.elimination is not None or any(method.looks_back for method in methods),
             record_size=options + (self.tuning.outputs if self.tuning else 0),
             successes=self._successes,
             state_size=config.net.core,
