@@ -165,7 +165,7 @@ def test_l2_init_pulls_by_twice_the_distance() -> None:
 
 def test_shrink_and_perturb() -> None:
     net = network()
-    before = {name: weight.clone() for name, weight in net.named_parameters()}
+    before = {name: weight.detach().clone() for name, weight in net.named_parameters()}
     still, half, whole = ShrinkPerturb(0.0, 7), ShrinkPerturb(0.5, 7), ShrinkPerturb(1.0, 7)
     for method in (still, half, whole):
         method.begin_phase(SimpleNamespace(network=net), 0)  # type: ignore[arg-type]
@@ -274,9 +274,9 @@ def test_rehearsal_is_the_td_error_of_what_was_stored_by_the_head_of_its_task() 
     term = method.loss(net)
     assert term is not None
     old = heads.kept[0]
-    q, q_next = (old(net.torso(part)) for part in (seen[:1], seen[1:]))
+    q, q_next = (old(net.torso(part)).detach() for part in (seen[:1], seen[1:]))
     by_hand = 0.5 * (-0.1 + 0.9 * max(float(q_next[0, 0]), float(q_next[0, 2])) - float(q[0, 2])) ** 2
-    assert float(term) == pytest.approx(by_hand, rel=1e-4)
+    assert float(term.detach()) == pytest.approx(by_hand, rel=1e-4)
     term.backward()
     assert all(weight.grad is None for weight in (*old.parameters(), *net.head.parameters()))
     assert any(weight.grad is not None and weight.grad.any() for weight in net.torso.parameters())

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import lifelong as benchmark
 from envs.sequence import Phase
 from envs.task_file import load_task
+from h_dqn.continual.config import ContinualConfig
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong import Lifelong
 from h_dqn.experiment.lifelong_agents import AGENTS
@@ -21,6 +23,7 @@ from h_dqn.experiment.lifelong_result import LIFELONG, Curve, Seen, curve, figur
 from h_dqn.experiment.lives import against_scratch, lifelong, new_life
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.runs import resume
+from h_dqn.experiment.valid import Validity, measure
 from h_dqn.experiment.watch import Moment, Watcher
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.presets import PRESETS
@@ -40,7 +43,10 @@ env_steps = 128
 task = "exit"
 env_steps = 64
 """
-TINY: dict[str, Any] = {"preset": "smoke", "measure_every": 64, "episodes": 2, "end_episodes": 4}
+FEW = ContinualConfig(
+    ewc_samples=4, rehearsal=64, rehearsal_round=8, lesson_envs=2, lesson_steps=8, distil_updates=4, trial_episodes=1
+)
+TINY: dict[str, Any] = {"preset": "smoke", "measure_every": 64, "episodes": 2, "end_episodes": 4, "continual": FEW}
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_a_life_goes_on_bit_for_bit(agent: str, tiny: Path, monkeypatch: pytest.
     plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], **TINY)
     new_life(plan, Path("runs"), "whole").learn()
     life: Any = new_life(plan, Path("runs"), "parts")
-    for rounds in (3, 2, 4):
+    for rounds in (2, 1, 0):
         with pytest.raises(KeyboardInterrupt):
             life.learn(Ends(rounds))
         life = resume(Path("runs/parts"))
@@ -133,6 +139,36 @@ def test_the_command(tiny: Path, capsys: Capture) -> None:
     line = "--preset smoke --measure-every 64 --episodes 2 --end-episodes 2 --name x --regime hidden --json"
     assert h_dqn(f"lifelong {tiny} {line}") == 0
     assert last_json(capsys)["env_steps"] == 320
+
+
+# --- whether a sequence is a test ---
+
+
+def test_what_is_no_test_is_named() -> None:
+    assert Validity({"a (1)": 0.95}, 0.9, 0.3).wrong == []
+    wrong = Validity({"a (1)": 0.96, "b (2)": 0.5}, 0.8, float("nan")).wrong
+    assert [line.split(":")[0] for line in wrong] == [
+        "scratch does not learn 'b (2)'", "one network does not learn all tasks at once", "fine-tuning forgets too little",
+    ]  # fmt: skip
+
+
+def test_a_sequence_is_measured_by_three_lives_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: value for name, value in TINY.items() if name != "continual"}
+    found = measure(tiny, Path("runs/check"), **few)
+    assert list(found.scratch) == ["exit (1)", "crate (2)"]
+    assert found.wrong  # nothing is learned by a smoke test
+    monkeypatch.setattr(Lifelong, "learn", None)
+    assert measure(tiny, Path("runs/check"), **few) == found
+
+
+def test_the_command_that_measures_says_what_is_wrong(tiny: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Validity({"exit (1)": 1.0}, 1.0, 0.9), Validity({"exit (1)": 0.2}, 1.0, 0.9)]
+    monkeypatch.setattr("h_dqn.experiment.valid.measure", lambda *args, **how: found.pop(0))
+    line = f"sequences check {tiny} --measure --episodes 2 --json"
+    assert h_dqn(line) == 0
+    assert last_json(capsys)["wrong"] == []
+    assert h_dqn(line) == 2
+    assert "scratch does not learn 'exit (1)'" in capsys.readouterr().err
 
 
 # --- its parts ---
@@ -160,7 +196,7 @@ def test_figures_by_hand() -> None:
     )  # fmt: skip
     steps = np.array([0, 50, 100])
     scratch = {0: Curve(steps, np.array([0.0, 0.5, 1.0])), 1: Curve(steps, np.array([0.0, 0.0, 1.0]))}
-    found = figures(life, [0, 1, 0], scratch)
+    found = figures(life, [0, 1, 0], [100, 100, 50], scratch)
     assert found["average_performance"] == pytest.approx(0.95)
     assert found["forgetting"] == pytest.approx((0.0 + 0.1) / 2)  # of the first two phases: 1 -> 1 and 1 -> .9
     assert found["areas"] == pytest.approx([0.5, (0.4 + 0.8) / 2, 0.9])
@@ -177,6 +213,7 @@ def test_a_curve_begins_where_the_phase_before_ended() -> None:
     life = seen((-1, 0, True, (0.1, 0.2)), (0, 9, True, (0.5, 0.3)), (1, 4, False, (0.4, 0.6)), (1, 9, True, (0.4, 0.9)))
     assert [part.tolist() for part in curve(life, 1, 1)] == [[0, 4, 9], [0.3, 0.6, 0.9]]
     assert [part.tolist() for part in curve(life, 1, 1).until(2)] == [[0, 2], [0.3, pytest.approx(0.45)]]
+    assert [part.tolist() for part in curve(life, 1, 1).until(20)] == [[0, 4, 9, 20], [0.3, 0.6, 0.9, 0.9]]
 
 
 def test_mixed_environments_are_each_their_own() -> None:
@@ -204,3 +241,35 @@ def test_mixed_environments_are_each_their_own() -> None:
     with pytest.raises(ValueError, match="differ"):
         MixedEnvs([Corridor(1), Corridor(1, size=9)])
     assert torch.get_num_threads() == 1
+
+
+# --- the whole table ---
+
+
+def test_the_table_goes_on_a_cell_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands can be parsed; what is done is not done again; what is relative to scratch is worked out."""
+    from h_dqn.cli import parse
+
+    lines = {cell.line.partition(" --seed")[0].partition(" --regime")[2] for cell in benchmark.cells(list(benchmark.TABLES))}
+    for line in sorted(line for line in lines if line.count("--") > 2 or line.startswith(" id")):
+        parse(f"lifelong voxel10 --regime{line}".split())
+    (in_tmp / "tiny.toml").write_text(PHASES)
+    monkeypatch.setattr(benchmark, "RUNS", in_tmp / "runs")
+    monkeypatch.setattr(benchmark, "RESULTS", in_tmp / "lifelong.json")
+    table = benchmark.Table(str(in_tmp / "tiny.toml"), "id", {"scratch": "--agent scratch", "finetune": "--agent finetune"}, "tiny")
+    monkeypatch.setattr(benchmark, "TABLES", {"tiny": table})
+    monkeypatch.setattr(benchmark, "BASELINE", 1)
+    lived: list[str] = []
+
+    def run(cell: benchmark.Cell) -> None:
+        lived.append(cell.arm)
+        lifelong(table.sequence, cell.arm, **TINY, runs=cell.folder.parent, name=cell.folder.name)
+
+    monkeypatch.setattr(benchmark.Cell, "run", run)
+    monkeypatch.setattr("sys.argv", ["lifelong"])
+    benchmark.main()
+    benchmark.main()
+    assert lived == ["scratch", "finetune"]
+    found = json.loads((in_tmp / "lifelong.json").read_text())["tiny"]["finetune"]
+    assert {"iqm", "low", "high"} == set(found["summary"]["forward_transfer_again"])
+    assert found["runs"]["1"]["measured"]["command"].endswith("--agent finetune --seed 1")

@@ -25,6 +25,18 @@ class ContinualConfig:
     """weight of the squared change of the value since then (CLEAR)"""
     packnet_retrain: ShareBelowOne = 0.2
     """share of a task's steps, its last, in which what was not pruned is trained on (PackNet)"""
+    lesson_envs: Count = 32
+    """environments whose frames are kept of each task, to teach the distilled network by (agent library)"""
+    lesson_steps: Count = 48
+    """steps of each of them: so many driven by who learned the task, then as many by the distilled network"""
+    distil_updates: CountOrZero = 200
+    """gradient steps in which the distilled network learns a task more"""
+    distil_sequences: Count = 6
+    """sequences of the new task in each of these, and as many of those before"""
+    trial_episodes: CountOrZero = 8
+    """episodes in which each skill is tried where a task begins (0: none is)"""
+    known: Share = 0.9
+    """success in trials from which on a task counts as known, and is not learned again"""
     l2_init: NotNegative = 0.0
     """weight of sum of (w - w0)^2, towards the first weights (0: off)"""
     shrink: Share = 0.0

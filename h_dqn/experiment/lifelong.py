@@ -24,9 +24,9 @@ from envs.sequence import load_sequence
 from h_dqn.config import change
 from h_dqn.continual.count import CountUpdates
 from h_dqn.experiment.inputs import Inputs, kept_inputs
-from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage
+from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage, options_of
 from h_dqn.experiment.lifelong_agents import make_agent
-from h_dqn.experiment.lifelong_envs import Looks, mixed, options_of, stages
+from h_dqn.experiment.lifelong_envs import Looks, mixed, stages
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import LIFELONG, Seen, figures, matrix
 from h_dqn.experiment.run import LOG_EVERY
@@ -163,7 +163,7 @@ class Lifelong:
         return Stage(task, self.envs[task], total, seed, notes)
 
     def _new_trainer(self, stage: Stage) -> Trainer:
-        left = max(1, stage.env_steps - self._extra - self.agent.reserve)
+        left = max(1, self.agent.to_learn(stage.env_steps - self._extra))
         config = change(self.plan.config, env_steps=left)
         phases, methods = self.stages[self._number], [self._count, *self.agent.methods]
         if self.agent.joint:
@@ -261,7 +261,7 @@ class Lifelong:
         self._logged = {"size": size, "waiting": waiting}
 
     def _finish(self) -> dict[str, Any]:
-        found = figures(self.seen, self.task_of)
+        found = figures(self.seen, self.task_of, [phase.env_steps for phase in self.phases])
         ledger = {
             "env_steps": self.env_steps, **self.ledger, "updates": self._count.updates, "weights": self.agent.weights,
             "kept_bytes": self.agent.kept_bytes,

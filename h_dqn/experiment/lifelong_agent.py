@@ -11,7 +11,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from h_dqn.checkpoint import like
 from h_dqn.config import Config
@@ -24,6 +26,7 @@ from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.learners import Learner, Method
 from h_dqn.networks import NetworkSpec, QNetwork
+from h_dqn.options import Bools, Option, Primitive
 from h_dqn.state import CheckpointError
 
 ID, ANNOUNCED, HIDDEN = "id", "announced", "hidden"
@@ -51,12 +54,12 @@ class Setting:
         """Whether the task's number is given."""
         return self.regime == ID
 
-    def network(self, seed: int = 0) -> QNetwork:
-        """A network that has learned nothing."""
+    def network(self, outputs: int | None = None) -> QNetwork:
+        """A network that has learned nothing, with so many outputs (one for each option)."""
         net = self.config.net
-        spec = NetworkSpec(net.network, self.shape, len(self.options), net.head, False, net.core)
+        spec = NetworkSpec(net.network, self.shape, outputs or len(self.options), net.head, False, net.core)
         with torch.random.fork_rng():
-            torch.manual_seed(self.seed + seed)
+            torch.manual_seed(self.seed)
             return QNetwork(spec, net.initial_value).requires_grad_(False)
 
 
@@ -83,6 +86,7 @@ class Stage:
 class FineTuned:
     """Goes on with the weights that it has. Told the task's number, it has a head for each, on layers that all share."""
 
+    needs_boundaries = False  # whether it can live only where boundaries are told
     needs_id = False  # whether it can live only where the task's number is given
     joint = False  # whether it plays all tasks at once, from the beginning
 
@@ -117,13 +121,12 @@ class FineTuned:
         self.heads.keep(self.network)
 
     def end(self, stage: Stage) -> int:
-        """What follows learning, once it is remembered; returns the environment steps that it took beyond the stage's."""
+        """What follows learning, once it is remembered; returns the environment steps that it took."""
         return 0
 
-    @property
-    def reserve(self) -> int:
-        """Environment steps of each stage that are left for :meth:`end`."""
-        return 0
+    def to_learn(self, env_steps: int) -> int:
+        """Of so many environment steps that are left of the stage, those in which it learns; the others are for :meth:`end`."""
+        return env_steps
 
     def player(self, task: int) -> Player:
         """What plays this task now. One that was not met yet is played by what was learned last."""
@@ -164,6 +167,21 @@ class FineTuned:
             self.heads.kept[int(task)].load_state_dict(like(head, self.network.head.state_dict(), "head"))
 
 
+class Lacking(Primitive):
+    """A primitive action that the task lacks, where who chooses is told which task it is."""
+
+    def initiate(self, obs: NDArray[Any]) -> Bools:
+        return np.zeros(len(obs), bool)
+
+
+def options_of(envs: TaskEnvs, told: bool) -> list[Option]:
+    """The primitive actions of all tasks, by number; who is told the task can choose those alone that it has."""
+    return [
+        Primitive(name, number) if has or not told else Lacking(name, number)
+        for number, (name, has) in enumerate(zip(envs.actions, envs.task.available, strict=True))
+    ]
+
+
 def cures(setting: Setting) -> list[Method]:
     """The cures for lost plasticity that are switched on."""
     c, found = setting.continual, list[Method]()
@@ -183,9 +201,9 @@ def network_of(learner: Learner) -> QNetwork:
     return learner.network
 
 
-def loaded(setting: Setting, saved: Any) -> QNetwork:
-    """A network with the saved weights."""
-    network = setting.network()
+def loaded(setting: Setting, saved: Any, outputs: int | None = None) -> QNetwork:
+    """A network with the saved weights, of so many outputs (one for each option)."""
+    network = setting.network(outputs)
     if isinstance(saved, dict):  # what is eliminated is a matter of the task that is learned, and begins anew with each
         saved = {name: part for name, part in saved.items() if not name.startswith("elimination.")}
     network.load_state_dict(like(saved, network.state_dict(), "network"))

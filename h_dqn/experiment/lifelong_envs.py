@@ -13,32 +13,17 @@ from numpy.typing import NDArray
 from envs.sequence import Phase
 from h_dqn.agent_state import AgentState
 from h_dqn.evaluation import Evaluation, Watched, evaluate
-from h_dqn.experiment.lifelong_agent import ANNOUNCED, ID, Player
+from h_dqn.experiment.lifelong_agent import ANNOUNCED, ID, Player, options_of
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.networks import QNetwork
-from h_dqn.options import Bools, Ints, Option, Primitive
+from h_dqn.options import Bools, Ints
 from h_dqn.plasticity import dormant_share, effective_rank
 from h_dqn.policies import SoftmaxPolicy
 from h_dqn.train import MakeEnvs
 
 AT_ONCE = 50  # environments at most that an evaluation plays in
 SAMPLE = 512  # observations by which a network's features are judged
-
-
-class Lacking(Primitive):
-    """A primitive action that the task lacks, where who chooses is told which task it is."""
-
-    def initiate(self, obs: NDArray[Any]) -> Bools:
-        return np.zeros(len(obs), bool)
-
-
-def options_of(envs: TaskEnvs, told: bool) -> list[Option]:
-    """The primitive actions of all tasks, by number; who is told the task can choose those alone that it has."""
-    return [
-        Primitive(name, number) if has or not told else Lacking(name, number)
-        for number, (name, has) in enumerate(zip(envs.actions, envs.task.available, strict=True))
-    ]
 
 
 def stages(phases: Sequence[Phase], regime: str) -> list[list[int]]:

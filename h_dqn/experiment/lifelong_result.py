@@ -43,10 +43,8 @@ class Curve(NamedTuple):
     success: NDArray[np.float64]  # (E,)
 
     def until(self, env_steps: int) -> Curve:
-        """The same up to so many steps, with the value there by interpolation."""
+        """The same up to so many steps, with the value there by interpolation; of one that ends before, the last."""
         before = self.env_steps < env_steps
-        if before.all():
-            return self
         last = float(np.interp(env_steps, self.env_steps, self.success))
         return Curve(np.append(self.env_steps[before], env_steps), np.append(self.success[before], last))
 
@@ -64,17 +62,20 @@ def curve(seen: Sequence[Seen], phase: int, task: int) -> Curve:
     return Curve(np.array(steps, np.int64), np.array([one.success[task] for one in (*first, *inside)]))
 
 
-def figures(seen: Sequence[Seen], task_of: Sequence[int], scratch: Mapping[int, Curve] | None = None) -> dict[str, Any]:
+def figures(
+    seen: Sequence[Seen], task_of: Sequence[int], budgets: Sequence[int], scratch: Mapping[int, Curve] | None = None
+) -> dict[str, Any]:
     """The metrics of :mod:`h_dqn.lifelong_metrics`, by name; None where one is not defined.
 
     Args:
         seen: the evaluations, in their order.
         task_of: (I,) the task of each phase.
+        budgets: (I,) environment steps of each phase, up to which areas are. Who stopped learning before, stays as it was then.
         scratch: of each task, the curve of an agent that learned it alone; without it what is relative to that is left out.
     """
     success_IT, task_I = matrix(seen), np.array(task_of, np.int64)
     success_IJ = metrics.by_phase(success_IT, task_I)
-    curves = [curve(seen, phase, task) for phase, task in enumerate(task_of)]
+    curves = [curve(seen, phase, task).until(budgets[phase]) for phase, task in enumerate(task_of)]
     areas = np.array([metrics.area(*one) for one in curves])
     isolated = metrics.isolated_forgetting(success_IJ), metrics.isolated_zero_shot_transfer(success_IJ)
     found: dict[str, Any] = {

@@ -42,4 +42,5 @@ def against_scratch(life: Path, scratch: Path) -> dict[str, Any]:
     """
     ours, theirs = read_lifelong(life), read_lifelong(scratch)
     curves = scratch_curves(theirs, [task["hash"] for task in ours["tasks"]])
-    return figures(ours["seen"], [phase["task"] for phase in ours["phases"]], curves)
+    of, budgets = ([phase[key] for phase in ours["phases"]] for key in ("task", "env_steps"))
+    return figures(ours["seen"], of, budgets, curves)
