@@ -18,6 +18,7 @@ from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong import Lifelong
 from h_dqn.experiment.lifelong_agents import AGENTS
 from h_dqn.experiment.lifelong_envs import stages
+from h_dqn.experiment.lifelong_library import Watchful
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import LIFELONG, Curve, Seen, curve, figures, read_lifelong, scratch_curves
 from h_dqn.experiment.lives import against_scratch, lifelong, new_life
@@ -109,11 +110,15 @@ def without_times(folder: Path) -> dict[str, Any]:
     return dict(life)
 
 
-@pytest.mark.parametrize("agent", sorted(AGENTS))
-def test_a_life_goes_on_bit_for_bit(agent: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("agent", "regime"), [*((name, "id") for name in sorted(AGENTS)), ("library", "announced"), ("library", "hidden")]
+)
+def test_a_life_goes_on_bit_for_bit(agent: str, regime: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("h_dqn.checkpoint.EVERY_S", 0.0)
     monkeypatch.setattr("h_dqn.checkpoint.SHARE", 1e9)
-    plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], **TINY)
+    monkeypatch.setattr("h_dqn.continual.keeper.WORTH", 0.0)  # as if it succeeded,
+    monkeypatch.setattr(Watchful, "notices", lambda self, statistics: statistics.episodes > 3)  # and noticed something now and then
+    plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], regime, **TINY)
     new_life(plan, Path("runs"), "whole").learn()
     life: Any = new_life(plan, Path("runs"), "parts")
     for rounds in (2, 1, 0):

@@ -125,13 +125,20 @@ def distil(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * (1 - 0.95 * update / updates)
         drawn = [*(old + rng.integers(0, new, sequences)), *(rng.integers(0, old, sequences) if old else [])]
-        loss = _loss(student, [(*lessons[number], int(rng.integers(0, lessons[number][1].frames.shape[1]))) for number in drawn])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 10.0)
-        optimizer.step()
-        yield float(loss.detach())
+        yield teach(
+            student, optimizer, [(*lessons[number], int(rng.integers(0, lessons[number][1].frames.shape[1]))) for number in drawn]
+        )
     student.requires_grad_(False)
+
+
+def teach(student: QNetwork, optimizer: torch.optim.Optimizer, drawn: Sequence[tuple[slice, Lesson, int]]) -> float:
+    """One gradient step; see :func:`_loss`, which it returns."""
+    loss = _loss(student, drawn)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(student.parameters(), 10.0)
+    optimizer.step()
+    return float(loss.detach())
 
 
 def _loss(student: QNetwork, drawn: Sequence[tuple[slice, Lesson, int]]) -> Tensor:

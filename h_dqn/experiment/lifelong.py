@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from envs.registry import WORLDS
 from envs.sequence import load_sequence
 from h_dqn.config import change
+from h_dqn.continual.change import found as found_changes
 from h_dqn.continual.count import CountUpdates
 from h_dqn.experiment.inputs import Inputs, kept_inputs
 from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage, options_of
@@ -40,6 +40,7 @@ from h_dqn.train import Trainer
 
 NEVER = 2**62  # environment steps: no validation, since no weights are picked
 LEDGER = ("trial_steps", "evaluation_steps", "seconds", "evaluation_seconds")
+COUNTERS = ("_number", "_phase", "_base", "_before", "_extra", "_begun", "_first")
 Told = Callable[[int], None]
 
 
@@ -74,8 +75,12 @@ class Lifelong:
         self._count = CountUpdates()
         self._phase = 0
         self._number = 0  # of the stage
-        self._before = 0  # environment steps of the stages before
-        self._extra = 0  # of this stage, outside of its trainer
+        self._base = 0  # environment steps of the stages before
+        self._before = 0  # of the trainers before
+        self._extra = 0  # of this trainer's time, outside of it
+        self._begun = 0  # trainers before this one
+        self._first = 0  # phase in which this trainer began
+        self.noticed: list[int] = []  # environment steps at which the agent noticed a change
         self._stage: Stage | None = None
         self._trainer: Trainer | None = None
         self._logged: dict[str, Any] | None = None
@@ -125,12 +130,11 @@ class Lifelong:
         if self._trainer is None:
             self._begin()
             self._save(log, watcher)
-        trainer, stage, told = self._trainer, self._stage, stop.checking(watcher.evaluated)
+        trainer, told = self._trainer, stop.checking(watcher.evaluated)
         assert trainer is not None
-        assert stage is not None
         for rounds, row in enumerate(trainer.run()):
             self._tell(row, rounds, log, watcher)
-            over = self.env_steps >= self._ends[self._phase]
+            over = self.env_steps >= self._starts[self._phase + 1]
             if over and not trainer.done:
                 self.agent.remember(trainer.learner)
                 self._look(self._phase, True, told)
@@ -138,11 +142,15 @@ class Lifelong:
             elif not trainer.done and self._due:
                 self.agent.remember(trainer.learner)
                 self._look(self._phase, False, told)
+            if not over and not trainer.done and self.agent.notices(trainer.statistics):
+                self._end_trainer(trainer)
+                self.noticed.append(self.env_steps)
+                return
             if not over and not trainer.done:  # else a phase ends, in one piece: what methods look at there is not saved
                 if stop.number or self._files.checkpoints.due:
                     self._save(log, watcher)
                 stop.check()
-        self._end(stage, trainer, told)
+        self._end(trainer, told)
         self._save(log, watcher)
         stop.check()
 
@@ -157,47 +165,49 @@ class Lifelong:
         self.agent.begin(self._trainer.learner)
 
     def _new_stage(self, notes: dict[str, Any]) -> Stage:
-        phases = self.stages[self._number]
-        task, total = self.task_of[phases[0]], sum(self.phases[phase].env_steps for phase in phases)
-        seed = int(np.random.SeedSequence([self.plan.seed, self._number]).generate_state(1)[0])
-        return Stage(task, self.envs[task], total, seed, notes)
+        """What is left of the stage."""
+        task = self.task_of[self._first]
+        seed = int(np.random.SeedSequence([self.plan.seed, self._begun]).generate_state(1)[0])
+        return Stage(task, self.envs[task], self._starts[self.stages[self._number][-1] + 1] - self._before, seed, notes)
 
     def _new_trainer(self, stage: Stage) -> Trainer:
         left = max(1, self.agent.to_learn(stage.env_steps - self._extra))
-        config = change(self.plan.config, env_steps=left)
-        phases, methods = self.stages[self._number], [self._count, *self.agent.methods]
+        config, methods = change(self.plan.config, env_steps=left), [self._count, *self.agent.methods]
         if self.agent.joint:
             config = change(config, num_envs=max(config.env.num_envs, len(self.envs)))
             return Trainer(mixed(self.envs), options_of(stage.envs, False), config, stage.seed, methods=methods)
-        begins = list(accumulate(self.phases[phase].env_steps for phase in phases))
-        later = [(begin - self._extra, self.envs[self.task_of[phase]]) for begin, phase in zip(begins, phases[1:], strict=False)]
+        later = [(self._starts[phase] - self._before - self._extra, self.envs[self.task_of[phase]])
+                 for phase in self.stages[self._number] if phase > self._first]  # fmt: skip
         return Trainer(stage.envs, options_of(stage.envs, self.setting.told), config, stage.seed, later, methods)
 
-    def _end(self, stage: Stage, trainer: Trainer, told: Told) -> None:
+    def _end(self, trainer: Trainer, told: Told) -> None:
+        self._end_trainer(trainer, told)
+        self._phase = self._first = self.stages[self._number][-1] + 1
+        self._number, self._base = self._number + 1, self._before
+
+    def _end_trainer(self, trainer: Trainer, told: Told | None = None) -> None:
+        """What follows learning; where the stage is over, all is evaluated then."""
+        assert self._stage is not None
         self.agent.remember(trainer.learner)
         self.ledger["seconds"] += trainer.seconds
         began = time.perf_counter()
-        after = self.agent.end(stage)
+        after = self.agent.end(self._stage, self.envs[self.task_of[self._phase]])
         self.ledger["seconds"] += time.perf_counter() - began
         self.ledger["trial_steps"] += after
         self._extra += after
-        last = self.stages[self._number][-1]
-        for phase in range(self._phase, last + 1):  # more than one, if they are shorter than a round
-            self._look(phase, True, told)
-        self.notes.append({"phase": last, **stage.notes})
+        if told is not None:
+            for phase in range(self._phase, self.stages[self._number][-1] + 1):  # several, if they are shorter than a round
+                self._look(phase, True, told)
+        self.notes.append({"phase": self._phase, **self._stage.notes})
         self._before, self._extra, self._trainer, self._stage = self.env_steps, 0, None, None
-        self._phase, self._number = last + 1, self._number + 1
+        self._begun, self._first = self._begun + 1, self._phase
 
     @property
     def _starts(self) -> list[int]:
         """Environment steps at which each phase begins, as far as it is known: stages before may have taken some more."""
         first = self.stages[self._number][0]
         steps = [phase.env_steps for phase in self.phases]
-        return [self._before + sum(steps[first:phase]) for phase in range(len(steps) + 1)]
-
-    @property
-    def _ends(self) -> list[int]:
-        return self._starts[1:]
+        return [self._base + sum(steps[first:phase]) for phase in range(len(steps) + 1)]
 
     @property
     def _due(self) -> bool:
@@ -237,7 +247,8 @@ class Lifelong:
             "agent": self.agent.state_dict(),
             "methods": [method.state_dict() for method in (self._count, *self.agent.methods)],
             "trainer": self._trainer and self._trainer.state_dict(),
-            "counters": [self._number, self._phase, self._before, self._extra],
+            "counters": [getattr(self, name) for name in COUNTERS],
+            "noticed": self.noticed,
             "stage": self._stage and self._stage.notes,
             "seen": [asdict(one) for one in self.seen],
             "notes": self.notes,
@@ -247,7 +258,9 @@ class Lifelong:
         self._files.save(state, self.env_steps, watcher)
 
     def _load(self, state: Any) -> None:
-        self._number, self._phase, self._before, self._extra = numbers(state["counters"], "counters", 0)
+        for name, value in zip(COUNTERS, numbers(state["counters"], "counters", 0), strict=True):
+            setattr(self, name, value)
+        self.noticed = numbers(state["noticed"], "noticed", 0)
         self.agent.load_state_dict(state["agent"])
         for method, saved in zip((self._count, *self.agent.methods), state["methods"], strict=True):
             method.load_state_dict(saved)
@@ -262,11 +275,13 @@ class Lifelong:
 
     def _finish(self) -> dict[str, Any]:
         found = figures(self.seen, self.task_of, [phase.env_steps for phase in self.phases])
+        changes = [one.env_steps for one in self.seen if one.end and 0 <= one.phase < len(self.phases) - 1]
+        precision, recall = found_changes(self.noticed, changes, self.env_steps)
         ledger = {
             "env_steps": self.env_steps, **self.ledger, "updates": self._count.updates, "weights": self.agent.weights,
             "kept_bytes": self.agent.kept_bytes,
         }  # fmt: skip
-        life = {
+        life: dict[str, Any] = {
             "plan": self.plan.to_json(),
             "tasks": [{"name": envs.task.name, "hash": envs.task.hash} for envs in self.envs],
             "phases": [{"task": task, "env_steps": phase.env_steps, "announced": phase.announced}
@@ -274,6 +289,7 @@ class Lifelong:
             "stages": self.notes,
             "evaluations": [asdict(one) for one in self.seen],
             "matrix": matrix(self.seen).tolist(),
+            "noticed": {"env_steps": self.noticed, "precision": precision, "recall": recall},
             "metrics": found,
             "ledger": ledger,
         }  # fmt: skip

@@ -25,6 +25,7 @@ from h_dqn.continual.task_heads import TaskHeads
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.learners import Learner, Method
+from h_dqn.metrics import EpisodeStatistics
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import Bools, Option, Primitive
 from h_dqn.state import CheckpointError
@@ -86,7 +87,6 @@ class Stage:
 class FineTuned:
     """Goes on with the weights that it has. Told the task's number, it has a head for each, on layers that all share."""
 
-    needs_boundaries = False  # whether it can live only where boundaries are told
     needs_id = False  # whether it can live only where the task's number is given
     joint = False  # whether it plays all tasks at once, from the beginning
 
@@ -120,8 +120,12 @@ class FineTuned:
         self.network, self.begun = deepcopy(network_of(learner)).requires_grad_(False), True
         self.heads.keep(self.network)
 
-    def end(self, stage: Stage) -> int:
-        """What follows learning, once it is remembered; returns the environment steps that it took."""
+    def notices(self, statistics: EpisodeStatistics) -> bool:
+        """Whether it takes the world for another from now on, by its newest episodes; then it begins anew."""
+        return False
+
+    def end(self, stage: Stage, here: TaskEnvs) -> int:
+        """What follows learning, once it is remembered, in the world that it is in; returns the environment steps that it took."""
         return 0
 
     def to_learn(self, env_steps: int) -> int:

@@ -11,7 +11,7 @@ from h_dqn.continual.packnet import PackNet
 from h_dqn.continual.rehearsal import CLEAR, Rehearsal
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong_agent import HIDDEN, REGIMES, FineTuned, Player, Setting, loaded, network_of
-from h_dqn.experiment.lifelong_library import Librarian
+from h_dqn.experiment.lifelong_library import Librarian, Watchful
 from h_dqn.learners import Learner, Method
 from h_dqn.networks import QNetwork
 from h_dqn.settings import unknown
@@ -118,6 +118,7 @@ AGENTS: dict[str, type[FineTuned]] = {
     "clear": Clear,
     "joint": Joint,
 }
+UNTOLD: dict[str, type[FineTuned]] = {"library": Watchful}  # who takes the place of one where nothing is told
 
 
 def make_agent(name: str, setting: Setting) -> FineTuned:
@@ -126,8 +127,6 @@ def make_agent(name: str, setting: Setting) -> FineTuned:
         raise UserError(unknown("agent", name, AGENTS))
     if setting.regime not in REGIMES:
         raise UserError(unknown("regime", setting.regime, REGIMES))
-    if AGENTS[name].needs_boundaries and setting.regime == HIDDEN:
-        raise UserError(f"--agent {name}: does not notice by itself where a task ends; give --regime id or announced")
     if AGENTS[name].needs_id and not setting.told:
         raise UserError(f"--agent {name}: needs the task's number, so it goes with --regime id alone, not with {setting.regime}")
-    return AGENTS[name](setting)
+    return (UNTOLD if setting.regime == HIDDEN else {}).get(name, AGENTS[name])(setting)

@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from h_dqn.agent_state import AgentState
+from h_dqn.continual.change import changed
+from h_dqn.continual.keeper import Keeper
 from h_dqn.continual.lessons import Collector, Lesson, collect, distil
 from h_dqn.evaluation import evaluate
 from h_dqn.experiment.lifelong_agent import FineTuned, Player, Setting, Stage, loaded, network_of, options_of
-from h_dqn.learners import Learner
+from h_dqn.experiment.worlds import TaskEnvs
+from h_dqn.learners import Learner, Method
 from h_dqn.learners.value_learner import ValueLearner
+from h_dqn.metrics import WINDOW, EpisodeStatistics
 from h_dqn.networks import LinearHead, QNetwork
 from h_dqn.policies import SoftmaxPolicy
 from h_dqn.state import CheckpointError
 from h_dqn.statistics import wilson
 
+EVERY = 120_000  # environment steps in which a slow network makes the gradient steps of one distillation
 SURE = 1.645  # of the normal distribution: 95 % on one side
 FINALISTS, LONGER = 2, 3  # skills that are tried for so many times the episodes more
 
@@ -34,8 +40,6 @@ class Librarian(FineTuned):
 
     Without the task's number that network has one head for all tasks.
     """
-
-    needs_boundaries = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -64,29 +68,23 @@ class Librarian(FineTuned):
             stage.notes["start"] = "scratch" if not self.skills else "layers"
             return 0
         own = self.heads.current
-        tried = {key: np.zeros(3, int) for key in (None, *([own] if own in self.skills else self.skills))}
-        for key in tried:
-            tried[key] += self._try(stage, key, episodes, 0)
-        best = sorted((key for key in tried if key is not None), key=lambda key: -tried[key][0])[:FINALISTS]
-        for key in (None, *(key for key in best if tried[key][0])):
-            tried[key] += self._try(stage, key, LONGER * episodes, 1)
-        first = max(best, key=lambda key: tried[key][0] / tried[key][1])
-        (low, _), (_, high) = (wilson(int(one[0]), int(one[1]), SURE) for one in (tried[first], tried[None]))
-        self.start = first if low > high else None
-        known = tried[first][0] >= self.setting.continual.known * tried[first][1]
+        tries = {key: np.zeros(3, int) for key in (None, *([own] if own in self.skills else self.skills))}
+        for key in tries:
+            tries[key] += self._try(stage, key, episodes, 0)
+        best = sorted((key for key in tries if key is not None), key=lambda key: -tries[key][0])[:FINALISTS]
+        for key in (None, *(key for key in best if tries[key][0])):
+            tries[key] += self._try(stage, key, LONGER * episodes, 1)
+        first = max(best, key=lambda key: tries[key][0] / tries[key][1])
+        self.start = first if surely(tries[first], tries[None]) else None
+        known = tries[first][0] >= self.setting.continual.known * tries[first][1]
         self.solved = bool(known) and self.start == own
         stage.notes["start"] = "known" if self.solved else f"skill {first}" if self.start is not None else "layers"
-        stage.notes["trials"] = {str(key): float(one[0] / one[1]) for key, one in tried.items()}
-        return int(sum(one[2] for one in tried.values()))
+        stage.notes["trials"] = {str(key): float(one[0] / one[1]) for key, one in tries.items()}
+        return int(sum(one[2] for one in tries.values()))
 
-    def _try(self, stage: Stage, key: int | None, episodes: int, rung: int) -> np.ndarray[Any, Any]:
-        """Successes, episodes and environment steps of a skill, or of chance (None)."""
-        network, outputs = (self.student, self.rows(key)) if key is not None else (self.setting.network(), slice(None))
-        temperature = self.setting.config.learner.temperature
-        policy = SoftmaxPolicy(AgentState(network), temperature, stage.seed + rung, outputs)  # all values alike: chance
-        options = options_of(stage.envs, self.setting.told)
-        outcome = evaluate(stage.envs(episodes), options, policy, episodes, stage.seed + rung, split="validate")
-        return np.array([sum(outcome.by_episode), episodes, outcome.env_steps])
+    def _try(self, stage: Stage, key: int | None, episodes: int, rung: int) -> NDArray[np.int64]:
+        """As :func:`tried`, of a skill, or of chance (None)."""
+        return tried(self.setting, stage, self.setting.network() if key is None else self._skill(key), episodes, rung)
 
     def to_learn(self, env_steps: int) -> int:
         c = self.setting.continual
@@ -97,9 +95,8 @@ class Librarian(FineTuned):
             return
         options, key = self.setting.options, self.start if self.start is not None else 0
         learner.warm_start(options, self._skill(key), options if self.start is not None else ())
-        if self.start is not None and isinstance(learner, ValueLearner):
-            # At first it is led by what the skill does, and so explores no more than at a run's end.
-            learner.exploration.fallen = learner.exploration.config.epsilon_decisions
+        if self.start is not None:
+            led(learner)
 
     def _skill(self, key: int) -> QNetwork:
         """A network that has one skill alone."""
@@ -135,7 +132,7 @@ class Librarian(FineTuned):
 
     # --- 3. what is kept ---
 
-    def end(self, stage: Stage) -> int:
+    def end(self, stage: Stage, here: TaskEnvs) -> int:
         self.learning = False
         if self.solved:
             return 0
@@ -149,7 +146,7 @@ class Librarian(FineTuned):
         elif self.setting.told:
             self._take_over(own, whole=False)
         rng = np.random.default_rng([stage.seed, 14])
-        envs, options = stage.envs(c.lesson_envs), options_of(stage.envs, self.setting.told)
+        envs, options = here(c.lesson_envs), options_of(here, self.setting.told)
         for lot, driver in enumerate((teacher, (self.student, own))):
             collector = Collector(teacher, driver, self.setting.config.learner.temperature, stage.seed + lot)
             taught.append(collect(envs, options, collector, c.lesson_steps, stage.seed + lot))
@@ -198,3 +195,69 @@ class Librarian(FineTuned):
             raise CheckpointError("a lesson is of no task")
         self.solved, self.learning = (flag is True for flag in state["flags"])
         self.start = None if state["start"] < 0 else int(state["start"])
+
+
+class Watchful(FineTuned):
+    """The same for who is told nothing: what plays is a slow network, taught all the time what a fast one does.
+
+    Where the newest episodes succeed much less than those before, it takes the world for another one: the fast one begins anew,
+    from the slow one's skill if that surely beats chance there, else from its layers alone.
+    """
+
+    def own_methods(self) -> list[Method]:
+        c, config = self.setting.continual, self.setting.config
+        rounds = max(1, EVERY // (config.env.num_envs * config.round_steps))
+        self.student, self.start = self.setting.network(), False
+        self.keeper = Keeper(self.student, (config.round_steps, c.lesson_envs), max(1, c.distil_updates // rounds),
+                             c.distil_sequences, config.learner.descent.learning_rate / 2, self.setting.seed)  # fmt: skip
+        return [self.keeper]
+
+    def prepare(self, stage: Stage) -> int:
+        super().prepare(stage)
+        self.keeper.begin_anew()
+        self.start, episodes = False, (1 + LONGER) * self.setting.continual.trial_episodes
+        if not self.keeper.kept or not episodes:
+            return 0
+        skill, chance = (tried(self.setting, stage, network, episodes, 0) for network in (self.student, self.setting.network()))
+        self.start = surely(skill, chance)
+        stage.notes["start"] = "skill" if self.start else "layers"
+        return int(skill[2] + chance[2])
+
+    def begin(self, learner: Learner) -> None:
+        if self.keeper.kept:
+            learner.warm_start(self.setting.options, self.student, self.setting.options if self.start else ())
+            if self.start:
+                led(learner)
+
+    def notices(self, statistics: EpisodeStatistics) -> bool:
+        return statistics.episodes >= 2 * WINDOW and changed(statistics.newest)
+
+    def player(self, task: int) -> Player:
+        return Player(self.student, self.setting.config.learner.temperature)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "start": self.start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.start = state["start"] is True
+
+
+def tried(setting: Setting, stage: Stage, network: QNetwork, episodes: int, rung: int) -> NDArray[np.int64]:
+    """Successes, episodes and environment steps of a network where a stage begins; one that has learned nothing is chance."""
+    policy = SoftmaxPolicy(AgentState(network), setting.config.learner.temperature, stage.seed + rung)
+    options = options_of(stage.envs, setting.told)
+    outcome = evaluate(stage.envs(episodes), options, policy, episodes, stage.seed + rung, split="validate")
+    return np.array([sum(outcome.by_episode), episodes, outcome.env_steps])
+
+
+def surely(one: NDArray[np.int64], chance: NDArray[np.int64]) -> bool:
+    """Whether it succeeds more often than chance: their intervals have nothing in common."""
+    (low, _), (_, high) = (wilson(int(each[0]), int(each[1]), SURE) for each in (one, chance))
+    return low > high
+
+
+def led(learner: Learner) -> None:
+    """It begins with a skill: at first it is led by what that does, and so explores no more than at a run's end."""
+    if isinstance(learner, ValueLearner):
+        learner.exploration.fallen = learner.exploration.config.epsilon_decisions
