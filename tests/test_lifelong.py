@@ -117,7 +117,8 @@ def without_times(folder: Path) -> dict[str, Any]:
 def test_a_life_goes_on_bit_for_bit(agent: str, regime: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("h_dqn.checkpoint.EVERY_S", 0.0)
     monkeypatch.setattr("h_dqn.checkpoint.SHARE", 1e9)
-    monkeypatch.setattr("h_dqn.continual.keeper.WORTH", 0.0)  # as if it succeeded,
+    monkeypatch.setattr("h_dqn.continual.keeper.WORTH", 0.0)  # as if it succeeded, from the beginning,
+    monkeypatch.setattr("h_dqn.continual.keeper.WAITS", 0)
     monkeypatch.setattr(Watchful, "notices", lambda self, statistics: statistics.episodes > 3)  # and noticed something now and then
     plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], regime, **TINY)
     new_life(plan, Path("runs"), "whole").learn()

@@ -21,9 +21,10 @@ from h_dqn.learners.method import Method
 from h_dqn.networks import QNetwork
 from h_dqn.replay import SMDPReplay
 from h_dqn.replay.trajectory_buffer import TrajectoryBuffer
-from h_dqn.state import whole
+from h_dqn.state import numbers
 
 WORTH = 0.5  # success of the newest episodes from which on what it does is worth keeping
+WAITS = 3  # rounds before the first lesson: the episodes that end first are the short ones, and most of them successes
 NEWEST, KEPT = 4, 60  # lessons that are new, and of all before a uniform sample
 
 
@@ -47,10 +48,12 @@ class Keeper(Method):
         self._rng = np.random.default_rng([seed, 15])
         self.newest: list[Lesson] = []
         self.kept: list[Lesson] = []
+        self.rounds = 0  # since the fast one began
         self.seen = 0  # lessons that were ever offered to those that are kept
 
     def end_round(self, learner: Learner, replay: SMDPReplay, progress: Progress) -> None:
-        if progress.success < WORTH:
+        self.rounds += 1
+        if self.rounds <= WAITS or progress.success < WORTH:
             return
         network = network_of(learner)
         lesson = gather(network, replay.trajectories, *self.size)
@@ -83,14 +86,14 @@ class Keeper(Method):
         """What comes is another task: what is new now is of the one before, but the last, which may be of either."""
         for lesson in self.newest[:-1]:
             self._keep(lesson)
-        self.newest = []
+        self.newest, self.rounds = [], 0
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict()["state"],
             "lessons": [[dict(vars(lesson)) for lesson in part] for part in (self.newest, self.kept)],
-            "seen": self.seen,
+            "counters": [self.rounds, self.seen],
             "rng": self._rng.bit_generator.state,
         }
 
@@ -98,7 +101,7 @@ class Keeper(Method):
         self.student.load_state_dict(like(state["student"], self.student.state_dict(), "student"))
         load_optimizer(self.optimizer, state["optimizer"])
         self.newest, self.kept = ([Lesson(**lesson) for lesson in part] for part in state["lessons"])
-        self.seen = whole(state["seen"], "seen", 0)
+        self.rounds, self.seen = numbers(state["counters"], "counters", 0)
         self._rng.bit_generator.state = state["rng"]
 
 
