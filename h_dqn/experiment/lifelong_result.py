@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from h_dqn import lifelong_metrics as metrics
+import h_dqn.lifelong_metrics as metrics
 from h_dqn.experiment.errors import UserError
 from h_dqn.reading import read_json, short
 
