@@ -24,7 +24,7 @@ _REGIME = "what is told\n" + "\n".join(f"{name}: {about}" for name, about in REG
 
 @dataclass
 class Lifelong(JsonFlags):
-    """Let one agent live through a sequence of tasks, evaluated on all of them all the time.
+    """Let one agent live through a sequence of tasks, evaluated on all of them.
 
     Example: h-dqn lifelong voxel10 --agent finetune
     """
