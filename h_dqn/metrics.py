@@ -135,6 +135,11 @@ class EpisodeStatistics:
         return len(self._success) == WINDOW
 
     @property
+    def newest(self) -> list[float]:
+        """Whether each of the newest 300 training episodes reached the goal, the oldest first."""
+        return list(self._success)
+
+    @property
     def success(self) -> float:
         """Share of the last 300 training episodes (those with exploration) that reached the goal."""
         return float(np.mean(self._success)) if self._success else 0.0

@@ -12,11 +12,13 @@ from h_dqn.cli.add import finish_addition
 from h_dqn.cli.demo import show_demo
 from h_dqn.cli.distill import show_distilled
 from h_dqn.cli.flags import Folder, JsonFlags, argument, optional
+from h_dqn.cli.lifelong import show_life
 from h_dqn.cli.output import ProgressBar, emit, emit_json, show
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import finish
 from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
+from h_dqn.experiment.lifelong import Lifelong
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.runs import KnownRun, known_run, known_runs, resume
 from h_dqn.experiment.shell import command, path_word
@@ -82,7 +84,9 @@ class Resume(JsonFlags):
             return
         with ProgressBar.shown() as bar:
             result = work.learn(bar)
-        if self.json:
+        if isinstance(work, Lifelong):
+            show_life(result, self.json)
+        elif self.json:
             emit_json(result)
         elif isinstance(work, Demo):
             show_demo(result, work.folder, work.plan.library)

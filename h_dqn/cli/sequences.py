@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from h_dqn.cli.flags import JsonFlags, Task
+from h_dqn.cli.flags import Folder, JsonFlags, Switch, Task
 from h_dqn.cli.output import emit_json, show
+from h_dqn.cli.presets import Preset
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.world import WorldFlags
 
@@ -62,8 +64,42 @@ class SequencesCheck(JsonFlags, WorldFlags):
     """the path of a sequence's file, or a sequence's name"""
     episodes: int = 100
     """how many drawn episodes of each task the oracle plays"""
+    measure: Switch = False
+    """also measure whether it is a test of lifelong learning: scratch learns each of its tasks, one network all at once, and
+    fine-tuning forgets. Takes three times as long as a life; goes on where it was stopped"""
+    runs: Folder = Path("runs")
+    """with --measure: where these lives are kept"""
+    seed: int = 1
+    """with --measure: decides everything random"""
+    preset: Preset = "fast"
 
     def run(self) -> None:
+        if self.measure:
+            self._measure()
+        else:
+            self._check()
+
+    def _measure(self) -> None:
+        from dataclasses import asdict
+
+        from h_dqn.cli.output import ProgressBar, percent
+        from h_dqn.experiment.errors import UserError
+        from h_dqn.experiment.sequences import check_sequence
+        from h_dqn.experiment.valid import measure
+
+        sequence, _ = check_sequence(self.sequence, self.episodes, self.place)
+        with ProgressBar.shown() as bar:
+            found = measure(self.sequence, self.runs / f"check-{sequence.name}-s{self.seed}", self.seed, bar, preset=self.preset)
+        if self.json:
+            emit_json({**asdict(found), "wrong": found.wrong})
+        else:
+            rows = [(f"scratch on {task}", percent(rate)) for task, rate in found.scratch.items()]
+            rows += [("joint", percent(found.joint)), ("fine-tuning forgets", f"{found.forgetting:.2f}")]
+            show(("what", "measured"), rows)
+        if found.wrong:
+            raise UserError(f"{self.sequence}: is no test of lifelong learning: {'; '.join(found.wrong)}")
+
+    def _check(self) -> None:
         from h_dqn.experiment.sequences import check_sequence
 
         sequence, solved = check_sequence(self.sequence, self.episodes, self.place)

@@ -15,6 +15,7 @@ from h_dqn.experiment.adding import add_skill
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.distil import distil
 from h_dqn.experiment.evaluate import Outcome
+from h_dqn.experiment.lives import against_scratch, lifelong
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.share import export_skill, import_skill, pull_skill, push_skill
@@ -34,6 +35,7 @@ __all__ = [
     "Plan",
     "Run",
     "add_skill",
+    "against_scratch",
     "change",
     "distil",
     "evaluate",
@@ -41,6 +43,7 @@ __all__ = [
     "export_skill",
     "film",
     "import_skill",
+    "lifelong",
     "load_agent",
     "make_envs",
     "preset",

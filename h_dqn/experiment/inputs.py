@@ -45,7 +45,7 @@ class Inputs:
         """What :func:`kept_inputs` reads again, beside :meth:`files`."""
         phases = [
             {"env_steps": one.env_steps, "task": one.task.name, "hash": one.task.hash, "text": one.task.text,
-             "change": dict(one.task.change)}
+             "change": dict(one.task.change), "announced": one.announced}
             for one in self.phases
         ]  # fmt: skip
         start = self.start and {"policy": self.start.saved.name, "head": self.start.head.name, "outputs": self.start_outputs}
@@ -102,7 +102,8 @@ def kept_inputs(entry: Any, folder: Path) -> Inputs:
 def _kept_phase(entry: Any) -> Phase:
     if type(entry["env_steps"]) is not int or entry["env_steps"] < 1:
         raise ValueError("a phase has no number of steps")
-    return Phase(read_task(entry["text"], check_name(entry["task"]), entry["change"]), entry["env_steps"])
+    announced = entry.get("announced", True) is True  # what an older version wrote does not say
+    return Phase(read_task(entry["text"], check_name(entry["task"]), entry["change"]), entry["env_steps"], announced)
 
 
 def _names(entry: Any) -> Sequence[str]:

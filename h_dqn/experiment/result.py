@@ -41,8 +41,14 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "env_steps_to_95": lambda value: value is None or _count(value),
     "zero_shot": lambda value: isinstance(value, Mapping) and all(map(_share, value.values())),
     "before": lambda value: value is None or _share(value),
-    "trial_steps": _count,
     **dict.fromkeys(("run", "start", "multi", "refused", "origin", "option", "about"), lambda value: isinstance(value, str)),
+    "average_performance": _share,
+    "forgetting": _number,
+    "trial_steps": _number,
+    "evaluation_steps": _number,
+    "evaluation_seconds": _number,
+    "updates": _count,
+    "kept_bytes": _count,
 }
 
 

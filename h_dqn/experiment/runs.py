@@ -11,13 +11,21 @@ from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.distil import Distillation
 from h_dqn.experiment.errors import FOR_PEOPLE
+from h_dqn.experiment.lifelong import Lifelong
+from h_dqn.experiment.lifelong_plan import KIND
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
 from h_dqn.experiment.stages import Staged
 from h_dqn.files import Locked, lock
 
-Work = Run | Distillation | Demo | Addition | Staged
-KINDS: dict[str, type[Work]] = {"distill": Distillation, "demo": Demo, "add": Addition, "stages": Staged}  # all others are of Run
+Work = Run | Distillation | Demo | Addition | Staged | Lifelong
+KINDS: dict[str, type[Work]] = {
+    "distill": Distillation,
+    "demo": Demo,
+    "add": Addition,
+    "stages": Staged,
+    KIND: Lifelong,
+}  # all others are of Run
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ def resume(folder: Path, library: Path | None = None) -> Work:
     """What was stopped in this folder; its ``learn`` goes on.
 
     Args:
-        folder: of the run, distillation or demo.
+        folder: of the run, distillation, demo or life.
         library: where skills are kept, if not where it began to.
     """
     plan = RunFolder(folder).read().get("plan")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from h_dqn.learners.base import Learner
+    from h_dqn.learners.base import Learner, Progress
     from h_dqn.replay import SMDPReplay
 
 
 class Method:
-    """A method overrides what it needs; the rest does nothing. The learner calls the first three, the trainer the last two."""
+    """A method overrides what it needs; the rest does nothing. The learner calls the first four, the trainer the last two."""
+
+    looks_back = False  # whether it draws from the replay, so that all of that must be saved
 
     def loss(self, network: nn.Module) -> Tensor | None:
         """A term that is added to the loss of each gradient step, ()."""
@@ -23,6 +25,9 @@ class Method:
 
     def after_update(self, network: nn.Module) -> None:
         """Whatever follows a gradient step."""
+
+    def end_round(self, learner: Learner, replay: SMDPReplay, progress: Progress) -> None:
+        """A round of learning is over; the replay holds what was just seen. An optimiser is left as it is."""
 
     def begin_phase(self, learner: Learner, phase: int) -> None:
         """A phase of the run begins; the first is number 0."""

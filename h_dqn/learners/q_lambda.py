@@ -76,7 +76,7 @@ class QLambda(ValueLearner):
         self._known = heads * options + (self.tuner.says if self.tuner else 0)  # V
         self.needs = ReplayNeeds(
             past=bool(c.success_memory or self.elimination),
-            resampled=self.elimination is not None,
+            resampled=self.elimination is not None or any(method.looks_back for method in methods),
             record_size=self._known + (1 + self.tuner.marks if self.tuner else 0),
             successes=self._successes,
             state_size=config.net.core,

@@ -206,6 +206,8 @@ class ValueLearner(Learner):
         if self.config.target_period and self.decisions - self._copied >= self.config.target_period:
             self.target.load_state_dict(self.network.state_dict())
             self._copied = self.decisions
+        for method in self.descent.methods:
+            method.end_round(self, replay, progress)
         return {"epsilon": float(self.exploration.epsilon.mean()), **metrics}
 
     def warm_start(self, names: Sequence[str], source: QNetwork, known: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""What helps a learner through tasks that change: methods through the seam of :mod:`h_dqn.learners.method`, a file each."""

@@ -1,0 +1,50 @@
+"""What decides a life: a sequence, an agent, and how it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from h_dqn.config import Config, from_json, to_json
+from h_dqn.continual.config import ContinualConfig
+from h_dqn.settings import Count, CountOrZero, check
+
+KIND = "lifelong"
+
+
+@dataclass(frozen=True)
+class LifelongPlan:
+    """Everything that decides a life; written to ``run.json``."""
+
+    task: str
+    """name or path of a sequence"""
+    agent: str
+    """a name in lifelong_agents.AGENTS"""
+    config: Config
+    regime: str = "id"
+    """what is told: a name in lifelong_agents.REGIMES"""
+    preset: str = "fast"
+    seed: CountOrZero = 1
+    measure_every: Count = 20_000
+    """environment steps between two evaluations of all tasks, within a phase"""
+    episodes: Count = 50
+    """unseen episodes of each task in these, always the same ones"""
+    end_episodes: Count = 200
+    """the same where a phase ends"""
+    continual: ContinualConfig = field(default_factory=ContinualConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": KIND, **asdict(self), "config": to_json(self.config)}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> LifelongPlan:
+        """What :meth:`to_json` gave. Raises ConfigError, KeyError or TypeError for anything else."""
+        if set(entry) != {"kind", *(one.name for one in fields(cls))}:
+            raise KeyError("plan")
+        own = {name: value for name, value in entry.items() if name not in ("kind", "config", "continual")}
+        if not all(isinstance(own[name], str) for name in ("task", "agent", "regime", "preset")):
+            raise TypeError("a name is no text")
+        return cls(**own, config=from_json(entry["config"]), continual=ContinualConfig(**entry["continual"]))
