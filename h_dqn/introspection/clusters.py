@@ -55,7 +55,7 @@ def without_flicker(labels_R: Labels, episode_R: Labels, persist: int) -> Labels
     return out
 
 
-def medoids(x_RP: NDArray[np.float32], labels_R: Labels, distance_R: NDArray[np.float64], k: int) -> Labels:
+def medoids(labels_R: Labels, distance_R: NDArray[np.float64], k: int) -> Labels:
     """(K,) the row of each cluster that is nearest to its centroid; -1 of an empty one."""
     found = np.full(k, -1)
     for one in range(k):

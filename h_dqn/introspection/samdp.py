@@ -118,7 +118,8 @@ def entropy(p: Floats, sizes: NDArray[Any]) -> float:
 def likelihood(paths: Sequence[Path], counts: Floats) -> float:
     """Mean log probability of the next cluster over the changes of (held-out) episodes, with one more of each possible edge counted."""
     smoothed = counts + 1 - np.eye(len(counts))
-    logs = np.log(smoothed / smoothed.sum(1, keepdims=True))
+    shares = smoothed / smoothed.sum(1, keepdims=True)
+    logs = np.log(np.where(shares > 0, shares, 1))  # no edge goes from a cluster to itself
     each = [logs[edge.source, edge.target] for path in paths for edge in edges_of(path, 1.0)]
     return float(np.mean(each)) if each else float("nan")
 
