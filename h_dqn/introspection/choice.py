@@ -20,7 +20,7 @@ from h_dqn.introspection.samdp import Path, Samdp
 
 NUMBERS, WINDOWS = (6, 8, 10, 12, 14, 16), (0, 1, 2, 3)
 PERSIST = 2  # steps: shorter runs of a cluster are flicker
-VALUE_WEIGHT = 3.0  # of the value among the components, which have variance 1
+VALUE_WEIGHT = 0.6  # spread of the value, where all components together have variance 1
 HELD_OUT = 5  # of so many episodes one is held out
 
 
@@ -64,11 +64,15 @@ class Clustering:
 
 
 def points(record: Record, fitted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Components]:
-    """What is clustered, (R, P + 1): whitened components of the features, of the rows ``fitted`` (R,), and the value beside them."""
+    """What is clustered, (R, P + 1): components of the features, of the rows ``fitted`` (R,), and the value beside them.
+
+    The components keep their variances: whitened, the smallest count as much as the largest, and which clusters there are depends on
+    the seed.
+    """
     found = components(record.features[fitted])
     value = record.value.astype(np.float64)
     scaled = (value - value[fitted].mean()) / max(value[fitted].std(), 1e-9) * VALUE_WEIGHT
-    return np.column_stack([found.project(record.features, whiten=True), scaled]), found
+    return np.column_stack([found.project(record.features) / np.sqrt(found.variance.sum()), scaled]), found
 
 
 def held_out(record: Record) -> NDArray[np.bool_]:

@@ -113,7 +113,10 @@ function colouring() {
     const found = [...new Set(KINDS[name])].sort((a, b) => a - b);
     const called = (value) => name === "cluster" ? `cluster ${clusterName(value)}` : NAMES[name][value];
     const hue = (value) => name === "success" ? CATEGORIES[value ? 0 : 5] : category(value);
-    return [(i) => hue(KINDS[name][i]), found.map((value) => tag("span", {}, [tag("span", {class: "swatch", style: `background:${hue(value)}`}), called(value)]))];
+    const filter = name === "success" ? "outcome" : name;  // actions alone are no filter
+    const press = (value) => filter in state ? {onclick: () => setFilter({[filter]: state[filter] === `${value}` ? "" : `${value}`})} : {disabled: true};
+    return [(i) => hue(KINDS[name][i]), found.map((value) => tag("button", press(value),
+      [tag("span", {class: "swatch", style: `background:${hue(value)}`}), called(value)]))];
   }
   const of = NUMBERS[name], known = Array.from(of).filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
   const low = known[Math.floor(0.01 * known.length)] ?? 0, high = known[Math.floor(0.99 * (known.length - 1))] ?? 1;
@@ -181,14 +184,14 @@ function nodes(x, y) {
   return found;
 }
 function drawGraph(pen, x, y) {
-  const found = nodes(x, y), [card, ink, mark, bad] = ["--card", "--ink", "--mark", "--bad"].map(colourOf);
+  const found = nodes(x, y), [card, ink, soft, mark, bad] = ["--card", "--ink", "--soft", "--mark", "--bad"].map(colourOf);
   for (const edge of [...DATA.edges].sort((a, b) => a.greedy - b.greedy)) {
     const a = found.get(edge.source), b = found.get(edge.target);
     if (!a || !b || (edge.p < 0.1 && !edge.bad)) continue;
     const bend = 0.14, cx = (a.x + b.x) / 2 - (b.y - a.y) * bend, cy = (a.y + b.y) / 2 + (b.x - a.x) * bend;
     const faint = state.cluster !== "" && Number(state.cluster) !== edge.source && Number(state.cluster) !== edge.target;
-    pen.globalAlpha = faint ? 0.1 : 0.8;
-    pen.strokeStyle = pen.fillStyle = edge.bad ? bad : edge.greedy ? mark : ink;
+    pen.globalAlpha = faint ? 0.08 : edge.greedy || edge.bad ? 0.85 : 0.35;
+    pen.strokeStyle = pen.fillStyle = edge.bad ? bad : edge.greedy ? mark : soft;
     pen.lineWidth = 1 + 5 * edge.p;
     pen.setLineDash(edge.bad ? [6, 4] : []);
     pen.beginPath();
