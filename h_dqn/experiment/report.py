@@ -78,7 +78,9 @@ def folders_of(runs: Sequence[str | Path]) -> list[Path]:
     """Folders with metrics, at or below those given, each once."""
     found: dict[Path, None] = {}
     for run in map(Path, runs):
-        inside = [run] if (run / METRICS).is_file() else [file.parent for file in sorted(run.rglob(METRICS))] if run.is_dir() else []
+        inside = (
+            [run] if (run / METRICS).is_file() else [file.parent for file in sorted(run.rglob(METRICS))] if run.is_dir() else []
+        )
         if not inside:
             raise UserError(f"{run}: no run is kept here, nor in its folders ({METRICS} is missing)")
         found |= dict.fromkeys(inside)
@@ -142,7 +144,7 @@ def options_of(name: str, members: Sequence[LoggedRun], prefix: str) -> dict[str
     options = dict.fromkeys(key for run in members for row in run.rows for key in row if key.startswith(prefix))
     found = {key.removeprefix(prefix): curve([run.rows for run in members], key) for key in options}
     known = {key: one for key, one in found.items() if one}
-    x = next((one["x"] for one in known.values()), [])
+    x: Any = next((one["x"] for one in known.values()), [])
     return {"arm": name, "of": SHARES[prefix], "x": x, "options": [{"name": key, "y": one["y"]} for key, one in known.items()]}
 
 

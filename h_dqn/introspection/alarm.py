@@ -1,8 +1,8 @@
 """An alarm that foretells failure from what the network knows now, and a policy that hands over when it rings ("eject").
 
-The alarm is a logistic regression on the first components of the features, the value of the best option, its distance to the second and
-the share of time that is gone. Who only leaves out the episodes in which an alarm rings selects, and controls nothing: here somebody
-else goes on.
+The alarm is a logistic regression on the first components of the features, the value of the best option, its distance to the
+second and the share of time that is gone. Who only leaves out the episodes in which an alarm rings selects, and controls nothing:
+here somebody else goes on.
 """
 
 from __future__ import annotations

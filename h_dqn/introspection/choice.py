@@ -1,7 +1,7 @@
 """Which clustering: a model for each number of clusters K and window w, judged by criteria, and the one that most of them agree on.
 
-Everything is fitted to some episodes and judged on the others: components, centroids, model. (The code of Zahavy et al. built its model
-on all of them.)
+Everything is fitted to some episodes and judged on the others: components, centroids, model. (The code of Zahavy et al. built its
+model on all of them.)
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Clustering:
 def points(record: Record, fitted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Components]:
     """What is clustered, (R, P + 1): components of the features, of the rows ``fitted`` (R,), and the value beside them.
 
-    The components keep their variances: whitened, the smallest count as much as the largest, and which clusters there are depends on
-    the seed.
+    The components keep their variances: whitened, the smallest count as much as the largest, and which clusters there are depends
+    on the seed.
     """
     found = components(record.features[fitted])
     value = record.value.astype(np.float64)
@@ -78,7 +78,7 @@ def points(record: Record, fitted: NDArray[np.bool_]) -> tuple[NDArray[np.float6
 def held_out(record: Record) -> NDArray[np.bool_]:
     """(E,) every fifth episode; none where there are fewer than five."""
     episodes = np.arange(len(record.seeds))
-    return (episodes % HELD_OUT == HELD_OUT - 1) & (len(episodes) >= HELD_OUT)
+    return np.asarray((episodes % HELD_OUT == HELD_OUT - 1) & (len(episodes) >= HELD_OUT))
 
 
 def paths_of(record: Record, labels_R: NDArray[np.int64], k: int, reward_scale: float) -> list[Path]:

@@ -13,7 +13,7 @@ FEW, TRIES = 100, 4  # iterations of k-means, and how often it begins anew
 
 
 def windows(x_RP: NDArray[np.floating[Any]], episode_R: Labels, w: int) -> NDArray[np.float32]:
-    """Each row with the ``w`` before and after it, side by side, (R, (2 w + 1) P); at an episode's ends the first or last is repeated.
+    """Each row with the ``w`` before and after it, side by side, (R, (2 w + 1) P); at an episode's ends its first or last counts again.
 
     k-means of these is the paper's assignment, argmin over clusters of the distance of the whole window; their update of the
     centroids does not fit that distance.
@@ -45,7 +45,7 @@ def nearest(x_RP: NDArray[np.float32], centroids_KP: NDArray[np.float32]) -> tup
 
 
 def without_flicker(labels_R: Labels, episode_R: Labels, persist: int) -> Labels:
-    """Runs of a label shorter than ``persist`` become part of the run before them, in the same episode; an episode's first stays."""
+    """Runs of a label shorter than ``persist`` become part of the run before, in the same episode; an episode's first stays."""
     out = labels_R.copy()
     changes = np.flatnonzero((np.diff(labels_R) != 0) | (np.diff(episode_R) != 0)) + 1
     starts, ends = np.r_[0, changes], np.r_[changes, len(labels_R)]

@@ -50,7 +50,7 @@ class Record:
 
     def returns(self, discount: float = 1.0) -> NDArray[np.float64]:
         """(E,) discounted sum of rewards."""
-        return np.bincount(self.episode, self.reward * discount**self.step, minlength=len(self.seeds))
+        return np.bincount(self.episode, self.reward * discount**self.step, minlength=len(self.seeds)).astype(np.float64)
 
 
 def record(
@@ -92,7 +92,7 @@ def record(
 
 
 def thoughts(policy: SoftmaxPolicy, obs: NDArray[np.uint8]) -> Columns:
-    """What the policy's network makes of the newest observations of its N environments: its frames, state, features and Q-values."""
+    """What the policy's network makes of the newest observations of its N environments: state, features and Q-values."""
     network = policy.state.network
     frames = torch.from_numpy(obs)
     x = policy.state.features(frames.to(next(network.parameters()).device), np.arange(len(obs)))

@@ -1,9 +1,10 @@
 """The semi-aggregated MDP (Zahavy et al. 2016, "Visualizing dynamics"): clusters as states, from one to the next as skills.
 
-What is different from their code: the model is of the episodes that it is given, and held-out ones never are; a dwell counts the step
-of entry; gamma^k is averaged, not k; no edge is cut; the ends of episodes (success, failure) are clusters of their own.
+What is different from their code: the model is of the episodes that it is given, and held-out ones never are; a dwell counts the
+step of entry; gamma^k is averaged, not k; no edge is cut; the ends of episodes (success, failure) are clusters of their own.
 
-An episode is a path: the cluster at each of its L observations, then the end that it came to, L + 1 in all, and L rewards between them.
+An episode is a path: the cluster at each of its L observations, then the end that it came to, L + 1 in all, and L rewards between
+them.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def values(p: Floats, discount: Floats, reward: Floats, ends: dict[int, float]) 
 
 def vmse(v_dqn: Floats, v: Floats) -> float:
     """|v_dqn - v| / |v_dqn|."""
-    return float(np.linalg.norm(v_dqn - v) / max(np.linalg.norm(v_dqn), 1e-12))
+    return float(np.linalg.norm(v_dqn - v)) / max(float(np.linalg.norm(v_dqn)), 1e-12)
 
 
 def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -116,7 +117,7 @@ def entropy(p: Floats, sizes: NDArray[Any]) -> float:
 
 
 def likelihood(paths: Sequence[Path], counts: Floats) -> float:
-    """Mean log probability of the next cluster over the changes of (held-out) episodes, with one more of each possible edge counted."""
+    """Mean log probability of the next cluster in (held-out) episodes, with one more of each possible edge counted."""
     smoothed = counts + 1 - np.eye(len(counts))
     shares = smoothed / smoothed.sum(1, keepdims=True)
     logs = np.log(np.where(shares > 0, shares, 1))  # no edge goes from a cluster to itself

@@ -25,7 +25,7 @@ def column(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def sheets(pictures: NDArray[np.uint8]) -> dict[str, Any]:
-    """Pictures (R, H, W, 3) side by side in as few JPEGs as hold them, as data URLs; number r stands on sheet r // (across * down)."""
+    """Pictures (R, H, W, 3) as tiles of few JPEGs, in data URLs; number r stands on sheet r // (across * down)."""
     rows, height, width, _ = pictures.shape
     across, most_down = SIDE // width, SIDE // height
     images = []

@@ -125,7 +125,9 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
         tell(f"trying the alarm on {config.alarm_episodes} fresh episodes")
         data["alarm"] = alarm_of(agent, envs, seen, config.alarm_episodes, config.seed)
     if data["tsne"] is None:
-        warnings.append("no t-SNE: openTSNE is not installed (pip install 'h-dqn[explain]'); the map has principal components alone")
+        warnings.append(
+            "no t-SNE: openTSNE is not installed (pip install 'h-dqn[explain]'); the map has principal components alone"
+        )
     data["warnings"] = warnings
     return Explanation(f"{agent.head.name} in {envs.task.name}", data)
 
@@ -151,7 +153,7 @@ def head_of(agent: Agent) -> Any:
 
 
 def units(agent: Agent) -> tuple[Scale, list[str]]:
-    """Discount and scale of the rewards of the agent's values, as its settings have them; and what is to be said where they do not."""
+    """Discount and reward scale of the agent's values, as its settings have them; and what is to be said where they do not."""
     config = agent.saved.card.get("training", {}).get("config", {})
     learner = config.get("learner", {}) if isinstance(config.get("learner"), dict) else config
     gamma, scale = learner.get("discount"), learner.get("reward_scale")
@@ -194,7 +196,9 @@ def warnings_of(seen: Record, found: Found) -> list[str]:
     said = []
     if min(found.stability) < STABLE:
         agreed = ", ".join(f"{one:.2f}" for one in found.stability)
-        said.append(f"clusters depend on the seed: those of two others agree with these by {agreed} (adjusted Rand index; 1: the same)")
+        said.append(
+            f"clusters depend on the seed: those of two others agree with these by {agreed} (adjusted Rand index; 1: the same)"
+        )
     if seen.success.all() or not seen.success.any():
         said.append(f"all episodes ended in {'success' if seen.success.all() else 'failure'}: there is nothing to compare")
     if found.best.k < 2:
@@ -219,4 +223,11 @@ def saliency_of(seen: Record, network: Any, rows: NDArray[np.int64], temperature
     most = {name: np.maximum(maps.max((1, 2), keepdims=True), 1e-12) for name, maps in found.items()}
     kinds = {name: column(np.rint(255 * maps / most[name]).astype(np.uint8).reshape(len(rows), -1)) for name, maps in found.items()}
     top = seen.frames.shape[2] - seen.truth["picture"].shape[1]  # rows of the strip and the dial, above the picture
-    return {"rows": len(rows), "height": height, "width": width, "above": top, "pixels": list(seen.frames.shape[2:]), "kinds": kinds}
+    return {
+        "rows": len(rows),
+        "height": height,
+        "width": width,
+        "above": top,
+        "pixels": list(seen.frames.shape[2:]),
+        "kinds": kinds,
+    }

@@ -1,4 +1,4 @@
-"""What the embedded world knows of each step that an agent cannot know: pictures, places, how far it is, and whether the target is seen."""
+"""What the embedded world knows of each step and an agent does not: where it is, how far to go, whether the target is seen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Looker:
     def __call__(self) -> Columns:
         """Arrays with the world as first axis: ``picture`` (N, H, W, 3), and numbers (N,)."""
         worlds = self.envs.worlds
-        carried = {f"carries {item}": worlds.inventory[:, worlds.spec.number(item)].copy() for item in sorted(worlds.spec.carriable)}
+        carried = {
+            f"carries {item}": worlds.inventory[:, worlds.spec.number(item)].copy() for item in sorted(worlds.spec.carriable)
+        }
         return {
             "picture": self.envs.pictures.copy(),
             "x": worlds.pose[:, 0] - 1,
@@ -62,7 +64,7 @@ def target_materials(worlds: Worlds, n: int) -> NDArray[Any]:
     goal = min(int(worlds.subgoal[n]), len(worlds.rules.goal_kind) - 1)
     places = worlds.marks[n] & (1 << goal) != 0
     blocks, floors = worlds.blocks[n, places, 0], worlds.floor[n, places]
-    return np.unique(np.r_[np.where(blocks > 0, blocks, floors), worlds.rules.goal_item[goal]][:])
+    return np.unique(np.r_[np.where(blocks > 0, blocks, floors), worlds.rules.goal_item[goal]])
 
 
 def facts(truth: Columns, options: list[str], option: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
@@ -87,7 +89,7 @@ def facts(truth: Columns, options: list[str], option: NDArray[np.int64]) -> dict
 
 def caption(facts_R: dict[str, NDArray[np.bool_]], rows_R: NDArray[np.bool_], most: int = 3) -> list[dict[str, Any]]:
     """What is true of these rows more often than of all, by lift; only of what holds in at least 40 % of them."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, values in facts_R.items():
         share, base = float(values[rows_R].mean()), float(values.mean())
         if share >= 0.4 and share > 1.2 * base:

@@ -101,7 +101,7 @@ def causes(task: TaskSpec) -> Iterator[Cause]:
 def spurious_cues(
     record: Record, envs: TaskEnvs, rows: Rows, network: Network, temperature: float, seed: int
 ) -> list[Effect]:  # fmt: skip
-    """How much each cause shifts the choice in these states, the largest first; states in which it changes no pixel do not count."""
+    """How much each cause shifts the choice in these states, the largest first; where no pixel changes, a state does not count."""
     drawn = Redrawing(record, envs, rows)
     plain, state = drawn.frames(), record.state[rows]
     q = _values(network, plain, state)
@@ -117,7 +117,9 @@ def spurious_cues(
             blank[:, :, lines] = 0
             found.append(effect(name, False, q, _values(network, blank, state), temperature))
     if state.shape[1]:
-        found.append(effect("memory of the episode forgotten", False, q, _values(network, plain, np.zeros_like(state)), temperature))
+        found.append(
+            effect("memory of the episode forgotten", False, q, _values(network, plain, np.zeros_like(state)), temperature)
+        )
     return ranked([one for one in found if one.states])
 
 

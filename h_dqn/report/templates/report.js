@@ -12,15 +12,11 @@ function drawReport() {
   }}, [tag("span", {class: "swatch", style: `background:${category(i)}`}), `${arm.name} (${arm.runs.length} ${arm.runs.length === 1 ? "run" : "runs"})`])));
   const shown = (list, of) => list.filter((one) => !hidden.has(of(one)));
   const by = (name) => ({of: (one) => one[name] && one[name].mean !== undefined ? one[name].mean : one[name]});
-  const measured = (name, column, show, about) => ({name: column, about, of: (one) => one[name].mean, row: name, show});
+  const measured = (name, column, show, about) => ({name: column, about, of: (one) => one[name].mean, show: (_, one) => show(one[name])});
   const columns = [{name: "arm", of: (one) => one.arm}, {name: "seeds", ...by("runs")},
     measured("evaluated", "success, evaluated", shareHalf, "on unseen episodes, at the end"), measured("level", "success at the end of training", shareHalf, "mean over the last tenth of the steps, exploration included"),
     measured("area", "area", shareHalf, "mean success while training, over environment steps"), measured("to_95", "steps to 95 %", withHalf), measured("seconds", "seconds", withHalf), measured("steps", "environment steps", withHalf)];
   const rows = shown(DATA.table, (one) => one.arm);
-  for (const column of columns) if (column.row) {  // numbers sort, and are shown with their half
-    const show = column.show, found = new Map(rows.map((one) => [one[column.row].mean, one[column.row]]));
-    column.show = (value) => show(found.get(value));
-  }
   byId("table").replaceChildren(makeTable(columns, rows));
   const lines = (chart) => shown(chart.curves, (one) => one.name).map((one) => ({...one, color: category(armNumber[one.name]), dash: dash(armNumber[one.name])}));
   const card = (title, inside) => tag("section", {class: "card"}, [tag("h2", {}, title), inside]);

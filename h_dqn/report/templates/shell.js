@@ -63,7 +63,7 @@ function decode(packed) {  // of packed.column
 
 // --- tables ---
 
-// columns: [{name, of: row => value, show: value => text, about}]; choose: row => void makes rows something to press.
+// columns: [{name, of: row => value, show: (value, row) => text, about}]; choose: row => void makes rows something to press.
 function makeTable(columns, rows, choose, isChosen) {
   const state = {by: null, down: true};
   const body = tag("tbody");
@@ -75,7 +75,7 @@ function makeTable(columns, rows, choose, isChosen) {
     });
     body.replaceChildren(...sorted.map((row) => {
       const cells = columns.map((column, i) => {
-        const value = column.of(row), shown = (column.show || number)(value);
+        const value = column.of(row), shown = column.show ? column.show(value, row) : number(value);
         return tag("td", {class: numeric[i] ? "number" : ""}, shown);
       });
       const press = choose && {tabindex: 0, class: isChosen && isChosen(row) ? "chosen" : "", onclick: () => choose(row),
