@@ -13,7 +13,7 @@ FEW, TRIES = 100, 4  # iterations of k-means, and how often it begins anew
 
 
 def windows(x_RP: NDArray[np.floating[Any]], episode_R: Labels, w: int) -> NDArray[np.float32]:
-    """Each row with the ``w`` before and after it, side by side, (R, (2 w + 1) P); at an episode's ends its first or last counts again.
+    """Each row with the ``w`` before and after it, side by side, (R, (2 w + 1) P); an episode's ends are repeated.
 
     k-means of these is the paper's assignment, argmin over clusters of the distance of the whole window; their update of the
     centroids does not fit that distance.

@@ -1,8 +1,8 @@
 """A page is the shell, the template of its kind, and data: all pages of the project are made here.
 
-``templates/shell.html`` is what pages have in common: colours (dark and light), type, tables. ``templates/shell.js`` are the parts that
-scripts of pages use: elements, charts, tables, colours. ``templates/KIND.html`` is the body of one kind of page and ``KIND.js`` its
-script, which reads ``DATA``. The result asks for nothing: it is one file, without modules, fonts or requests.
+``templates/shell.html`` is what pages have in common: colours (dark and light), type, tables. ``templates/shell.js`` are the
+parts that scripts of pages use: elements, charts, tables, colours. ``templates/KIND.html`` is the body of one kind of page and
+``KIND.js`` its script, which reads ``DATA``. The result asks for nothing: it is one file, without modules, fonts or requests.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from h_dqn.settings import Count, Range
 from h_dqn.statistics import wilson
 
 UNITS = Scale(0.97, 0.1)  # of the presets; of an agent whose settings are not known
+AT_ONCE = 250  # environments, as many as evaluation has: draws of the policy are the same
 CAUSED, STABLE = 200, 0.8  # states in which causes are tried; agreement of clusters from which on they do not depend on the seed
 
 
@@ -83,7 +84,7 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
     policy = agent.policy(config.seed)
     assert isinstance(policy, SoftmaxPolicy)
     tell(f"playing {config.episodes} episodes of {envs.task.name}")
-    made = envs(min(100, config.episodes))
+    made = envs(min(AT_ONCE, config.episodes))
     inner: Any = made.unwrapped
     seen = record(made, options, policy, config.episodes, config.seed, Looker(inner), agent.interrupt)
     scale, warnings = units(agent)

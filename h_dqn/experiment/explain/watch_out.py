@@ -24,8 +24,8 @@ WARMER = 5.0  # by how much the policy that takes over is less sure: its tempera
 def alarm_of(agent: Agent, envs: TaskEnvs, seen: Record, episodes: int, seed: int) -> dict[str, Any] | None:
     """How an alarm does on ``episodes`` fresh episodes; None where there is nothing to learn it from.
 
-    Judged by itself, AHEAD steps before the end, beside what the clock alone foretells; and as control: the same fresh episodes with and
-    without handing over to a warmer softmax when it rings, as a paired difference.
+    Judged by itself, AHEAD steps before the end, beside what the clock alone foretells; and as control: the same fresh episodes
+    with and without handing over to a warmer softmax when it rings, as a paired difference.
     """
     if seen.success.all() or not seen.success.any():
         return None
