@@ -100,7 +100,7 @@ def test_what_is_drawn_anew_is_what_was_seen(task: str) -> None:
     assert (drawn.frames() == played.frames[rows]).all()
     changed = [cause.name for cause in causes(envs.task) if (drawn.frames(cause.change) != played.frames[rows]).any()]
     assert "texture of stone" in changed
-    assert any(name.startswith("without") for name in changed)
+    assert any(name.startswith(("without", "nothing carried")) for name in changed)
     assert (drawn.frames() == played.frames[rows]).all()  # nothing stays changed
 
 
@@ -134,7 +134,7 @@ def test_one_seed_gives_one_file(navigation: Agent, explained: Explanation, tmp_
 
 def test_what_the_data_says(explained: Explanation) -> None:
     data = plain(explained.data)
-    assert all(0 < one["size"] and one["cluster"] < data["chosen"]["k"] for one in data["clusters"])
+    assert all(one["size"] > 0 and one["cluster"] < data["chosen"]["k"] for one in data["clusters"])
     assert sum(one["size"] for one in data["clusters"]) == data["steps"]
     assert data["causes"][0]["cause"] == "without the place of subgoal 1"
     ends = {data["chosen"]["k"], data["chosen"]["k"] + 1}

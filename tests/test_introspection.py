@@ -186,20 +186,20 @@ def test_the_gradient_of_a_linear_network_is_its_weights() -> None:
 
 
 def test_maps_have_a_cell_for_each_part_of_the_frame() -> None:
-    assert saliency.pooled(np.ones((8, 13))).tolist() == np.ones((2, 3)).tolist()
-    spots = saliency.spots_of(8, 13)
-    assert spots.shape == (6, 8, 13)
-    assert [int(spot.argmax()) // 13 // 6 for spot in spots] == [0, 0, 0, 1, 1, 1]
+    assert saliency.pooled(np.ones((12, 18))).tolist() == np.ones((2, 3)).tolist()
+    spots = saliency.spots_of(12, 18)
+    assert spots.shape == (6, 12, 18)
+    assert [int(spot.argmax()) // 18 // 8 for spot in spots] == [0, 0, 0, 1, 1, 1]
 
 
 def test_what_is_looked_at_is_where_the_map_is_bright() -> None:
     """A network that reads one corner alone."""
 
     def network(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        corner = x[:, 0, :6, :6].std((1, 2))
+        corner = x[:, 0, :8, :8].std((1, 2))
         return torch.stack([corner, torch.full_like(corner, 1.0)], 1)
 
-    frame = np.random.default_rng(1).integers(0, 255, (1, 1, 18, 18), dtype=np.uint8)
+    frame = np.random.default_rng(1).integers(0, 255, (1, 1, 24, 24), dtype=np.uint8)
     found = saliency.saliency(network, frame, np.zeros((1, 0), np.float32), 10.0)
     for name, one in found._asdict().items():
         assert one.shape == (1, 3, 3), name

@@ -16,8 +16,8 @@ from torch import Tensor
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 Network = Callable[[Tensor, Tensor], Tensor]  # frames (B, S, H, W), state (B, C) -> Q-values (B, O)
-CELL = 6  # pixels between two places that are blurred, and of a cell of a map
-RADIUS, BLUR = 5.0, 3.0  # pixels: of the blurred spot, and standard deviation of the blur (Greydanus et al. 2018)
+CELL = 8  # pixels between two places that are blurred, and of a cell of a map; strip and dial are one row of cells
+RADIUS, BLUR = 8.0, 3.0  # pixels: twice the standard deviations of a spot, and that of its blur (Greydanus et al. 2018)
 BATCH = 2048
 
 

@@ -26,7 +26,7 @@ from h_dqn.files import write_text
 from h_dqn.introspection import choice, clusters, projection
 from h_dqn.introspection.choice import Clustering, Scale
 from h_dqn.introspection.record import Record, record
-from h_dqn.introspection.saliency import saliency
+from h_dqn.introspection.saliency import CELL, saliency
 from h_dqn.policies import SoftmaxPolicy
 from h_dqn.report import column, page, plain, sheets
 from h_dqn.settings import Count, Range
@@ -47,7 +47,7 @@ class ExplainConfig:
     """decides which episodes, and all draws"""
     points: Annotated[int, Range(1, 20000)] = 4500
     """most steps that the page shows; whole episodes, failures first"""
-    saliency: Annotated[int, Range(0, 20000)] = 1500
+    saliency: Annotated[int, Range(0, 20000)] = 4500
     """of so many of these the page has maps of saliency"""
     alarm_episodes: Annotated[int, Range(0, 10**6)] = 300
     """fresh episodes on which the alarm is tried (0: it is not)"""
@@ -229,6 +229,7 @@ def saliency_of(seen: Record, network: Any, rows: NDArray[np.int64], temperature
         "height": height,
         "width": width,
         "above": top,
+        "cell": CELL,
         "pixels": list(seen.frames.shape[2:]),
         "kinds": kinds,
     }

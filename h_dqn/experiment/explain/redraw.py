@@ -81,10 +81,10 @@ class Redrawing:
 
 
 def causes(task: TaskSpec) -> Iterator[Cause]:
-    """What can be changed in the worlds of a task."""
+    """What can be changed in the worlds of a task. The task is about its goal, and about all that no wall is built of."""
     building = [task.number(name) for name, material in task.materials.items() if material.building]
     for name in dict.fromkeys([task.floor, *task.textures, *_stands(task)]):
-        about_it = name in _goal_materials(task)
+        about_it = name in _goal_materials(task) or not task.materials[name].building
         material = task.number(name)
         if name in task.textures or not about_it:
             yield Cause(f"texture of {name}", about_it, _texture(material, building))

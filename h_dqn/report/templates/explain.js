@@ -50,7 +50,7 @@ function drawSelection() {
     parts.push(`${percent(won.size / episodes.size)} of these succeed`, `mean value ${number(mean(NUMBERS.value, rows))}`);
     if (isFiltered()) {
       const every = [...Array(ROWS).keys()];
-      const told = Object.entries(NUMBERS).map(([name, of]) => {
+      const told = Object.entries(NUMBERS).filter(([name]) => name !== "value").map(([name, of]) => {
         const known = every.filter((i) => !Number.isNaN(of[i])), here = rows.filter((i) => !Number.isNaN(of[i]));
         if (!here.length) return {name, z: 0};
         const all = mean(of, known), spread = Math.sqrt(known.reduce((sum, i) => sum + (of[i] - all) ** 2, 0) / known.length);

@@ -89,7 +89,7 @@ function drawFrame(row) {
   if (kind !== "none" && row >= maps.rows) note = `Maps of saliency are of the first ${number(maps.rows)} steps shown; this one has none.`;
   else if (kind !== "none") {
     const of = MAPS[kind].subarray(row * maps.height * maps.width, (row + 1) * maps.height * maps.width);
-    const scale = canvas.width / maps.pixels[1], cell = 6 * scale, above = maps.above * scale;
+    const scale = canvas.width / maps.pixels[1], cell = maps.cell * scale, above = maps.above * scale;
     let hidden = 0, all = 0;
     of.forEach((value, i) => {
       const x = i % maps.width * cell, y = Math.floor(i / maps.width) * cell - above;
