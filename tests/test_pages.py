@@ -64,6 +64,7 @@ def test_columns_and_sheets_can_be_read_again() -> None:
     for number in (0, 5, 17, 49):
         sheet = base64.b64decode(found["images"][number // 16].partition(",")[2])
         image = cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
         row, col = divmod(number % 16, 4)
         assert abs(int(image[row * 512 + 200, col * 512 + 200, 0]) - number * 5) <= 2
 

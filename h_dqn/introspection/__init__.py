@@ -5,3 +5,7 @@ clusters, and with the two ends (success, failure) K + 2.
 
 Source: Zahavy, Ben-Zrihem and Mannor 2016 ("Graying the black box"); corrections of their code are said where they are made.
 """
+
+from h_dqn.introspection import saliency, samdp
+
+__all__ = ["saliency", "samdp"]
