@@ -65,7 +65,7 @@ constraints:
 	$(PYTHON) -m venv build/constraints
 	build/constraints/bin/pip install --quiet --upgrade pip
 	build/constraints/bin/pip install --quiet "torch>=2.9,<=2.13.0"
-	build/constraints/bin/pip install --quiet -e ".[bench,dev,hub,ray]"
+	build/constraints/bin/pip install --quiet -e ".[bench,dev,explain,hub,ray]"
 	{ echo "# Versions that were tested together; made by: make constraints"; \
 	  build/constraints/bin/pip list --format=freeze --exclude-editable --exclude pip | sed 's/+.*//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

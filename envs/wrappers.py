@@ -79,7 +79,7 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         fresh = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         self._frames = self._frames.copy()
         self._frames[fresh] = 0
-        picture = self._picture(obs, fresh)
+        picture = self.picture(obs, fresh)
         self._frames[fresh, -1, -picture.shape[1] :] = picture
         if len(self._rows):
             self._frames[fresh, -1, ROWS:MEMORY, self._ahead] = 255
@@ -88,7 +88,7 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Frames, Any, Any, Any, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.env.step(actions)
         newest = np.zeros_like(self._frames[:, -1:])
-        picture = self._picture(obs)
+        picture = self.picture(obs)
         newest[:, 0, -picture.shape[1] :] = picture
         if len(self._rows):
             newest[:, 0, :ROWS, :-MARK] = self._frames[:, -1, :ROWS, MARK:]
@@ -99,8 +99,8 @@ class GreyStack(VectorWrapper[Any, Any, Any]):
         self._frames = np.concatenate([self._frames[:, 1:], newest], 1)
         return self._frames, reward, terminated, truncated, {**info, "observation": obs}
 
-    def _picture(self, obs: dict[str, Any], worlds: Any = slice(None)) -> Frames:
-        """The grey frames of these worlds now, with the hotbar, (B, H, W)."""
+    def picture(self, obs: dict[str, Any], worlds: Any = slice(None)) -> Frames:
+        """The grey frames of these worlds as ``obs`` shows them, with the hotbar, (B, H, W)."""
         picture = grey(obs["pov"][worlds])
         if self._hotbar:
             counts = np.stack(list(obs["inventory"].values()), 1)[worlds]

@@ -12,6 +12,7 @@ from envs.compiled import PARALLEL, alone
 from envs.task import FOV, TaskSpec
 from envs.vector import Observation, WorldsVectorEnv
 from envs.voxel.render import Camera, step_and_draw, step_and_draw_alone
+from envs.voxel.rules import DRAW, sort_columns
 
 
 class VoxelVectorEnv(WorldsVectorEnv):
@@ -45,3 +46,10 @@ class VoxelVectorEnv(WorldsVectorEnv):
             with PARALLEL:
                 step_and_draw(*arguments)
         return self._observe(), self._info(invalid)
+
+    def redraw(self) -> Observation:
+        """All worlds as they are now, after somebody changed something in ``worlds``; no time passes."""
+        worlds = self.worlds
+        for n in range(self.num_envs):
+            sort_columns(worlds.blocks[n], worlds.items[n], worlds.kind[n])
+        return self._advance(np.full(self.num_envs, DRAW))[0]

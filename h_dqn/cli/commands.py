@@ -87,6 +87,8 @@ COMMANDS: Mapping[str, Verb | Group] = {
         },
     ),
     "evaluate": Verb("Measure how often a skill or a run's agent reaches the goal.", "evaluate", "Evaluate"),
+    "explain": Verb("Show on one page what an agent has learned, where it fails, and what it looks at.", "report", "Explain"),
+    "report": Verb("Show on one page what runs logged: curves, arms side by side, options.", "report", "Report"),
     "skills": Group(
         "The library of skills: list, show, keep or share them.",
         {

@@ -15,8 +15,10 @@ from h_dqn.experiment.adding import add_skill
 from h_dqn.experiment.agent import Agent, load_agent
 from h_dqn.experiment.distil import distil
 from h_dqn.experiment.evaluate import Outcome
+from h_dqn.experiment.explain import ExplainConfig, Explanation, explain_agent
 from h_dqn.experiment.lives import against_scratch, lifelong
 from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.report import write_report
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.share import export_skill, import_skill, pull_skill, push_skill
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
@@ -30,6 +32,8 @@ __all__ = [
     "Config",
     "DistillConfig",
     "Evaluation",
+    "ExplainConfig",
+    "Explanation",
     "Library",
     "Place",
     "Plan",
@@ -40,6 +44,7 @@ __all__ = [
     "distil",
     "evaluate",
     "evaluate_tasks",
+    "explain",
     "export_skill",
     "film",
     "import_skill",
@@ -52,6 +57,7 @@ __all__ = [
     "train_controller",
     "train_flat",
     "train_skill",
+    "write_report",
 ]
 FAST = shape_of(PRESETS["fast"])
 
@@ -111,3 +117,16 @@ def film(
     """
     agent = agent if isinstance(agent, Agent) else load_agent(agent)
     evaluation.film(agent, agent.envs(task, place), Path(path), seed, outcome, episodes)
+
+
+def explain(agent: Agent | str | Path, task: str | Path | None = None, config: ExplainConfig | None = None) -> Explanation:
+    """What an agent has learned, where it fails and what it looks at, from episodes that it plays in the embedded world.
+
+    Args:
+        agent: an agent, a skill's name or a run's folder.
+        task: a task's name or the path of a task file; by default the one that it was trained on.
+        config: how many episodes, and which.
+    Its ``data`` and its ``page()`` can be kept: :func:`h_dqn.experiment.explain.write`.
+    """
+    agent = agent if isinstance(agent, Agent) else load_agent(agent)
+    return explain_agent(agent, agent.envs(task), config)
