@@ -69,8 +69,8 @@ class Redrawing:
 
     def frames(self, change: Change | None = None, seed: int = 0) -> NDArray[np.uint8]:
         """(B, S, H, W) with the newest frame drawn anew, after ``change``."""
-        for mine, theirs in zip(self.envs.worlds.state, self._worlds.state, strict=True):
-            mine[...] = theirs
+        for name, mine in self.envs.worlds.state._asdict().items():
+            mine[...] = getattr(self._worlds.state, name)
         if change is not None:
             change(self.envs.worlds, np.random.default_rng([seed, 11]))
         assert isinstance(self._stack, GreyStack)
