@@ -241,7 +241,9 @@ def test_evaluation_remembers_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("learner", "core"), [("q_lambda", 16), ("q_lambda", 0), ("dqn", 16)], ids=["q_lambda", "q_lambda without", "dqn"]
+    ("learner", "core"),
+    [("q_lambda", 16), ("q_lambda", 0), pytest.param("dqn", 16, marks=pytest.mark.slow)],
+    ids=["q_lambda", "q_lambda without", "dqn"],
 )
 def test_who_remembers_finds_the_goal(learner: str, core: int) -> None:
     shared: dict[str, Any] = {"core": core, "success_memory": 0.0, "epsilon_decisions": 2000, "epsilon_ladder": 0.5}

@@ -253,6 +253,7 @@ def test_mixed_environments_are_each_their_own() -> None:
 # --- the whole table ---
 
 
+@pytest.mark.slow
 def test_the_table_goes_on_a_cell_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands can be parsed; what is done is not done again; what is relative to scratch is worked out."""
     from h_dqn.cli import parse

@@ -143,7 +143,7 @@ def test_whoever_watches_is_told_of_whole_episodes_alone() -> None:
     assert 12 <= told[-1] <= 15
 
 
-@pytest.mark.parametrize("core", [0, 8])
+@pytest.mark.parametrize("core", [0, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("learner", ["q_lambda", "dqn"])
 def test_a_run_with_failures_learns_to_its_end(learner: str, core: int) -> None:
     changes: dict[str, Any] = {"learn_start": 100, "priority": 0.0 if core else 0.5} if learner == "dqn" else {}

@@ -83,6 +83,7 @@ def test_a_head_more_and_the_old_ones_do_as_ever(monkeypatch: pytest.MonkeyPatch
     assert min(agreement(after, one) for one in OLD) < 1
 
 
+@pytest.mark.slow
 def test_teachers_are_the_originals_whatever_the_student_makes_of_them() -> None:
     """A student that knows an old head wrongly learns it from the original."""
     before = taught(distiller(OLD, config=replace(CONFIG, env_steps=512)))
