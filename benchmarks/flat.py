@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
+from benchmarks.kept import kept
 from benchmarks.provenance import ROOT, measured
 from benchmarks.reproduce import RUNS, processes
 from benchmarks.tables import results
@@ -70,9 +71,11 @@ def budget() -> tuple[dict[str, int], int]:
 
 def run(arm: str, seed: int) -> dict[str, Any]:
     """One run, unless it is kept."""
-    path = kept(arm, seed)
-    if path.exists():
-        return dict(json.loads(path.read_text()))
+    return kept(KEPT / f"{arm.replace(' ', '-')}-s{seed}.json", partial(learn, arm, seed))
+
+
+def learn(arm: str, seed: int) -> dict[str, Any]:
+    """One run."""
     skills, controller = budget()
     total = sum(skills.values()) + controller
     config: Config = change(PRESETS["long"], until=0.95, env_steps=total, **ARMS[arm])
@@ -94,20 +97,13 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     for _ in trainer.run():
         pass
     trainer.use_best()
-    result = {
+    return {
         "success_rate": trainer.evaluate(EPISODES, seed).success_rate,
         "env_steps_to_95": trainer.reached_95 and trainer.reached_95[0],
         "env_steps": trainer.env_steps,
         "seconds": trainer.seconds,
         "measured": measured("python -m benchmarks.flat", seed, temperature=config.learner.temperature),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(result) + "\n")
-    return result
-
-
-def kept(arm: str, seed: int) -> Path:
-    return KEPT / f"{arm.replace(' ', '-')}-s{seed}.json"
 
 
 def main() -> None:

@@ -15,12 +15,14 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from math import gcd
 from typing import Any
 
 import numpy as np
 
+from benchmarks.kept import kept
 from benchmarks.provenance import ROOT, measured
 from envs.sequence import Phase, load_sequence
 from h_dqn.config import Config, change
@@ -89,9 +91,11 @@ def config_of(sequence: str, arm: str, seed: int, phases: tuple[Phase, ...]) -> 
 
 def run(sequence: str, arm: str, seed: int) -> dict[str, Any]:
     """One run, unless it is kept."""
-    path = KEPT / sequence / f"{arm.replace(',', '').replace(' ', '-')}-s{seed}.json"
-    if path.exists():
-        return dict(json.loads(path.read_text()))
+    return kept(KEPT / sequence / f"{arm.replace(',', '').replace(' ', '-')}-s{seed}.json", partial(play, sequence, arm, seed))
+
+
+def play(sequence: str, arm: str, seed: int) -> dict[str, Any]:
+    """One run."""
     phases = load_sequence(sequence).phases
     config = config_of(sequence, arm, seed, phases)
     ends, envs = list(accumulate(part.env_steps for part in phases)), [TaskEnvs(part.task, shape_of(config)) for part in phases]
@@ -100,7 +104,7 @@ def run(sequence: str, arm: str, seed: int) -> dict[str, Any]:
     rows: list[Row] = [{**row, "train_return": trainer.statistics.train_return} for row in trainer.run()]
     phase_of = np.searchsorted(ends, [row["env_steps"] for row in rows], side="left").clip(max=len(ends) - 1)
     returns, discounts = (np.array([row.get(key, config.learner.discount) for row in rows]) for key in ("train_return", "discount"))
-    result = {
+    return {
         "score": float(returns.mean()),
         "second_half": float(returns[len(returns) // 2 :].mean()),
         "phases": [float(returns[phase_of == phase].mean()) for phase in range(len(ends))],
@@ -109,9 +113,6 @@ def run(sequence: str, arm: str, seed: int) -> dict[str, Any]:
         "seconds": trainer.seconds,
         "measured": measured("python -m benchmarks.horizon", seed),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(result) + "\n")
-    return result
 
 
 def main() -> None:

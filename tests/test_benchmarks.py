@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,14 +96,15 @@ def test_a_file_of_experiments_is_run_once_and_summarised(tmp_path: Path, monkey
     )
     for name, value in (("ROOT", tmp_path), ("RUNS", tmp_path / "runs" / "reproduce")):
         monkeypatch.setattr(reproduce, name, value)
-    real = subprocess.run
+    real, one_at_a_time = subprocess.run, threading.Lock()  # commands are processes; here they are threads, in which none parses
 
     def h_dqn(arguments: list[Any], **how: Any) -> Any:
         """Instead of the command: its flags are parsed, and what it would report is made up."""
         if Path(arguments[0]).name != "h-dqn":
             return real(arguments, **how)
         words = arguments[1:]
-        cli.parse(words)
+        with one_at_a_time:
+            cli.parse(words)
         one = {"success_rate": 0.5 + int(words[words.index("--seed") + 1]) / 10, "episodes": 4, "run": "a folder"}
         several = {"tasks": dict.fromkeys(("navigation1", "two_rooms"), one)}
         reported = several if words[0] == "evaluate" else {**one, "temperature": 0.03}

@@ -188,6 +188,11 @@ class Worlds:
         for name, array in self.state._asdict().items():
             array[n] = getattr(other.state, name)[m]
 
+    def copy(self, other: Worlds) -> None:
+        """Make all of these worlds like others of this task, as many."""
+        for name, array in self.state._asdict().items():
+            array[...] = getattr(other.state, name)
+
     @property
     def success(self) -> NDArray[np.bool_]:
         """(N,) whether the goal has been reached."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from h_dqn.checkpoint import like, load_optimizer
 from h_dqn.continual.body import network_of
@@ -92,7 +91,7 @@ class Keeper(Method):
         return {
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict()["state"],
-            "lessons": [[dict(vars(lesson)) for lesson in part] for part in (self.newest, self.kept)],
+            "lessons": [[lesson.state_dict() for lesson in part] for part in (self.newest, self.kept)],
             "counters": [self.rounds, self.seen],
             "rng": self._rng.bit_generator.state,
         }
@@ -124,10 +123,5 @@ def gather(network: QNetwork, rows: TrajectoryBuffer, length: int, envs: int) ->
     flat = env_LN.ravel(), row_LN.ravel()
     frames = rows.stacked(*flat).unflatten(0, row_LN.shape)
     begins_LN = rows.tensor(rows.begins(*flat)).unflatten(0, row_LN.shape)
-    if network.core is None:
-        x: Tensor = network.torso(frames.flatten(0, 1))
-    else:
-        state = torch.zeros(len(env), network.core.units, device=frames.device)
-        x = network.unroll(frames, begins_LN, state).flatten(0, 1)
-    q = network.head(x).unflatten(0, row_LN.shape)
+    q = network.head(network.unroll(frames, begins_LN).flatten(0, 1)).unflatten(0, row_LN.shape)
     return Lesson(frames.cpu(), begins_LN.cpu(), q.cpu(), torch.ones(q.shape[-1], dtype=torch.bool))

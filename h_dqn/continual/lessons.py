@@ -146,11 +146,7 @@ def _loss(student: QNetwork, drawn: Sequence[tuple[slice, Lesson, int]]) -> Tens
     device = next(student.parameters()).device
     frames = torch.stack([lesson.frames[:, one] for _, lesson, one in drawn], 1).to(device)
     begins = torch.stack([lesson.begins[:, one] for _, lesson, one in drawn], 1).to(device)
-    if student.core is None:
-        x_LWF = student.torso(frames.flatten(0, 1)).unflatten(0, begins.shape)
-    else:
-        x_LWF = student.unroll(frames, begins, torch.zeros(len(drawn), student.core.units, device=device))
-    q_LWO = student.head(x_LWF.flatten(0, 1)).unflatten(0, begins.shape)
+    q_LWO = student.head(student.unroll(frames, begins).flatten(0, 1)).unflatten(0, begins.shape)
     losses = [
         imitation_loss(q_LWO[:, place, outputs], lesson.q[:, one].to(device), lesson.available.to(device))
         for place, (outputs, lesson, one) in enumerate(drawn)

@@ -27,7 +27,7 @@ from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.multi import Taught, teach
 from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, zero_shot
 from h_dqn.experiment.run import Run
-from h_dqn.experiment.run_folder import MISFITS, RunFolder
+from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.tasks import longest_solution
 from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import TaskEnvs
@@ -65,12 +65,7 @@ class Addition:
     @classmethod
     def resume(cls, folder: Path, library: Path | None = None) -> Addition:
         """An addition that was stopped; see :meth:`h_dqn.experiment.run.Run.resume`."""
-        files = RunFolder(folder)
-        try:
-            plan = AddPlan.from_json(files.read()["plan"])
-        except MISFITS as error:
-            raise files.misfit(error) from error
-        return cls(replace(plan, train=replace(plan.train, library=str(library))) if library else plan, folder)
+        return cls(AddPlan.kept(folder, library), folder)
 
     @property
     def result(self) -> dict[str, Any] | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from h_dqn.experiment.multi import MultiConfig
 from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.run_folder import MISFITS, RunFolder
 from h_dqn.settings import Share, check
 
 EPISODES = 1000  # unseen episodes on which a new skill is measured: one of 97.5 % passes a bar of 95 % nearly always
@@ -43,3 +45,16 @@ class AddPlan:
     def from_json(cls, entry: dict[str, Any]) -> AddPlan:
         """What :meth:`to_json` gave. Raises ValueError, KeyError or TypeError for anything else."""
         return cls(Plan.from_json(entry["train"]), GateConfig(**entry["gate"]), MultiConfig(**entry["multi"]))
+
+    @classmethod
+    def kept(cls, folder: Path, library: Path | None = None) -> AddPlan:
+        """The plan of what was stopped in this folder, with another library if one is named.
+
+        Raises :class:`h_dqn.experiment.errors.UserError` for a folder with none.
+        """
+        files = RunFolder(folder)
+        try:
+            plan = cls.from_json(files.read()["plan"])
+        except MISFITS as error:
+            raise files.misfit(error) from error
+        return replace(plan, train=replace(plan.train, library=str(library))) if library else plan

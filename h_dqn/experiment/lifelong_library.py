@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from h_dqn.agent_state import AgentState
 from h_dqn.continual.change import changed
@@ -15,6 +14,7 @@ from h_dqn.continual.keeper import Keeper
 from h_dqn.continual.lessons import Collector, Lesson, collect, distil
 from h_dqn.evaluation import evaluate
 from h_dqn.experiment.lifelong_agent import FineTuned, Player, Setting, Stage, loaded, network_of, options_of
+from h_dqn.experiment.race import Trial, ahead
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.learners import Learner, Method
 from h_dqn.learners.value_learner import ValueLearner
@@ -22,10 +22,8 @@ from h_dqn.metrics import WINDOW, EpisodeStatistics
 from h_dqn.networks import LinearHead, QNetwork
 from h_dqn.policies import SoftmaxPolicy
 from h_dqn.state import CheckpointError
-from h_dqn.statistics import wilson
 
 EVERY = 120_000  # environment steps in which a slow network makes the gradient steps of one distillation
-SURE = 1.645  # of the normal distribution: 95 % on one side
 FINALISTS, LONGER = 2, 3  # skills that are tried for so many times the episodes more
 
 
@@ -68,21 +66,19 @@ class Librarian(FineTuned):
             stage.notes["start"] = "scratch" if not self.skills else "layers"
             return 0
         own = self.heads.current
-        tries = {key: np.zeros(3, int) for key in (None, *([own] if own in self.skills else self.skills))}
-        for key in tries:
-            tries[key] += self._try(stage, key, episodes, 0)
-        best = sorted((key for key in tries if key is not None), key=lambda key: -tries[key][0])[:FINALISTS]
-        for key in (None, *(key for key in best if tries[key][0])):
-            tries[key] += self._try(stage, key, LONGER * episodes, 1)
-        first = max(best, key=lambda key: tries[key][0] / tries[key][1])
-        self.start = first if surely(tries[first], tries[None]) else None
-        known = tries[first][0] >= self.setting.continual.known * tries[first][1]
-        self.solved = bool(known) and self.start == own
+        tries = {key: self._try(stage, key, episodes, 0) for key in (None, *([own] if own in self.skills else self.skills))}
+        best = sorted((key for key in tries if key is not None), key=lambda key: -tries[key].successes)[:FINALISTS]
+        for key in (None, *(key for key in best if tries[key].successes)):
+            more = self._try(stage, key, LONGER * episodes, 1)
+            tries[key] = tries[key].also(more.successes, more.episodes, more.env_steps)
+        first = max(best, key=lambda key: tries[key].successes / tries[key].episodes)
+        self.start = first if ahead(tries[first], tries[None]) else None
+        self.solved = tries[first].successes >= self.setting.continual.known * tries[first].episodes and self.start == own
         stage.notes["start"] = "known" if self.solved else f"skill {first}" if self.start is not None else "layers"
-        stage.notes["trials"] = {str(key): float(one[0] / one[1]) for key, one in tries.items()}
-        return int(sum(one[2] for one in tries.values()))
+        stage.notes["trials"] = {str(key): one.successes / one.episodes for key, one in tries.items()}
+        return sum(one.env_steps for one in tries.values())
 
-    def _try(self, stage: Stage, key: int | None, episodes: int, rung: int) -> NDArray[np.int64]:
+    def _try(self, stage: Stage, key: int | None, episodes: int, rung: int) -> Trial:
         """As :func:`tried`, of a skill, or of chance (None)."""
         return tried(self.setting, stage, self.setting.network() if key is None else self._skill(key), episodes, rung)
 
@@ -101,9 +97,7 @@ class Librarian(FineTuned):
     def _skill(self, key: int) -> QNetwork:
         """A network that has one skill alone."""
         network, own = self.setting.network(), self.rows(key)
-        network.torso.load_state_dict(self.student.torso.state_dict())
-        if network.core is not None and self.student.core is not None:
-            network.core.load_state_dict(self.student.core.state_dict())
+        network.warm_start((), self.student, ())
         ours, theirs = self._linear(network), self._linear(self.student)
         with torch.no_grad():
             ours.weight.copy_(theirs.weight[own])
@@ -164,9 +158,7 @@ class Librarian(FineTuned):
     def _take_over(self, own: slice, whole: bool) -> None:
         """The head that was learned begins the network's own for this task; the first task gives its layers, too."""
         if whole:
-            self.student.torso.load_state_dict(self.network.torso.state_dict())
-            if self.student.core is not None and self.network.core is not None:
-                self.student.core.load_state_dict(self.network.core.state_dict())
+            self.student.warm_start((), self.network, ())
         ours, theirs = self._linear(self.student), self._linear(self.network)
         ours.weight[own], ours.bias[own] = theirs.weight, theirs.bias
 
@@ -219,9 +211,9 @@ class Watchful(FineTuned):
         if not self.keeper.kept or not episodes:
             return 0
         skill, chance = (tried(self.setting, stage, network, episodes, 0) for network in (self.student, self.setting.network()))
-        self.start = surely(skill, chance)
+        self.start = ahead(skill, chance)
         stage.notes["start"] = "skill" if self.start else "layers"
-        return int(skill[2] + chance[2])
+        return skill.env_steps + chance.env_steps
 
     def begin(self, learner: Learner) -> None:
         if self.keeper.kept:
@@ -243,18 +235,12 @@ class Watchful(FineTuned):
         self.start = state["start"] is True
 
 
-def tried(setting: Setting, stage: Stage, network: QNetwork, episodes: int, rung: int) -> NDArray[np.int64]:
-    """Successes, episodes and environment steps of a network where a stage begins; one that has learned nothing is chance."""
+def tried(setting: Setting, stage: Stage, network: QNetwork, episodes: int, rung: int) -> Trial:
+    """What a network does where a stage begins; one that has learned nothing is chance."""
     policy = SoftmaxPolicy(AgentState(network), setting.config.learner.temperature, stage.seed + rung)
     options = options_of(stage.envs, setting.told)
     outcome = evaluate(stage.envs(episodes), options, policy, episodes, stage.seed + rung, split="validate")
-    return np.array([sum(outcome.by_episode), episodes, outcome.env_steps])
-
-
-def surely(one: NDArray[np.int64], chance: NDArray[np.int64]) -> bool:
-    """Whether it succeeds more often than chance: their intervals have nothing in common."""
-    (low, _), (_, high) = (wilson(int(each[0]), int(each[1]), SURE) for each in (one, chance))
-    return low > high
+    return Trial("", sum(outcome.by_episode), episodes, outcome.env_steps)
 
 
 def led(learner: Learner) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 import h_dqn.lifelong_metrics as metrics
 from h_dqn.experiment.errors import UserError
 from h_dqn.reading import read_json, short
+from h_dqn.report import plain
 
 LIFELONG = "lifelong.json"
 LARGEST = 64 << 20  # bytes of it
@@ -89,8 +89,8 @@ def figures(
         "areas": areas.tolist(),
         "newest_success": [float(one.success[-1]) for one in curves],
     }
-    plain: dict[str, Any] = _plain({**found, **(_relative(success_IT[-1], task_of, curves, scratch) if scratch else {})})
-    return plain
+    json: dict[str, Any] = plain({**found, **(_relative(success_IT[-1], task_of, curves, scratch) if scratch else {})})
+    return json
 
 
 def _relative(
@@ -127,15 +127,6 @@ def _relative(
 def _mean(values: NDArray[np.float64]) -> float | None:
     there = values[np.isfinite(values)]
     return float(there.mean()) if there.size else None
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it, which knows no nan."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def read_lifelong(folder: Path) -> dict[str, Any]:

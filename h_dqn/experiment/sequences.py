@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.oracle import Oracle
 from envs.registry import WORLDS
 from envs.sequence import Sequence, load_sequence
 from envs.task import TaskSpec
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.place import VOXEL, Place
-
-TINY = 8  # pixels of a picture, where nothing is looked at
+from h_dqn.experiment.tasks import solutions
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ def check_sequence(sequence: str | Path, episodes: int = 100, place: Place = VOX
     solved = []
     for task in found.tasks:
         WORLDS[place.world].check(task)
-        envs: Any = WORLDS[VOXEL.world].make(task, episodes, TINY).unwrapped
-        lengths = [length for length in Oracle(envs.worlds).play(envs, seed=1) if length is not None]
+        lengths = solutions(task, episodes)
         if len(lengths) < episodes:
             number = next(i for i, phase in enumerate(found.phases, 1) if phase.task.hash == task.hash)
             raise UserError(f"{sequence}: phase {number}: the oracle cannot solve {episodes - len(lengths)} of {episodes} episodes "

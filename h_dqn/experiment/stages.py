@@ -24,7 +24,7 @@ from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.gate import fresh_seed
 from h_dqn.experiment.race import RANDOM, Trial, play, playing, survivors
 from h_dqn.experiment.run import Run
-from h_dqn.experiment.run_folder import MISFITS, RunFolder
+from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.tasks import stage_in_words
 from h_dqn.experiment.watch import Watcher, stop_on_signal
 from h_dqn.experiment.worlds import TaskEnvs, shape_of, task_envs
@@ -83,12 +83,7 @@ class Staged:
     @classmethod
     def resume(cls, folder: Path, library: Path | None = None) -> Staged:
         """One that was stopped; see :meth:`h_dqn.experiment.run.Run.resume`."""
-        files = RunFolder(folder)
-        try:
-            plan = AddPlan.from_json(files.read()["plan"])
-        except MISFITS as error:
-            raise files.misfit(error) from error
-        return cls(replace(plan, train=replace(plan.train, library=str(library))) if library else plan, folder)
+        return cls(AddPlan.kept(folder, library), folder)
 
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:
         """Do what is not done yet. Returns what an addition returns, where chance solves the whole task now and then; otherwise

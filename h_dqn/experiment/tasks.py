@@ -134,15 +134,19 @@ def from_above(worlds: Worlds, n: int, side: int = SIDE) -> NDArray[np.uint8]:
     return np.asarray(cv2.arrowedLine(picture, tail, head, (255, 255, 255), 2, tipLength=0.5))
 
 
+def solutions(task: TaskSpec, episodes: int) -> list[int]:
+    """Steps that the oracle takes in so many episodes, of those that it solves."""
+    envs: Any = WORLDS[VOXEL.world].make(task, episodes, 8).unwrapped
+    return [length for length in Oracle(envs.worlds).play(envs, seed=1) if length is not None]
+
+
 def longest_solution(file: str, episodes: int = 200, place: Place = VOXEL) -> tuple[int, TaskSpec]:
     """Prove with the oracle that so many episodes of a task can be solved within its limit.
 
     Returns: steps of the longest solution; the task. Raises :class:`UserError` where an episode cannot be solved.
     """
     task = task_envs(file, TINY, place).task
-    envs: Any = WORLDS[VOXEL.world].make(task, episodes, 8).unwrapped
-    lengths = Oracle(envs.worlds).play(envs, seed=1)
-    solved = [length for length in lengths if length is not None]
+    solved = solutions(task, episodes)
     if len(solved) < episodes:
         failed = episodes - len(solved)
         raise UserError(f"{file}: step_limit: the oracle cannot solve {failed} of {episodes} episodes in {task.step_limit} steps")

@@ -97,13 +97,15 @@ class QNetwork(nn.Module):
         next_BC: Tensor = self.core(x_BF, state_BC)
         return torch.cat([x_BF, next_BC], 1), next_BC
 
-    def unroll(self, frames_LBSHW: Tensor, begins_LB: Tensor, state_BC: Tensor) -> Tensor:
-        """What the head reads at each of L steps of B sequences, (L, B, F), with a core.
+    def unroll(self, frames_LBSHW: Tensor, begins_LB: Tensor, state_BC: Tensor | None = None) -> Tensor:
+        """What the head reads at each of L steps of B sequences, (L, B, F).
 
-        ``begins_LB``: bool, where an episode begins; ``state_BC``: what the core remembers before the first step.
+        ``begins_LB``: bool, where an episode begins; ``state_BC``: what a core remembers before the first step (nothing).
         """
-        assert self.core is not None
-        x_LBF = self.torso(frames_LBSHW.flatten(0, 1)).unflatten(0, begins_LB.shape)
+        x_LBF: Tensor = self.torso(frames_LBSHW.flatten(0, 1)).unflatten(0, begins_LB.shape)
+        if self.core is None:
+            return x_LBF
+        state_BC = x_LBF.new_zeros(begins_LB.shape[1], self.core.units) if state_BC is None else state_BC
         return torch.cat([x_LBF, self.core.unroll(x_LBF, begins_LB, state_BC)], 2)
 
     def mask_eliminated(self, q: Tensor, frames_BSHW: Tensor, available_BO: Tensor | None = None) -> Tensor:

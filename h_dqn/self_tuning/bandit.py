@@ -15,30 +15,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.self_tuning.episodes import Episodes
-from h_dqn.self_tuning.tuner import Choosing, Seen, Tuner
+from h_dqn.self_tuning.episodes import ByEpisodes
+from h_dqn.self_tuning.tuner import Seen
 from h_dqn.state import CheckpointError, restore
 
 WINDOW = 40  # newest episodes of each head
 ANY = 8  # every so many-th environment plays by any head
 
 
-class Bandit(Tuner):
+class Bandit(ByEpisodes):
     """See the file's head, and :class:`h_dqn.self_tuning.tuner.Tuner`."""
-
-    marks = Episodes.marks
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.head.place.round_()
-        self.episodes = Episodes(self.num_envs)
         self._returns = [deque[float](maxlen=WINDOW) for _ in range(self.head.count)]
         self._arm = np.full(self.num_envs, int(self.head.place))
         self._choosing = False
 
     def observe(self, begins: NDArray[np.bool_]) -> None:
         """Where an episode begins, its environment chooses a head for all of it."""
-        self.episodes.begin(begins)
+        super().observe(begins)
         if self._choosing and begins.any():
             drawn = self.rng.integers(0, self.head.count, self.num_envs)
             few = self.num_envs < ANY  # of which none can always play by any head
@@ -47,10 +44,6 @@ class Bandit(Tuner):
 
     def places(self) -> Tensor:
         return torch.from_numpy(self._arm).double()
-
-    def mark(self, choice: Choosing) -> Tensor:
-        """Its place and its episode."""
-        return self.episodes.mark(self.places(), choice.env_ids_B)
 
     def move(self, seen: Seen) -> None:
         """eta is the head of the best newest episodes; one that none was played by is tried first."""
@@ -66,11 +59,10 @@ class Bandit(Tuner):
 
     def state_dict(self) -> dict[str, Any]:
         own = {"arm": self._arm.copy(), "newest": [list(returns) for returns in self._returns], "choosing": self._choosing}
-        return {**super().state_dict(), **self.episodes.state_dict(), **own}
+        return {**super().state_dict(), **own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.episodes.load_state_dict(state)
         restore(self._arm, state["arm"], "arm", 0, self.head.count - 1)
         if len(state["newest"]) != self.head.count:
             raise CheckpointError("'tuning' has returns of other heads")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.self_tuning.tuner import Seen
+from h_dqn.self_tuning.tuner import Choosing, Seen, Tuner
 from h_dqn.state import restore
 
 
@@ -54,3 +54,27 @@ class Episodes:
         for array, saved in zip((self.begun, self._counted), state["episodes"], strict=True):
             restore(array, saved, "episodes", 0)
         restore(self._return, state["returns"], "returns")
+
+
+class ByEpisodes(Tuner):
+    """A tuner that goes by the returns of episodes; :attr:`episodes` adds them up."""
+
+    marks = Episodes.marks
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.episodes = Episodes(self.num_envs)
+
+    def observe(self, begins: NDArray[np.bool_]) -> None:
+        self.episodes.begin(begins)
+
+    def mark(self, choice: Choosing) -> Tensor:
+        """Its place and its episode."""
+        return self.episodes.mark(self.places(), choice.env_ids_B)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), **self.episodes.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.episodes.load_state_dict(state)

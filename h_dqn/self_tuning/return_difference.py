@@ -10,35 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from h_dqn.self_tuning.episodes import Episodes
-from h_dqn.self_tuning.tuner import OFFSETS, Choosing, Seen, Walking, offsets
+from h_dqn.self_tuning.episodes import ByEpisodes
+from h_dqn.self_tuning.tuner import OFFSETS, Seen, Walking, offsets
 from h_dqn.settings import ConfigError
 from h_dqn.state import CheckpointError
 
 WINDOW = 40  # newest episodes at either side
 
 
-class ReturnDifference(Walking):
+class ReturnDifference(ByEpisodes, Walking):
     """See the file's head, and :class:`h_dqn.self_tuning.tuner.Tuner`."""
-
-    marks = Episodes.marks
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         if self.num_envs < len(OFFSETS):
             raise ConfigError(f"--tuner return_difference needs --num-envs {len(OFFSETS)} or more, of which some try either side")
-        self.episodes = Episodes(self.num_envs)
         self._newest = {side: deque[float](maxlen=WINDOW) for side in (-1, 1)}
-
-    def observe(self, begins: NDArray[np.bool_]) -> None:
-        self.episodes.begin(begins)
-
-    def mark(self, choice: Choosing) -> Tensor:
-        """Its place and its episode."""
-        return self.episodes.mark(self.places(), choice.env_ids_B)
 
     def move(self, seen: Seen) -> None:
         """Towards the side that had more, by a step as large as that is sure."""
@@ -59,11 +47,10 @@ class ReturnDifference(Walking):
 
     def state_dict(self) -> dict[str, Any]:
         newest = [list(self._newest[side]) for side in (-1, 1)]
-        return {**super().state_dict(), **self.episodes.state_dict(), "newest": newest}
+        return {**super().state_dict(), "newest": newest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.episodes.load_state_dict(state)
         if len(state["newest"]) != 2:
             raise CheckpointError("'tuning' has returns of other sides")
         self._newest = {side: deque(map(float, saved), maxlen=WINDOW) for side, saved in zip((-1, 1), state["newest"], strict=True)}

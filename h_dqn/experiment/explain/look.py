@@ -44,8 +44,7 @@ class Looker:
     def _target_seen(self) -> NDArray[np.float32]:
         """(N,) share of the picture that shows what the current subgoal is about: the pixels that change with its colour."""
         twin, worlds = self._twin, self.envs.worlds
-        for name, mine in twin.worlds.state._asdict().items():
-            mine[...] = getattr(worlds.state, name)
+        twin.worlds.copy(worlds)
         for n in range(worlds.n):
             twin.worlds.tint[n, target_materials(worlds, n)] *= DARK
         changed = (twin.redraw()["pov"] != self.envs.pictures).any(3)

@@ -69,8 +69,7 @@ class Redrawing:
 
     def frames(self, change: Change | None = None, seed: int = 0) -> NDArray[np.uint8]:
         """(B, S, H, W) with the newest frame drawn anew, after ``change``."""
-        for name, mine in self.envs.worlds.state._asdict().items():
-            mine[...] = getattr(self._worlds.state, name)
+        self.envs.worlds.copy(self._worlds)
         if change is not None:
             change(self.envs.worlds, np.random.default_rng([seed, 11]))
         assert isinstance(self._stack, GreyStack)
