@@ -18,14 +18,15 @@ from benchmarks.provenance import measured
 from h_dqn.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
+ROOMS = "benchmarks/rooms/paper"  # of one map each, where 95 % is soon there
 COMMANDS = {
     "demo": "h-dqn demo --seed {seed} --json",
-    "skill": "h-dqn train skill navigation1 --until 0.95 --seed {seed} --json",
+    "skill": f"h-dqn train skill {ROOMS}/navigation1.toml --until 0.95 --seed {{seed}} --json",
     "world": "h-dqn bench world --json",
     "skills": "h-dqn bench skills --json",
     "switches": "h-dqn bench switches --json",
-    "peers": "h-dqn bench train --seed {seed} --json",
-    "peers_pickup": "h-dqn bench train --task pickup --seed {seed} --json",
+    "peers": f"h-dqn bench train --goal 0.95 --task {ROOMS}/navigation1.toml --seed {{seed}} --json",
+    "peers_pickup": f"h-dqn bench train --goal 0.95 --task {ROOMS}/pickup.toml --seed {{seed}} --json",
 }
 SEEDS = ("1", "2", "3", "4", "5")
 

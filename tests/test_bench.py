@@ -30,9 +30,9 @@ def validations(*success: float) -> list[Validation]:
 
 
 def test_the_goal_is_reached_where_it_is_kept() -> None:
-    assert reached(validations(0.9, 0.96, 0.94, 0.95, 0.97, 0.96)) == validations(0, 0, 0, 0.95)[-1]
-    assert reached(validations(0.9, 0.96, 0.97)) is None, "nobody knows yet"
-    assert reached([]) is None
+    assert reached(validations(0.9, 0.96, 0.94, 0.95, 0.97, 0.96), 0.95) == validations(0, 0, 0, 0.95)[-1]
+    assert reached(validations(0.9, 0.96, 0.97), 0.95) is None, "nobody knows yet"
+    assert reached([], 0.95) is None
 
 
 def test_a_learner_is_validated_now_and_then_until_it_is_good_or_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_a_learner_is_validated_now_and_then_until_it_is_good_or_too_late(monkey
             if over(env_steps, policy):
                 return
 
-    found = race(contender, envs, seed=1, limit_s=34)
+    found = race(contender, envs, seed=1, goal=0.95, limit_s=34)
     assert asked == [EVERY * n for n in range(1, 5)]
     assert [one.env_steps for one in found] == asked
     assert [one.seconds for one in found] == [6.0, 11.0, 16.0, 21.0]
@@ -76,7 +76,7 @@ def test_all_learn_on_the_same_worlds_each_with_its_own_frames(
     path = tmp_path / "mine.toml"
     path.write_text((ROOT / "envs" / "tasks" / "navigation1.toml").read_text())
     config = change(PRESETS["smoke"], stack=1, core=8, success_memory=0.0)
-    found = compare(config, str(path), seed=1, limit_s=0.0, peer_stack=2)
+    found = compare(config, str(path), seed=1, goal=0.95, limit_s=0.0, peer_stack=2)
     assert [row["learner"] for row in found["rows"]] == ["h-dqn", "PPO", "DQN"]
     assert all(row["env_steps"] == 256 and row["processor_seconds"] > 0 and not row["reached"] for row in found["rows"])
     assert all(row["times_ours"] is None for row in found["rows"]), "ours has reached nothing"
@@ -89,6 +89,8 @@ def test_all_learn_on_the_same_worlds_each_with_its_own_frames(
     assert json.loads(capsys.readouterr().out)["settings"]["h-dqn"]["env"]["num_envs"] == 8
     assert cli.run(["bench", "train", "--peer-stack", "0"]) == 2
     assert "--peer-stack must be above 0, not 0" in capsys.readouterr().err
+    assert cli.run(["bench", "train", "--goal", "1.5"]) == 2
+    assert "--goal must be above 0 and at most 1, not 1.5" in capsys.readouterr().err
 
 
 # --- where the time goes ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from h_dqn.experiment.worlds import TaskEnvs, shape_of, task_envs
 from h_dqn.rollout import Policy
 from h_dqn.train import Trainer
 
-GOAL, EPISODES = 0.95, 500  # success in a validation, and its episodes
+EPISODES = 500  # of a validation
 EVERY, HELD = 5_000, 2  # environment steps between validations; how many more have to say the same
 OURS = "h-dqn"
 
@@ -36,7 +36,7 @@ class Validation:
     success: float
 
 
-def reached(validations: list[Validation], goal: float = GOAL, held: int = HELD) -> Validation | None:
+def reached(validations: list[Validation], goal: float, held: int = HELD) -> Validation | None:
     """The first validation at the goal that the next ``held`` ones agree with."""
     for n in range(len(validations) - held):
         if all(one.success >= goal for one in validations[n : n + held + 1]):
@@ -44,7 +44,7 @@ def reached(validations: list[Validation], goal: float = GOAL, held: int = HELD)
     return None
 
 
-def race(contender: Contender, envs: TaskEnvs, seed: int, limit_s: float) -> list[Validation]:
+def race(contender: Contender, envs: TaskEnvs, seed: int, goal: float, limit_s: float) -> list[Validation]:
     """Let a learner learn until it has reached the goal, or for so many seconds of processor time; its validations."""
     validations = list[Validation]()
     seconds = processor_seconds = 0.0
@@ -59,23 +59,26 @@ def race(contender: Contender, envs: TaskEnvs, seed: int, limit_s: float) -> lis
         found = evaluate(envs(250), envs.primitives(), policy(), EPISODES, seed, split="validate")
         validations.append(Validation(env_steps, seconds, processor_seconds, found.success_rate))
         began, used = time.perf_counter(), time.process_time()
-        return reached(validations) is not None or processor_seconds > limit_s
+        return reached(validations, goal) is not None or processor_seconds > limit_s
 
     contender(over)
     return validations
 
 
-def compare(config: Config, task: str, seed: int, limit_s: float, peer_stack: int) -> dict[str, Any]:
+def compare(config: Config, task: str, seed: int, goal: float, limit_s: float, peer_stack: int) -> dict[str, Any]:
     """All learners on the same task, pictures, rewards and machine, with as many threads, validated alike.
 
     Args:
         config: how ours learns. The peers see frames of the same form, have the same convolutions, and rewards of the same scale.
         task: name or path of a task.
         seed: decides everything random.
+        goal: success in three validations in a row that ends a learner's race.
         limit_s: seconds of processor time after which a learner is given up.
         peer_stack: frames that a peer sees at once; it has no core that remembers.
-    Raises :class:`UserError` where Stable-Baselines3 is missing, and for a ``peer_stack`` of no frames.
+    Raises :class:`UserError` where Stable-Baselines3 is missing, for a ``peer_stack`` of no frames, and for an impossible goal.
     """
+    if not 0 < goal <= 1:
+        raise UserError(f"--goal must be above 0 and at most 1, not {goal}")
     if peer_stack < 1:
         raise UserError(f"--peer-stack must be above 0, not {peer_stack}")
     try:
@@ -89,14 +92,14 @@ def compare(config: Config, task: str, seed: int, limit_s: float, peer_stack: in
     contenders: dict[str, tuple[Contender, TaskEnvs]] = {OURS: (partial(_learn, ours, config, seed), ours)}
     contenders |= {name: (partial(peer, name, theirs, config, seed), theirs) for name in PEERS}
     _load_kernels(ours)
-    validations = {name: race(contender, envs, seed, limit_s) for name, (contender, envs) in contenders.items()}
+    validations = {name: race(contender, envs, seed, goal, limit_s) for name, (contender, envs) in contenders.items()}
     return {
         "task": ours.task.name,
         "seed": seed,
-        "goal": GOAL,
+        "goal": goal,
         "held_over": HELD,
         "threads": torch.get_num_threads(),
-        "rows": [_row(name, rows, reached(validations[OURS])) for name, rows in validations.items()],
+        "rows": [_row(name, rows, goal, reached(validations[OURS], goal)) for name, rows in validations.items()],
         "settings": {OURS: to_json(config), **{name: {"stack": peer_stack, **settings} for name, settings in PEERS.items()}},
         "validations": {name: [asdict(row) for row in rows] for name, rows in validations.items()},
     }
@@ -116,12 +119,12 @@ def _learn(envs: TaskEnvs, config: Config, seed: int, over: Referee) -> None:
             break
 
 
-def _row(name: str, validations: list[Validation], ours: Validation | None) -> dict[str, Any]:
+def _row(name: str, validations: list[Validation], goal: float, ours: Validation | None) -> dict[str, Any]:
     """Where the goal was reached; else where it was given up, and ratios are lower bounds."""
-    at = reached(validations) or (validations[-1] if validations else Validation(0, 0.0, 0.0, 0.0))
+    at = reached(validations, goal) or (validations[-1] if validations else Validation(0, 0.0, 0.0, 0.0))
     return {
         "learner": name,
-        "reached": reached(validations) is not None,
+        "reached": reached(validations, goal) is not None,
         **asdict(at),
         "times_ours": None if ours is None else at.processor_seconds / ours.processor_seconds,
     }
