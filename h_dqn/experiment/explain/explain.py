@@ -17,6 +17,7 @@ from h_dqn.experiment.agent import Agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.explain.look import Looker
 from h_dqn.experiment.explain.redraw import spurious_cues
+from h_dqn.experiment.explain.subgoals import subgoals_of
 from h_dqn.experiment.explain.tables import clusters_of, columns_of, edges_of, failures_of, shown_rows
 from h_dqn.experiment.explain.watch_out import alarm_of
 from h_dqn.experiment.versions import versions
@@ -98,6 +99,8 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
     tried = np.sort(np.random.default_rng([config.seed, 12]).permutation(len(seen))[:CAUSED])
     causes = spurious_cues(seen, envs, tried, network, temperature, config.seed)
     shown = shown_rows(seen, config.points)
+    tell("comparing clusters with what happens in the world")
+    subgoals, together = subgoals_of(seen, found.best, envs.task, names)
     tell("making maps")
     data = {
         "agent": agent.head.name,
@@ -115,7 +118,8 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
         "frames": sheets(seen.truth["picture"][shown]),
         "saliency": saliency_of(seen, network, shown[: config.saliency], temperature or 0.03),
         "clusters": clusters_of(seen, found.best, found.medoids, names, shown),
-        "edges": edges_of(seen, found.best, scale),
+        "edges": edges_of(seen, found.best, scale, together),
+        "subgoals": subgoals,
         "failures": failures_of(seen, found.best, scale),
         "criteria": [asdict(one) for one in found.criteria],
         "chosen": asdict(found.best.criteria),
