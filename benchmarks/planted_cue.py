@@ -17,9 +17,11 @@ from benchmarks.kept import kept
 from benchmarks.provenance import ROOT, measured
 from envs.task_file import load_task
 from h_dqn.experiment.agent import load_agent
+from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.explain import ExplainConfig, explain_agent
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RunFolder
+from h_dqn.experiment.worlds import task_envs
 from h_dqn.files import write_text
 from h_dqn.report import plain
 
@@ -40,7 +42,7 @@ def of(seed: int) -> dict[str, Any]:
     agent = load_agent(folder)
     room = agent.envs(ROOM)
     data = plain(explain_agent(agent, room, ExplainConfig(EPISODES, points=1, saliency=0, alarm_episodes=0)).data)
-    outcome = h_dqn.evaluate(agent, load_task(ROOM, ELSEWHERE), EPISODES)  # type: ignore[arg-type]
+    outcome = evaluate_agent(agent, task_envs(load_task(ROOM, ELSEWHERE), agent.shape), EPISODES, 90001)
     return {
         "success": data["success"][0],
         "success_elsewhere": outcome.success_rate,
