@@ -1,9 +1,9 @@
 """What `h-dqn explain` finds out of skills and controllers: ``python -m benchmarks.explained``.
 
-Of the five skills and the two controllers that ``make reproduce`` trained with this seed (navigation1 is the shipped one where it was
-not trained), as far as they are there: how well the model over clusters agrees with the network, whether a window of steps helps,
-whether clusters change where something happens, which cue shifts the choice most, and whether an alarm that 300 episodes were
-enough for foretells failure in 1,000 fresh ones, and helps. Each is kept in runs/explained as soon as it is measured. Writes
+Of the five skills and the two controllers that ``make reproduce`` trained with this seed (navigation1 is the shipped one where it
+was not trained), as far as they are there: how well the model over clusters agrees with the network, whether a window of steps
+helps, whether clusters change where something happens, which cue shifts the choice most, and whether an alarm that 300 episodes
+were enough for foretells failure in 1,000 fresh ones, and helps. Each is kept in runs/explained as soon as it is measured. Writes
 benchmarks/results/explained.json.
 """
 

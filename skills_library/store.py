@@ -26,6 +26,7 @@ from h_dqn.files import TEMPORARY, check_own, lock, sweep, write_folder, write_t
 from h_dqn.reading import Unreadable, read_bytes, read_json, short
 from skills_library import manifest
 from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, Files, SkillError, good_name, is_policy
+from skills_library.pages import PAGES
 
 INDEX, OBJECTS = "library.json", "objects"
 WAIT_S = 120.0  # most that a writer waits for another; none takes longer than writing a few megabytes
@@ -63,7 +64,7 @@ class Versions:
 
 def check_name(name: str) -> str:
     """The name itself. Raises :class:`SkillError` for one that no skill of the library can have."""
-    if not good_name(name) or name in (INDEX, OBJECTS):
+    if not good_name(name) or name in (INDEX, OBJECTS, PAGES):
         raise SkillError(f"'{short(name)}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
     return name
 

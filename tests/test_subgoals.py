@@ -180,7 +180,8 @@ def test_what_goals_have_no_word_for_is_named() -> None:
 
 
 def test_a_part_that_is_the_last_is_added_as_one_skill(three_rooms: Record, tmp_path: Path) -> None:
-    text = 'step_limit = 20\nmap = "..D"\n[legend]\nD = "door"\n[goal]\nall_of = [{ hold = "crate" }, { broken = "D" }]\nbegin = BEGIN\n'
+    goal = 'all_of = [{ hold = "crate" }, { broken = "D" }]'
+    text = f'step_limit = 20\nmap = "..D"\n[legend]\nD = "door"\n[goal]\n{goal}\nbegin = BEGIN\n'
     for begin, kind in ((0, Staged), (1, Addition)):
         path = tmp_path / f"part{begin}.toml"
         path.write_text(f"inventory = {{ crate = 1 }}\n{text.replace('BEGIN', str(begin))}")

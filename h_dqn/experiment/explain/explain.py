@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.experiment.agent import Agent
+from h_dqn.experiment.agent import AGENT, Agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.explain.look import Looker
 from h_dqn.experiment.explain.redraw import spurious_cues
@@ -32,6 +32,8 @@ from h_dqn.policies import SoftmaxPolicy
 from h_dqn.report import column, page, plain, sheets
 from h_dqn.settings import Count, Range
 from h_dqn.statistics import wilson
+from skills_library.library import Library
+from skills_library.policy import is_policy
 
 UNITS = Scale(0.97, 0.1)  # of the presets; of an agent whose settings are not known
 AT_ONCE = 250  # environments, as many as evaluation has: draws of the policy are the same
@@ -144,6 +146,12 @@ def write(explanation: Explanation, folder: Path) -> tuple[Path, Path]:
     write_text(paths[0], json.dumps(plain(explanation.data), allow_nan=False) + "\n")
     write_text(paths[1], explanation.page())
     return paths
+
+
+def link(what: str, library: Library, page: Path) -> None:
+    """Have the card of a skill in ``library`` link its page; where ``what`` is a run's folder, there is none."""
+    if not is_policy(Path(what) / AGENT) and what.partition("/")[0] in library.names():
+        library.keep_page(what, page)
 
 
 def head_of(agent: Agent) -> Any:

@@ -44,7 +44,9 @@ class Candidate:
     """why it can be no task"""
 
 
-def subgoals_of(seen: Record, best: Clustering, task: TaskSpec, options: list[str]) -> tuple[dict[str, Any], dict[tuple[int, int], Any]]:
+def subgoals_of(
+    seen: Record, best: Clustering, task: TaskSpec, options: list[str]
+) -> tuple[dict[str, Any], dict[tuple[int, int], Any]]:
     """Events beside changes of clusters, and candidates; and of each strong move of the model, the event that goes with it.
 
     What goes with what is found in the episodes that the model is of; how well that foretells is told of the others.
@@ -94,7 +96,7 @@ def _named(together: Mapping[Any, Any], common: Mapping[str, Any]) -> list[str]:
 
 def _agreement(seen: Record, best: Clustering, events: Mapping[str, Bools], together: Mapping[tuple[int, int], Any],
                judged: Bools) -> dict[str, Any]:  # fmt: skip
-    """Moves against true events, in the rows ``judged``: of each event the moves that go with it, of all together these, and all."""
+    """Moves against true events, in the rows ``judged``: of each event those that go with it, of all events these, and all."""
     episode, none = seen.episode[judged], np.zeros(len(seen), bool)
     rows, found_any, true_any = [], none.copy(), none.copy()
     for name, true in events.items():
