@@ -102,7 +102,7 @@ class Library:
             raise SkillError(unknown("skill", name, head_names(manifest)))
         return card_text(manifest, self._pages(manifest, Path()))
 
-    def _pages(self, manifest: Mapping[str, Any], start: Path) -> dict[str, str]:
+    def _pages(self, manifest: dict[str, Any], start: Path) -> dict[str, str]:
         """Pages that tell of the current version of this policy, as links from ``start``."""
         version = self.current(manifest["name"])
         return linked(self.folder, dict.fromkeys(head_names(manifest), version), start)

@@ -88,7 +88,7 @@ def test_truth_of_a_step(seen: Record) -> None:
     assert 0 < (seen.truth["target seen"] == 0).mean() < 1
 
 
-@pytest.mark.parametrize("task", ["navigation1", "workshop", "fetch", "three_rooms"])
+@pytest.mark.parametrize("task", ["navigation1", "workshop", "fetch", "placement", "three_rooms"])
 def test_what_is_drawn_anew_is_what_was_seen(task: str) -> None:
     """With nothing changed, along random walks. ``workshop`` is seen with a hotbar."""
     agent = untrained(3)
