@@ -1,6 +1,6 @@
 """Does the table of cues find a cue that was planted? ``python -m benchmarks.planted_cue``.
 
-In ``rooms/planted_cue.toml`` the goal's wall wears one texture while training. Five seeds learn it; of each, `h-dqn explain` ranks
+In ``rooms/planted/cue.toml`` the goal's wall wears one texture while training. Five seeds learn it; of each, `h-dqn explain` ranks
 the cues that the task is not about. Then the same agents play rooms in which that wall has other textures. What is done is kept in
 runs/planted_cue. Writes benchmarks/results/planted_cue.json.
 """
@@ -25,7 +25,7 @@ from h_dqn.experiment.worlds import task_envs
 from h_dqn.files import write_text
 from h_dqn.report import plain
 
-ROOM = ROOT / "benchmarks" / "rooms" / "planted_cue.toml"
+ROOM = ROOT / "benchmarks" / "rooms" / "planted" / "cue.toml"
 RUNS = ROOT / "runs" / "planted_cue"
 CUE, STEPS, EPISODES = "brick", 150_000, 200
 ELSEWHERE = {"vary": {"textures": {CUE: ["sandstone", "cobble", "slate", "wood"]}}}  # a change of the room
