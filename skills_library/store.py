@@ -1,8 +1,9 @@
 """Where a library is kept: objects that never change, and one index of names, whose replacement is the one commit point.
 
     library.json    which versions each name has, and which is current; replaced by one rename
-    objects/ID/     a saved policy (``policy.py``), never changed; ID is the hash of its manifest, which holds that of its weights
+    objects/ID/     a saved policy (``policy.py``), never changed but for its card; ID is the hash of its manifest, which has that of the weights
     navigation1     a link to the current version, for people
+    pages.json      pages that tell of skills (``pages.py``)
 
 Readers need no lock: an object that an index names is there, and stays for an hour after none names it any more. Writers take
 turns. A process that is killed leaves the old index or the new one, and perhaps what the next writer mends or removes.

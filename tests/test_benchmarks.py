@@ -383,7 +383,7 @@ def explained() -> dict[str, Any]:
     return {
         "chosen": one, "criteria": criteria, "stability": [0.9, 1.0], "alarm": alarm, "success": [0.9, 0.8, 1.0],
         "causes": [{"cause": name, "matters": matters, "shift": shift} for name, matters, shift in cues],
-        "subgoals": {"events": [{"event": "on the exit", "moves": 2, **match}], "together": match, "every_change": {**match, "f1": 0.1}},
+        "subgoals": {"events": [{"event": "on the exit", "moves": 2, **match}], "together": match, "every_change": match},
         **who("abc", "2026-01-01T00:00"),
     }  # fmt: skip
 
