@@ -1,7 +1,8 @@
 """Where a library is kept: objects that never change, and one index of names, whose replacement is the one commit point.
 
     library.json    which versions each name has, and which is current; replaced by one rename
-    objects/ID/     a saved policy (``policy.py``), never changed but for its card; ID is the hash of its manifest, which has that of the weights
+    objects/ID/     a saved policy (``policy.py``), never changed but for its card; ID is the hash of its manifest, which holds that
+                    of its weights
     navigation1     a link to the current version, for people
     pages.json      pages that tell of skills (``pages.py``)
 
