@@ -230,6 +230,7 @@ def test_explain_in_a_browser(browser: Any, explained: Path) -> None:
         page.keyboard.press(key)
         assert page.input_value(selector) != before
     assert "gradient" in opened.text("#framenote")
+    assert "no word for: " in opened.text("#nowords")  # to reach the exit is the task itself
     page.keyboard.press("t")
     assert page.locator("html.dark").count() == 1
     opened.check(explained)
