@@ -45,6 +45,7 @@ class Oracle:
     def __init__(self, worlds: Worlds) -> None:
         self.worlds = worlds
         self._first: list[NDArray[np.int8] | None] = [None] * worlds.n
+        self._aim = [-1] * worlds.n  # the subgoal that these ways lead to
         codes = worlds.rules.actions.tolist()
         self._numbers = np.array([codes.index(code) if code in codes else 0 for code in range(len(ACTIONS))])
 
@@ -56,9 +57,10 @@ class Oracle:
         worlds, spec = self.worlds, self.worlds.spec
         x, z, heading = worlds.pose[n]
         verb = self._verb(n, spec.goal[min(int(worlds.subgoal[n]), len(spec.goal) - 1)].item)
-        first = self._first[n]
-        if verb is None and (first is None or worlds.steps[n] == 0):
+        first, aim = self._first[n], int(worlds.subgoal[n])
+        if verb is None and (first is None or worlds.steps[n] == 0 or self._aim[n] != aim):
             length, first = self._way(n)
+            self._aim[n] = aim
             if length >= UNREACHABLE:
                 made = (self._verb(n, key) for key in sorted(spec.keys))
                 verb = next((step for step in made if step is not None), None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def card_text(manifest: dict[str, Any]) -> str:
-    """The card of a policy with this manifest (``policy.json``)."""
+def card_text(manifest: dict[str, Any], pages: Mapping[str, str] | None = None) -> str:
+    """The card of a policy with this manifest (``policy.json``). ``pages``: what was found out of its skills, as links by name."""
     training, heads = manifest["training"], manifest["heads"]
     shape, first = manifest["observation"]["shape"], heads[0]
     rows = {
@@ -25,6 +25,7 @@ def card_text(manifest: dict[str, Any]) -> str:
             "ends": f"when it expects to be at its goal, or after {first['termination']['steps']} steps",
             "success": _success(first["measured"]),
         }
+    rows |= {f"page of {name}" if len(heads) > 1 else "page": f"[{path}](<{path}>)" for name, path in (pages or {}).items()}
     lines = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     text = f"# Skill: {manifest['name']}\n\n| | |\n|---|---|\n{lines}\n"
     if len(heads) > 1:

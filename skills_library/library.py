@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from h_dqn.files import write_text
 from h_dqn.reading import read_bytes, short
 from h_dqn.settings import unknown
 from skills_library.card import card_text
-from skills_library.manifest import LARGEST, MANIFEST, SkillError, head_names, read_manifest
+from skills_library.manifest import CARD, LARGEST, MANIFEST, SkillError, head_names, read_manifest
+from skills_library.pages import keep_page, linked
 from skills_library.policy_files import read_files, under_name
 from skills_library.store import Store, Versions, check_name, object_id
 
@@ -98,7 +100,21 @@ class Library:
         manifest = read_manifest(self.path(policy), name=policy)
         if head and name not in head_names(manifest):
             raise SkillError(unknown("skill", name, head_names(manifest)))
-        return card_text(manifest)
+        return card_text(manifest, self._pages(manifest, Path()))
+
+    def _pages(self, manifest: dict[str, Any], start: Path) -> dict[str, str]:
+        """Pages that tell of the current version of this policy, as links from ``start``."""
+        version = self.current(manifest["name"])
+        return linked(self.folder, dict.fromkeys(head_names(manifest), version), start)
+
+    def keep_page(self, name: str, page: Path) -> None:
+        """Have the card of a skill link the page that tells of its current version."""
+        policy = name.partition("/")[0]
+        folder = self.path(policy)
+        keep_page(self.folder, name, self.current(policy), page)
+        manifest = read_manifest(folder, name=policy)
+        if self.current(policy):
+            write_text(folder / CARD, card_text(manifest, self._pages(manifest, folder)))
 
     def current(self, name: str) -> str:
         """The ID of the current version of this name; empty where the index has none."""

@@ -1,8 +1,10 @@
 """Where a library is kept: objects that never change, and one index of names, whose replacement is the one commit point.
 
     library.json    which versions each name has, and which is current; replaced by one rename
-    objects/ID/     a saved policy (``policy.py``), never changed; ID is the hash of its manifest, which holds that of its weights
+    objects/ID/     a saved policy (``policy.py``), never changed but for its card; ID is the hash of its manifest, which holds that
+                    of its weights
     navigation1     a link to the current version, for people
+    pages.json      pages that tell of skills (``pages.py``)
 
 Readers need no lock: an object that an index names is there, and stays for an hour after none names it any more. Writers take
 turns. A process that is killed leaves the old index or the new one, and perhaps what the next writer mends or removes.
@@ -26,6 +28,7 @@ from h_dqn.files import TEMPORARY, check_own, lock, sweep, write_folder, write_t
 from h_dqn.reading import Unreadable, read_bytes, read_json, short
 from skills_library import manifest
 from skills_library.manifest import CARD, MANIFEST, MODEL, OLD_MANIFEST, Files, SkillError, good_name, is_policy
+from skills_library.pages import PAGES
 
 INDEX, OBJECTS = "library.json", "objects"
 WAIT_S = 120.0  # most that a writer waits for another; none takes longer than writing a few megabytes
@@ -63,7 +66,7 @@ class Versions:
 
 def check_name(name: str) -> str:
     """The name itself. Raises :class:`SkillError` for one that no skill of the library can have."""
-    if not good_name(name) or name in (INDEX, OBJECTS):
+    if not good_name(name) or name in (INDEX, OBJECTS, PAGES):
         raise SkillError(f"'{short(name)}' is no name for a skill: it must not be empty, hold a / or begin with a dot")
     return name
 

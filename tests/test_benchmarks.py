@@ -19,8 +19,10 @@ import pytest
 
 import h_dqn.cli as cli
 from benchmarks import eliminated, gridworld, reproduce, rooms
+from benchmarks.explained import windows_that_help
 from benchmarks.tables import results
 from benchmarks.tables.cells import Arm, difference, middle, rate, steps_to_95
+from benchmarks.tables.explained import alarms, models, planted, subgoals
 from benchmarks.tables.methods import workshop
 from benchmarks.tables.paper import ablations, controllers, costs, preset_paper, skills
 from benchmarks.tables.paper import rooms as rooms_table
@@ -356,3 +358,46 @@ def test_the_best_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "by_seed", lambda name: [])
     assert ": not measured.\n\n|" in markdown(peers())
     assert best_peers() == []
+
+
+def explained() -> dict[str, Any]:
+    """What is kept of an agent, as ``benchmarks/explained.py`` has it."""
+    one = {"k": 6, "window": 0, "vmse": 0.1, "correlation": 0.9, "entropy": 0.5, "likelihood": -0.5}
+    criteria = [
+        one,
+        {**one, "window": 1, "entropy": 0.4, "likelihood": -0.4},
+        {**one, "k": 8},
+        {**one, "k": 8, "window": 2, "entropy": 0.3},
+    ]
+    cues = [("the exit is gone", True, 0.9), ("memory forgotten", False, 0.2), ("texture of stone", False, 0.1)]
+    match = {"found": 4, "true": 5, "precision": 0.75, "recall": 0.6, "f1": 2 / 3}
+    alarm = {
+        "success": 0.9,
+        "area": 0.99,
+        "area_clock": 1.0,
+        "area_half": None,
+        "difference": -0.01,
+        "interval": [-0.03, 0.01],
+        "of_use": False,
+    }
+    return {
+        "chosen": one, "criteria": criteria, "stability": [0.9, 1.0], "alarm": alarm, "success": [0.9, 0.8, 1.0],
+        "causes": [{"cause": name, "matters": matters, "shift": shift} for name, matters, shift in cues],
+        "subgoals": {"events": [{"event": "on the exit", "moves": 2, **match}], "together": match, "every_change": match},
+        **who("abc", "2026-01-01T00:00"),
+    }  # fmt: skip
+
+
+def test_tables_of_what_explain_finds_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = explained()
+    assert windows_that_help(one["criteria"]) == (1, 2)
+    mute = {**explained(), "alarm": None, "subgoals": {"events": []}}
+    monkeypatch.setattr(results, "figures", lambda name: {"walk": one, "sit": mute})
+    said = "\n".join(markdown(table()) for table in (models, subgoals, alarms))
+    assert "| walk | 6, 0 | 0.100 | 0.900 | 1 of 2 | 0.90, 1.00 | memory forgotten 20.0%; texture of stone 10.0% | 2 |" in said
+    assert "| walk: on the exit | 2 | 5 | 0.75 | 0.60 | 0.67 |\n| walk: all of these |  | 5 | 0.75 | 0.60 | 0.67 |" in said
+    assert "| walk | 90.0% | 0.990 | 1.000 | no failure | -1.0 (-3.0 to +1.0), of no use |" in said
+    assert "sit: " not in said
+    seed = {"success": 1.0, "success_elsewhere": 0.5, "causes": one["causes"], **who("abc", "2026-01-01T00:00")}
+    monkeypatch.setattr(results, "figures", lambda name: {"1": seed})
+    assert "| 1 | 100.0% | 50.0% (43.1% to 56.9%) | memory forgotten, 20.0% | texture of stone, 10.0% |" in markdown(planted())

@@ -88,7 +88,7 @@ def test_truth_of_a_step(seen: Record) -> None:
     assert 0 < (seen.truth["target seen"] == 0).mean() < 1
 
 
-@pytest.mark.parametrize("task", ["navigation1", "workshop", "fetch", "three_rooms"])
+@pytest.mark.parametrize("task", ["navigation1", "workshop", "fetch", "placement", "three_rooms"])
 def test_what_is_drawn_anew_is_what_was_seen(task: str) -> None:
     """With nothing changed, along random walks. ``workshop`` is seen with a hotbar."""
     agent = untrained(3)
@@ -175,5 +175,8 @@ def test_the_command(in_tmp: Path, capsys: Capture) -> None:
     assert told["episodes"] == 5
     assert Path(told["page"]).read_text().startswith("<!doctype html>")
     assert json.loads(Path(told["data"]).read_text())["seed"] == 70001
+    assert cli("skills show navigation1") == 0
+    assert told["page"] in capsys.readouterr().out
     refused(capsys, "explain nobody", "nobody")
-    refused(capsys, f"explain navigation1 --out {told['page']}", "is a file")
+    refused(capsys, f"explain navigation1 --out {told['page']}", "--out", "is a file")
+    refused(capsys, f"explain navigation1 --export {told['page']}", "--export", "is a file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -303,3 +304,45 @@ def test_the_shipped_skills_can_be_loaded(tmp_path: Path) -> None:
     assert "navigation1" in library.names()
     for name in library.names():
         assert library.skill(name).card["measured"]["success_rate"] > 0.9
+
+
+# --- pages that tell of a skill ---
+
+
+def test_a_card_links_the_page_of_its_own_version_alone(tmp_path: Path) -> None:
+    library, page = Library(tmp_path / "skills", tmp_path / "none"), tmp_path / "told" / "explain.html"
+    library.add(saved("walk"))
+    assert "page" not in library.card("walk")
+    page.parent.mkdir()
+    page.write_text("told")
+    library.keep_page("walk", page)
+    assert "explain.html" in library.card("walk")
+    card = library.path("walk") / "CARD.md"
+    assert f"| page | [../../../told/explain.html](<{os.path.relpath(page, card.parent)}>) |" in card.read_text()
+    assert not [one["problem"] for one in library.verify("walk") if one["problem"]]
+    library.add(saved("walk", 4))
+    library.use("walk", 2)
+    assert "page" not in library.card("walk")
+    library.use("walk", 1)
+    assert "explain.html" in library.card("walk")
+    page.unlink()
+    assert "page" not in library.card("walk")
+
+
+def test_a_shipped_skill_has_a_page_too(tmp_path: Path) -> None:
+    library, page = Library(tmp_path / "skills"), tmp_path / "explain.html"
+    page.write_text("told")
+    library.keep_page("navigation1", page)
+    assert "explain.html" in library.card("navigation1")
+    assert library.index() == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"walk": 3}', '{"walk": {"id": "", "path": 4}}', '{"walk": {"id": "", "path": "a\\nb"}}', "{"]
+)
+def test_pages_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pages.json").write_text(text)
+    with pytest.raises(SkillError, match=r"pages\.json: cannot be read: .*remove it"):
+        Library(tmp_path).card("navigation1")
+    with pytest.raises(SkillError, match="is no name"):
+        Library(tmp_path).add(saved("pages.json"))

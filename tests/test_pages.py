@@ -19,6 +19,7 @@ from h_dqn.experiment.explain import ExplainConfig
 from h_dqn.experiment.report import names_of, report_data, write_report
 from h_dqn.report import column, page, plain, sheets
 from h_dqn.report.curves import curve, level, share_of_area, summary
+from tests.firefox import Firefox
 from tests.helpers import Capture, last_json, refused
 from tests.helpers import h_dqn as cli
 
@@ -229,6 +230,7 @@ def test_explain_in_a_browser(browser: Any, explained: Path) -> None:
         page.keyboard.press(key)
         assert page.input_value(selector) != before
     assert "gradient" in opened.text("#framenote")
+    assert "no word for: " in opened.text("#nowords")  # to reach the exit is the task itself
     page.keyboard.press("t")
     assert page.locator("html.dark").count() == 1
     opened.check(explained)
@@ -258,3 +260,48 @@ def test_a_page_of_almost_nothing_in_a_browser(browser: Any, tmp_path: Path, out
     opened = Opened(browser, path)
     assert "Note" in opened.text("#warnings")
     opened.check(path)
+
+
+@pytest.fixture
+def firefox(tmp_path: Path) -> Iterator[Firefox]:
+    pytest.importorskip("websockets", reason="websockets is not installed")
+    found = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
+    if found is None:
+        pytest.skip("Firefox is not installed")
+    launched = Firefox(found, tmp_path)
+    yield launched
+    launched.close()
+
+
+def test_explain_in_firefox(firefox: Firefox, explained: Path) -> None:
+    firefox.open(explained)
+
+    def shown() -> list[int]:
+        said = str(firefox.run("document.getElementById('selection').textContent"))
+        return [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", said)[:2]]
+
+    def middle(selector: str) -> tuple[int, int]:
+        box = f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}}); const b = "
+        box += "e.getBoundingClientRect(); return `${Math.round(b.x + b.width / 2)} ${Math.round(b.y + b.height / 2)}`; })()"
+        x, y = str(firefox.run(box)).split()
+        return int(x), int(y)
+
+    some, every = shown()
+    assert some == every > 100
+    firefox.drag(middle("#clusters tbody tr"))  # a click: the row is a filter
+    assert 0 < shown()[0] < every
+    firefox.drag(middle("#clear"))
+    assert shown() == [every, every]
+    firefox.drag(middle("#lasso"))
+    x, y = middle("#map")
+    firefox.drag((x, y - 200), (x - 200, y - 200), (x - 200, y + 200), (x, y + 200))
+    assert 0 < shown()[0] < every
+    firefox.press("\ue00c")  # escape
+    assert shown() == [every, every]
+    place = firefox.run("document.getElementById('where').textContent")
+    firefox.press("\ue014")  # to the right, along the film
+    assert firefox.run("document.getElementById('where').textContent") != place
+    firefox.press("t")
+    assert firefox.run("document.documentElement.classList.contains('dark')") is True
+    assert firefox.said == []
+    assert {url for url in firefox.asked if not url.startswith("data:")} <= {explained.as_uri()}

@@ -12,7 +12,7 @@ from h_dqn.cli.flags import JsonFlags, LibraryFlags, argument, optional
 from h_dqn.cli.output import ProgressBar, emit, hint
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.explain import ExplainConfig, explain_agent, write
+from h_dqn.experiment.explain import ExplainConfig, explain_agent, export, link, write
 from h_dqn.experiment.files import check_output
 from h_dqn.experiment.report import write_report
 from skills_library.library import Library
@@ -26,11 +26,12 @@ class Explain(JsonFlags, LibraryFlags):
 
     It plays unseen episodes in the embedded world. The page opens from the disk with no network: a map of all steps, clusters and
     the moves between them, the film of any episode, saliency, what changes its choice when it alone is different, an alarm that
-    foretells failure. Beside it, explain.json holds the same data.
+    foretells failure, and sub-goals: what happens where clusters change. Beside it, explain.json holds the same data. Of a
+    skill that plays its own task, `h-dqn skills show` says where the page is.
 
     Examples:
       h-dqn explain navigation1
-      h-dqn explain runs/two --task two_rooms --episodes 500 --out runs/two/explain
+      h-dqn explain runs/two --task two_rooms --episodes 500 --out runs/two/explain --export candidates
     """
 
     what: Annotated[str, tyro.conf.Positional, argument("SKILL|FOLDER")]
@@ -43,18 +44,30 @@ class Explain(JsonFlags, LibraryFlags):
     """decides which, and all draws: one seed, one page"""
     out: Annotated[Path | None, optional("FOLDER")] = None
     """where the two files are written (default: explain-NAME)"""
+    export: Annotated[Path | None, optional("FOLDER")] = None
+    """also write the sub-goals that were found as task files, for `h-dqn skills add`"""
 
     def run(self) -> None:
-        agent = load_agent(self.what, Library(self.library))
+        library = Library(self.library)
+        agent = load_agent(self.what, library)
         envs = agent.envs(self.task)
         folder = self.out or Path(f"explain-{agent.head.name.replace('/', '-')}")
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--out {folder}: is a file; give a folder")
+        for flag, given in (("--out", folder), ("--export", self.export)):
+            if given is not None and given.exists() and not given.is_dir():
+                raise UserError(f"{flag} {given}: is a file; give a folder")
         found = explain_agent(agent, envs, ExplainConfig(self.episodes, self.seed), ProgressBar())
         data, page = write(found, folder)
+        if self.task is None:
+            link(self.what, library, page)
         for text in found.data["warnings"]:
             hint(f"note: {text}")
-        emit(_told(found.data, data, page), self.json)
+        told = _told(found.data, data, page)
+        if self.export is not None:
+            told["candidates"] = [str(path) for path in export(found.data, self.export)]
+            for one in found.data["subgoals"]["candidates"]:
+                if one["problem"]:
+                    hint(f"note: no task for '{one['says']}': {one['problem']}")
+        emit(told, self.json)
 
 
 def _told(found: dict[str, Any], data: Path, page: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def add_skill(task: str | Path, library: Library = SKILLS, **how: Any) -> dict[s
 
 
 def new_addition(plan: AddPlan, runs: Path, name: str | None = None) -> Addition | Staged:
-    """An addition in a new folder below ``runs``, not begun yet; one in stages where the task's goal has stages."""
+    """An addition in a new folder below ``runs``, not begun yet; one in stages where several of the goal's are still to be done."""
     task = load_task(plan.train.task)
-    kind = Staged if len(task.goal) > 1 else Addition
+    kind = Staged if len(task.goal) - task.begin > 1 else Addition
     return kind(plan, new_folder(runs, name, f"add-{task.name}-s{plan.train.seed}"))

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from h_dqn.experiment.agent import Agent
+from h_dqn.experiment.agent import AGENT, Agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.explain.look import Looker
 from h_dqn.experiment.explain.redraw import spurious_cues
+from h_dqn.experiment.explain.subgoals import subgoals_of
 from h_dqn.experiment.explain.tables import clusters_of, columns_of, edges_of, failures_of, shown_rows
 from h_dqn.experiment.explain.watch_out import alarm_of
 from h_dqn.experiment.versions import versions
@@ -31,6 +32,8 @@ from h_dqn.policies import SoftmaxPolicy
 from h_dqn.report import column, page, plain, sheets
 from h_dqn.settings import Count, Range
 from h_dqn.statistics import wilson
+from skills_library.library import Library
+from skills_library.policy import is_policy
 
 UNITS = Scale(0.97, 0.1)  # of the presets; of an agent whose settings are not known
 AT_ONCE = 250  # environments, as many as evaluation has: draws of the policy are the same
@@ -98,6 +101,8 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
     tried = np.sort(np.random.default_rng([config.seed, 12]).permutation(len(seen))[:CAUSED])
     causes = spurious_cues(seen, envs, tried, network, temperature, config.seed)
     shown = shown_rows(seen, config.points)
+    tell("comparing clusters with what happens in the world")
+    subgoals, together = subgoals_of(seen, found.best, envs.task, names)
     tell("making maps")
     data = {
         "agent": agent.head.name,
@@ -115,7 +120,8 @@ def explain_agent(agent: Agent, envs: TaskEnvs, config: ExplainConfig | None = N
         "frames": sheets(seen.truth["picture"][shown]),
         "saliency": saliency_of(seen, network, shown[: config.saliency], temperature or 0.03),
         "clusters": clusters_of(seen, found.best, found.medoids, names, shown),
-        "edges": edges_of(seen, found.best, scale),
+        "edges": edges_of(seen, found.best, scale, together),
+        "subgoals": subgoals,
         "failures": failures_of(seen, found.best, scale),
         "criteria": [asdict(one) for one in found.criteria],
         "chosen": asdict(found.best.criteria),
@@ -140,6 +146,12 @@ def write(explanation: Explanation, folder: Path) -> tuple[Path, Path]:
     write_text(paths[0], json.dumps(plain(explanation.data), allow_nan=False) + "\n")
     write_text(paths[1], explanation.page())
     return paths
+
+
+def link(what: str, library: Library, page: Path) -> None:
+    """Have the card of a skill in ``library`` link its page; where ``what`` is a run's folder, there is none."""
+    if not is_policy(Path(what) / AGENT) and what.partition("/")[0] in library.names():
+        library.keep_page(what, page)
 
 
 def head_of(agent: Agent) -> Any:

@@ -11,6 +11,7 @@ from envs.oracle import UNREACHABLE, distances
 from envs.task import HEADINGS
 from envs.voxel.vector import VoxelVectorEnv
 from envs.voxel.world import Worlds
+from h_dqn.experiment.explain.predicates import carried, predicates
 from h_dqn.introspection.record import Columns
 
 DARK = 0.5  # of a material's colour, to see where in the picture it is
@@ -22,13 +23,13 @@ class Looker:
     def __init__(self, envs: VoxelVectorEnv) -> None:
         self.envs = envs
         self._twin = VoxelVectorEnv(envs.num_envs, envs.spec_task, envs.size)
+        self._predicates = predicates(envs.spec_task)
 
     def __call__(self) -> Columns:
         """Arrays with the world as first axis: ``picture`` (N, H, W, 3), and numbers (N,)."""
         worlds = self.envs.worlds
-        carried = {
-            f"carries {item}": worlds.inventory[:, worlds.spec.number(item)].copy() for item in sorted(worlds.spec.carriable)
-        }
+        counted = {carried(item): worlds.inventory[:, worlds.spec.number(item)].copy() for item in sorted(worlds.spec.carriable)}
+        true = {one.says: one.holds(worlds) for one in self._predicates if one.says not in counted}
         return {
             "picture": self.envs.pictures.copy(),
             "x": worlds.pose[:, 0] - 1,
@@ -38,7 +39,8 @@ class Looker:
             "steps left": worlds.limit - worlds.steps,
             "oracle steps": np.array([steps_to_subgoal(worlds, n) for n in range(worlds.n)]),
             "target seen": self._target_seen(),
-            **carried,
+            **counted,
+            **true,
         }
 
     def _target_seen(self) -> NDArray[np.float32]:
@@ -79,7 +81,7 @@ def facts(truth: Columns, options: list[str], option: NDArray[np.int64]) -> dict
         "10 steps or more to go": (to_go >= 10) & np.isfinite(to_go),
         "time is short": truth["steps left"] <= 10,
         "faces along an axis": turned % 90 == 0,
-        **{name: values > 0 for name, values in truth.items() if name.startswith("carries ")},
+        **{name: values > 0 for name, values in truth.items() if name.startswith(carried("")) or values.dtype == bool},
         **{f"subgoal {number + 1}": truth["subgoal"] == number for number in range(int(truth["subgoal"].max()) + 1)},
         **{f"chooses {name}": option == number for number, name in enumerate(options)},
     }

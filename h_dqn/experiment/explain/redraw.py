@@ -131,7 +131,7 @@ def _values(network: Network, frames: NDArray[np.uint8], state: NDArray[np.float
 def _stands(task: TaskSpec) -> Iterator[str]:
     """Materials that stand or lie in the rooms of a task."""
     for cell in task.legend.values():
-        yield from cell.column
+        yield from [block for block in cell.column if block in task.materials]  # "air" is none
         yield from [name for name in (cell.floor, cell.item) if name]
 
 

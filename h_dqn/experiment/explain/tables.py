@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,8 @@ def clusters_of(seen: Record, best: Clustering, medoids: Rows, options: list[str
     return found
 
 
-def edges_of(seen: Record, best: Clustering, scale: Scale) -> list[dict[str, Any]]:
-    """The edges of the model; K is success, K + 1 failure."""
+def edges_of(seen: Record, best: Clustering, scale: Scale, together: Mapping[tuple[int, int], Any]) -> list[dict[str, Any]]:
+    """The edges of the model; K is success, K + 1 failure. ``together``: events that go with edges."""
     paths = paths_of(seen, best.labels, best.k, scale.reward_scale)
     bad = bad_edges(seen, best, scale)
     greedy = best.model.greedy()
@@ -86,6 +87,7 @@ def edges_of(seen: Record, best: Clustering, scale: Scale) -> list[dict[str, Any
             "steps": float(best.model.steps[i, j]), "reward": float(best.model.reward[i, j]),
             "worth": float(best.model.reward[i, j] + best.model.discount[i, j] * best.model.value[j]),
             "greedy": bool(greedy[i] == j), "bad": (int(i), int(j)) in bad, "follows": follows[i],
+            "event": together.get((int(i), int(j))),
         }
         for i, j in np.argwhere(best.model.counts > 0)
         if best.model.p[i, j] >= EDGE_SHARE or (int(i), int(j)) in bad

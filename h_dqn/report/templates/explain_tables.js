@@ -15,7 +15,28 @@ function startTables() {
     `VMSE ${number(chosen.vmse)}, correlation of values ${number(chosen.correlation)}; agreement with two other seeds ${DATA.stability.map((one) => number(one)).join(", ")}.`;
   byId("criteria").append(makeTable(["k", "window", "vmse", "correlation", "inertia", "entropy", "intensity", "likelihood"].map((name) => ({name, of: (one) => one[name]})),
     DATA.criteria, () => {}, (one) => one.k === chosen.k && one.window === chosen.window));
+  drawSubgoals();
   drawAlarm();
+}
+
+function drawSubgoals() {
+  const {steps, events, together, every_change: every, candidates, no_word_for: wordless, held_out: held} = DATA.subgoals;
+  const said = (one) => `precision ${percent(one.precision)}, recall ${percent(one.recall)}, F1 ${number(one.f1)}`;
+  byId("agreement").textContent = !events.length ? "Nothing that a goal could say happens on the way in half of the successes." :
+    `Within ${steps} steps${held ? ", in held-out episodes" : ""}: moves that go with an event, against all events, ${said(together)}; every change of cluster, ${said(every)}.`;
+  if (events.length) byId("events").append(makeTable([
+    {name: "what becomes true", of: (one) => one.event},
+    {name: "moves that go with it", of: (one) => one.moves},
+    {name: "how often", of: (one) => one.true},
+    {name: "precision", of: (one) => one.precision, show: percent, about: "share of these moves at which it happens"},
+    {name: "recall", of: (one) => one.recall, show: percent, about: "share of the times it happens at which there is such a move"},
+    {name: "F1", of: (one) => one.f1}], events));
+  byId("candidates").append(candidates.length ? makeTable([
+    {name: "goal", of: (one) => one.says},
+    {name: "as a task", of: (one) => one.toml ? `${one.name}.toml` : `none: ${one.problem}`}], candidates) :
+    tag("p", {class: "soft"}, "There is none: no event that a goal could say goes with a strong move, and the task has no stages."));
+  byId("nowords").textContent = (candidates.some((one) => one.toml) ? "h-dqn explain --export FOLDER writes them as task files, which h-dqn skills add takes. Whether they are worth learning is not tried here. " : "") +
+    (wordless.length ? `Moves also go with what goals have no word for: ${wordless.join(", ")}.` : "");
 }
 
 function drawAlarm() {
@@ -53,6 +74,8 @@ function drawTables() {
     {name: "how often", of: (one) => one.count}, {name: "probability", of: (one) => one.p}, {name: "steps", of: (one) => one.steps},
     {name: "reward", of: (one) => one.reward}, {name: "worth", of: (one) => one.worth, about: "reward + discounted value of the next"},
     {name: "", of: (one) => [one.greedy && "best", one.bad && "only failures"].filter(Boolean).join(", ")},
+    {name: "goes with", of: (one) => one.event ? `${one.event.event} (${percent(one.event.share)}, anywhere ${percent(one.event.base)})` : "-",
+      about: "what becomes true within two steps of this move, and how often it does so within two steps of any step"},
     {name: "greedy moves pay", of: (one) => one.follows, about: "over episodes, correlation of the share of best moves out of this cluster with the return"}],
   DATA.edges.filter((one) => inside.has(one.source)), (one) => { chooseEdge(one); setFilter({cluster: `${one.source}`}); }));
   byId("failures").replaceChildren(DATA.failures.length ? makeTable([
