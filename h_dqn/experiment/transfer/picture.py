@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def heat_map(panels: Sequence[Panel], skills: Sequence[str], tasks: Sequence[str
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # see h_dqn.experiment.plots
     from matplotlib.figure import Figure
 
-    left, foot = LETTER * max(map(len, (*skills, "random"))) + 0.2, LETTER * max(map(len, tasks)) * 0.75 + 0.6
+    left, foot = LETTER * max(map(len, (*skills, "random"))) + 0.4, LETTER * max(map(len, tasks)) * 0.75 + 0.55
     width, height = max(1.5, SIDE * len(tasks)), SIDE * (len(skills) + 1.3)
     across, up = len(panels) * (left + width + 0.9), height + foot + 0.5
     figure = Figure(figsize=(across, up))
@@ -66,13 +66,16 @@ def heat_map(panels: Sequence[Panel], skills: Sequence[str], tasks: Sequence[str
             box.set_xticks([])
         bottom.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
         for row, column in panel.own:
-            box.add_patch(_rectangle(column, row))
+            edge = "black" if panel.signed else OUTLINE  # which one of the diverging colours is like
+            box.add_patch(_rectangle(column, row, edgecolor=edge, linewidth=1.8))
+        box.set_ylabel("skill", fontsize=9)
+        bottom.set_xlabel("task", fontsize=9)
         for label in (*box.get_yticklabels(), *bottom.get_xticklabels()):
             label.set_parse_math(False)  # a name may hold a $
         figure.colorbar(image, cax=part(x + width + 0.12, foot + 1.3 * SIDE, 0.1, tall)).ax.tick_params(labelsize=7)
     figure.text(0.1 / across, 0.08 / up, note, fontsize=7, parse_math=False)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=200)
+        figure.savefig(temporary, format="png", dpi=200, bbox_inches="tight", pad_inches=0.08)
 
 
 def _draw(axes: Any, panel: Panel, values: Floats, bold: NDArray[np.bool_], names: Sequence[str]) -> Any:
@@ -102,5 +105,4 @@ def _draw(axes: Any, panel: Panel, values: Floats, bold: NDArray[np.bool_], name
 def _rectangle(column: int, row: int, **how: Any) -> Any:
     from matplotlib.patches import Rectangle
 
-    style: Mapping[str, Any] = how or {"edgecolor": OUTLINE, "linewidth": 1.8}
-    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, clip_on=False, zorder=3, **style)
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, clip_on=False, zorder=3, **how)
