@@ -25,7 +25,6 @@ from envs.task import TaskError
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.place import VOXEL, Place
 from h_dqn.experiment.race import play
-from h_dqn.experiment.tasks import TINY
 from h_dqn.experiment.transfer.plan import Inputs, TransferPlan, kept_inputs
 from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import task_envs
@@ -91,7 +90,7 @@ def play_cell(inputs: Inputs, key: Key, episodes: int, seed: int, watcher: Watch
     world, skill, task = key
     agent = None if skill is None else inputs.agents[skill]
     try:
-        envs = task_envs(inputs.tasks[task], TINY if agent is None else agent.shape, Place(world))
+        envs = task_envs(inputs.tasks[task], inputs.shape if agent is None else agent.shape, Place(world))
         return Cell(*key, *play(agent, envs, episodes, seed, watcher))
     except CANNOT as error:
         return Cell(*key, cannot=" ".join(str(error).split()))

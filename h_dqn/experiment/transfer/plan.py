@@ -14,6 +14,7 @@ from h_dqn.experiment.errors import FOR_PEOPLE, UserError
 from h_dqn.experiment.place import VOXEL, Place
 from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
+from h_dqn.experiment.worlds import Shape
 from h_dqn.settings import Count, CountOrZero, Share, check
 from skills_library.library import Library, check_name
 from skills_library.manifest import SkillError
@@ -90,6 +91,11 @@ class Inputs:
 
     agents: Mapping[str, Agent]
     tasks: Mapping[str, TaskSpec]
+
+    @property
+    def shape(self) -> Shape:
+        """(S, H, W) of what the first skill sees, where it does not matter what is seen."""
+        return next(iter(self.agents.values())).shape
 
     def own(self, skill: str) -> str | None:
         """The task that a skill was trained on; None where it is not among the tasks."""

@@ -84,11 +84,10 @@ class Transfer:
 
     def _check_worlds(self) -> None:
         """Raises at once for a world that is not there, and not after the others have played for minutes."""
-        shape = next(iter(self.inputs.agents.values())).shape
         for world in self.plan.worlds:
             for task in self.inputs.tasks.values():
                 try:
-                    task_envs(task, shape, Place(world))(1).close()
+                    task_envs(task, self.inputs.shape, Place(world))(1).close()
                     break
                 except TaskError:
                     continue  # which this world does not play
