@@ -172,9 +172,9 @@ def policy_of(number: int, name: str = "walk") -> SavedPolicy:
     return policy
 
 
-def planted(name: str, prefer: int, actions: tuple[str, ...] = ACTIONS, low: float = 0.9) -> Skill:
-    """A skill that takes this one of its actions always; its frames are of :data:`SHAPE`."""
-    network = QNetwork(NetworkSpec("scout", SHAPE, len(actions)))
+def planted(name: str, prefer: int, actions: tuple[str, ...] = ACTIONS, low: float = 0.9, size: int = SHAPE[1]) -> Skill:
+    """A skill that takes this one of its actions always; it sees one frame of ``size`` pixels a side."""
+    network = QNetwork(NetworkSpec("scout", (1, size, size), len(actions)))
     torch.nn.init.zeros_(network.head.get_parameter("weight"))
     bias = torch.nn.functional.one_hot(torch.tensor(prefer), len(actions)) * 10.0
     network.head.get_parameter("bias").data[:] = bias
