@@ -190,7 +190,7 @@ class Transfer:
                 steps[skills.index(row["skill"]), tasks.index(row["task"])] = percent(row.get("saved"))
             panels.append(Panel("steps to 95 % saved by a start, %", steps, None, own, plain, signed=True))
         note = f"{self.plan.episodes} episodes a cell, seed {self.plan.seed}. Outlined: own task. Bold: surely more than random."
-        heat_map(panels, skills, tasks, f"{note} Hatched: not played.", self.folder / PICTURE)
+        heat_map(panels, skills, tasks, f"{note} Hatched: no value.", self.folder / PICTURE)
 
 
 def percent(share: float | None) -> float:

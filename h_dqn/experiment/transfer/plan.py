@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,8 @@ class TransferPlan:
     """processes that play the matrix side by side; the outcome does not depend on it"""
 
     def __post_init__(self) -> None:
-        check(replace(self, training=None) if self.training else self)
+        check(self)
         if self.training:
-            check(self.training)
             preset(self.training.preset)
         for world in self.worlds:
             Place(world)  # raises for one that is unknown

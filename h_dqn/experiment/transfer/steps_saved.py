@@ -35,7 +35,7 @@ from skills_library.skill import Skill
 
 TRAIN, SCRATCH, LAYERS = "train", "scratch", "layers"
 GOAL, HARM = 0.95, -0.05  # success at which the count of steps ends; what is saved below which a skill harms
-EVERY = 10_000  # environment steps between two validations, at most
+EVERY = 5_000  # environment steps between two validations, at most
 EPISODES = 100  # after training; no part of what is told
 
 
