@@ -21,7 +21,8 @@ class Evaluation:
 
     ``masked``: actions of the agent that the task lacks, so that it could not choose them. ``not_learned``: actions of the task
     that the agent lacks, so that it was played without them. ``by_episode``: which of the episodes succeeded, in the order of their
-    seeds, so that two agents can be compared episode by episode.
+    seeds, so that two agents can be compared episode by episode. ``used`` (O, 2): of each option, in the episodes that succeeded,
+    the decisions that chose it and the environment steps that it ran.
     """
 
     success_rate: float
@@ -33,6 +34,7 @@ class Evaluation:
     masked: tuple[str, ...] = ()
     not_learned: tuple[str, ...] = ()
     by_episode: tuple[bool, ...] = field(default=(), repr=False)
+    used: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 class Watched(VectorWrapper):
@@ -82,18 +84,25 @@ def evaluate(
     playing = np.arange(envs.num_envs)  # which episode
     # Of the running episode of each environment, and of all that are done: steps, decisions, reward.
     running, sums = np.zeros((envs.num_envs, 3)), np.zeros(3)
+    # The same of each option: its decisions and its steps, of which those of successful episodes are kept.
+    using, used, every = np.zeros((envs.num_envs, len(options), 2), int), np.zeros((len(options), 2), int), np.arange(envs.num_envs)
     while done < episodes:
         step = rollout.step()
         running += np.stack([np.ones(envs.num_envs), step.due, step.reward], 1)
-        running[step.env_failed] = 0
+        using[every, step.option] += np.stack([step.due, np.ones(envs.num_envs, bool)], 1)
+        running[step.env_failed] = using[step.env_failed] = 0
         for n in np.flatnonzero(counted & step.done & ~step.env_failed):
             done += 1
             sums += running[n]
+            used += using[n] * step.terminated[n]
             successes[playing[n]] = step.terminated[n]
             playing[n], counted[n] = given, given < episodes
             given += int(counted[n])
-        running[step.done] = 0
+        running[step.done] = using[step.done] = 0
     steps, decisions = int(sums[0]), int(sums[1])
     succeeded, by_episode = int(successes.sum()), tuple(map(bool, successes))
     interval, mean_return = wilson(succeeded, episodes), float(sums[2]) / episodes
-    return Evaluation(succeeded / episodes, interval, episodes, steps, decisions, mean_return, by_episode=by_episode)
+    by_option = tuple((int(chosen), int(ran)) for chosen, ran in used)
+    return Evaluation(
+        succeeded / episodes, interval, episodes, steps, decisions, mean_return, by_episode=by_episode, used=by_option
+    )

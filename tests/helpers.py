@@ -20,6 +20,7 @@ from h_dqn.options import Option, primitives
 from h_dqn.replay import Decisions
 from h_dqn.train import Trainer
 from skills_library.policy import PolicyHead, SavedPolicy, Termination
+from skills_library.skill import Skill
 from tests.conftest import Corridor, Walk
 
 Capture = pytest.CaptureFixture[str]
@@ -149,6 +150,8 @@ def _toml_value(value: Any) -> str:
 
 # --- skills ---
 
+ACTIONS = ("forward", "turn_left", "turn_right")
+
 
 def saved_policy(name: str = "walk", outputs: int = 3, end: Termination | None = None) -> SavedPolicy:
     """A skill that nobody trained."""
@@ -167,3 +170,13 @@ def policy_of(number: int, name: str = "walk") -> SavedPolicy:
         for weight in policy.network.parameters():
             weight.add_(number)
     return policy
+
+
+def planted(name: str, prefer: int, actions: tuple[str, ...] = ACTIONS, low: float = 0.9, size: int = SHAPE[1]) -> Skill:
+    """A skill that takes this one of its actions always; it sees one frame of ``size`` pixels a side."""
+    network = QNetwork(NetworkSpec("scout", (1, size, size), len(actions)))
+    torch.nn.init.zeros_(network.head.get_parameter("weight"))
+    bias = torch.nn.functional.one_hot(torch.tensor(prefer), len(actions)) * 10.0
+    network.head.get_parameter("bias").data[:] = bias
+    head = PolicyHead(name, actions, temperature=0.03, card={"task": {"name": name}, "measured": {"ci95": [low, 1.0]}})
+    return Skill(SavedPolicy(name, network.eval().requires_grad_(False), (head,)), head)

@@ -83,6 +83,7 @@ def test_a_skill_is_trained_loaded_played_evaluated_and_filmed(in_tmp: Path, cap
         "temperature": skill.head.temperature,
     }
     assert sum(said.pop("by_episode")) == 6 * found.success_rate
+    assert len(said.pop("used")) == len(skill.head.outputs)
     assert last_json(capsys) == said
     h_dqn.film("navigation1", "episode.mp4")
     assert Path("episode.mp4").stat().st_size > 1000

@@ -44,4 +44,6 @@ def test_the_outcome_does_not_depend_on_the_number_of_environments(episodes: int
     assert outcome.success_rate == sum(start == 4 for start in starts) / episodes
     assert outcome.env_steps == sum(1 if start == 4 else 12 for start in starts)
     assert outcome.decisions == outcome.env_steps
+    successes = sum(start == 4 for start in starts)
+    assert outcome.used == ((0, 0), (successes, successes))  # of left and right, where it succeeded: a step each
     assert outcome.mean_return == -sum(start != 4 for start in starts) * 12 / episodes

@@ -278,6 +278,19 @@ def test_training_and_evaluation_in_luanti(in_tmp: Path, capsys: pytest.CaptureF
 
 
 @needs_luanti
+def test_transfer_is_measured_in_two_worlds(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same skill does the same in both; a task that Luanti does not play is no cell there."""
+    line = "transfer --skills navigation1 --tasks navigation1 workshop --episodes 3 --jobs 1 --worlds voxel,luanti"
+    assert h_dqn(f"{line} --json") == 0
+    result = last_json(capsys)
+    assert result["worlds"] == ["voxel", "luanti"]
+    played = [(row["skill"], row["task"], row["difference"]) for row in result["differences"]["luanti"]]
+    assert played == [(None, "navigation1", 0.0), ("navigation1", "navigation1", 0.0)]
+    assert "Luanti does not play" in result["success"]["luanti"]["skills"]["navigation1"]["workshop"]["cannot"]
+    assert "success_rate" in result["success"]["voxel"]["skills"]["navigation1"]["workshop"]
+
+
+@needs_luanti
 def test_tasks_are_shown_by_luanti_and_the_doctor_knows_it(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert h_dqn("tasks show placement --world luanti --picture p.png") == 0
     assert Path("p.png").stat().st_size > 10_000

@@ -7,22 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.gate import fresh_seed, lost, passes
 from h_dqn.experiment.race import RANDOM, Trial, ahead, fitting, learns, most_alike, survivors, zero_shot
 from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import TaskEnvs, task_envs
-from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.statistics import wilson
 from skills_library.library import Library
-from skills_library.policy import PolicyHead, SavedPolicy
-from skills_library.skill import Skill
-from tests.helpers import ROOM, policy_of, toml_of
-
-ACTIONS = ("forward", "turn_left", "turn_right")
-SHAPE = (1, 8, 8)
+from tests.helpers import ACTIONS, ROOM, SHAPE, planted, policy_of, toml_of
 
 
 def test_who_is_ahead() -> None:
@@ -43,20 +36,6 @@ def test_who_began_from_a_skill_must_get_better() -> None:
     assert learns(Trial("", 90, 300), Trial("", 150, 300))
     assert not learns(Trial("", 90, 300), Trial("", 95, 300))
     assert learns(Trial("", 250, 300), Trial("", 245, 300))  # there is little left to learn
-
-
-class Planted(QNetwork):
-    """Takes this action always, with this certainty."""
-
-    def __init__(self, prefer: int) -> None:
-        super().__init__(NetworkSpec("scout", SHAPE, 3))
-        torch.nn.init.zeros_(self.head.get_parameter("weight"))
-        self.head.get_parameter("bias").data[:] = torch.nn.functional.one_hot(torch.tensor(prefer), 3) * 10.0
-
-
-def planted(name: str, prefer: int, actions: tuple[str, ...] = ACTIONS, low: float = 0.9) -> Skill:
-    head = PolicyHead(name, actions, temperature=0.03, card={"task": {"name": name}, "measured": {"ci95": [low, 1.0]}})
-    return Skill(SavedPolicy(name, Planted(prefer).eval().requires_grad_(False), (head,)), head)
 
 
 @pytest.fixture

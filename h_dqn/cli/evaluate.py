@@ -81,7 +81,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
             raise errors[-1]
 
     def _result(self, agent: Agent, task: str, outcome: Evaluation) -> dict[str, Any]:
-        entry = {key: value for key, value in asdict(outcome).items() if key != "by_episode"}
+        entry = {key: value for key, value in asdict(outcome).items() if key not in ("by_episode", "used")}
         lists = {key: list(value) for key, value in entry.items() if isinstance(value, tuple)}
         return {**entry, **lists, "task": task, "seed": self.seed, "temperature": agent.head.temperature}
 

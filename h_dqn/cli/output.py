@@ -154,7 +154,7 @@ class ProgressBar(Watcher):
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[speed]:,.0f}/s  success {task.fields[success]}  left", markup=False),
+            TextColumn("{task.fields[unit]}  {task.fields[speed]:,.0f}/s  success {task.fields[success]}  left", markup=False),
             TimeRemainingColumn(),
             console=err,
             disable=not live(),
@@ -165,15 +165,15 @@ class ProgressBar(Watcher):
     def progress(self, moment: Moment) -> None:
         shown, what = min(moment.total, moment.env_steps), visible(moment.what)
         if what not in self._lines:
-            fields = {"speed": 0.0, "success": "-"}
+            fields = {"speed": 0.0, "success": "-", "unit": moment.unit}
             self._lines[what] = self._bar.add_task(what, total=moment.total, completed=shown, **fields)  # type: ignore[arg-type]
         line, now = self._lines[what], time.perf_counter()
         success = "-" if moment.success is None else f"{moment.success:.0%}"
         self._bar.update(line, completed=shown, speed=moment.steps_per_second, success=success)
         if not live() and now - self._told > EVERY_S:
             self._told = now
-            print(f"{what}: {moment.env_steps:,} of {moment.total:,} steps, {moment.steps_per_second:,.0f}/s, success {success}",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            done = f"{moment.env_steps:,} of {moment.total:,} {moment.unit}, {moment.steps_per_second:,.0f}/s"
+            print(f"{what}: {done}, success {success}", file=sys.stderr, flush=True)
 
     def evaluated(self, episodes: int) -> None:
         if time.perf_counter() - self._told > EVERY_S:

@@ -16,6 +16,7 @@ from h_dqn.cli.lifelong import show_life
 from h_dqn.cli.output import ProgressBar, emit, emit_json, show
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import finish
+from h_dqn.cli.transfer import show_transfer
 from h_dqn.experiment.add import Addition
 from h_dqn.experiment.demo import Demo
 from h_dqn.experiment.lifelong import Lifelong
@@ -23,6 +24,7 @@ from h_dqn.experiment.run import Run
 from h_dqn.experiment.runs import KnownRun, known_run, known_runs, resume
 from h_dqn.experiment.shell import command, path_word
 from h_dqn.experiment.stages import Staged
+from h_dqn.experiment.transfer import Transfer
 
 RunFolderArgument = Annotated[Path, tyro.conf.Positional, argument("FOLDER")]
 
@@ -86,6 +88,8 @@ class Resume(JsonFlags):
             result = work.learn(bar)
         if isinstance(work, Lifelong):
             show_life(result, self.json)
+        elif isinstance(work, Transfer):
+            show_transfer(result, self.json)
         elif self.json:
             emit_json(result)
         elif isinstance(work, Demo):

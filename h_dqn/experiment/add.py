@@ -25,7 +25,7 @@ from h_dqn.experiment.evaluate import evaluate_agent
 from h_dqn.experiment.gate import fresh_seed, passes
 from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.multi import Taught, teach
-from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, zero_shot
+from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, run_from, zero_shot
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.tasks import longest_solution
@@ -142,19 +142,11 @@ class Addition:
         return scratch, began
 
     def _run(self, helper: Agent | None, outputs: bool = True) -> Run:
-        """The training run from a skill, or its layers alone, or as the plan has it.
-
-        Who begins with a skill's outputs explores no more than at a run's end: at first it is led by what that skill does.
-        """
-        plan, config = self.plan.train, self.plan.train.config
-        if helper is not None and outputs:
-            config = change(config, epsilon_start=config.learner.exploration.epsilon_end)
-        plan = replace(plan, kind="skill", config=config, episodes=ROUGHLY)
-        inputs = gather_inputs(plan)
-        if helper is not None:
-            inputs = replace(inputs, start=helper, start_outputs=outputs)
+        """The training run from a skill, or its layers alone, or as the plan has it."""
+        plan = replace(self.plan.train, kind="skill", episodes=ROUGHLY)
         # What it learns is kept in a library of its own until it has passed the gate.
-        return Run(replace(plan, library=str(self.folder / "own")), self.folder / TRAIN, inputs)
+        alone = replace(plan, library=str(self.folder / "own"))
+        return run_from(alone, gather_inputs(plan), self.folder / TRAIN, helper, outputs)
 
     def _pays(self, run: Run, most: int, watcher: Watcher) -> bool:
         """Whether a run that began from a skill gets better within so many steps."""

@@ -22,6 +22,7 @@ from h_dqn.experiment.report import write_report
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.share import export_skill, import_skill, pull_skill, push_skill
 from h_dqn.experiment.training import preset, train_controller, train_flat, train_skill
+from h_dqn.experiment.transfer import TrainingPlan, transfer
 from h_dqn.experiment.worlds import VOXEL, Place, Shape, shape_of, task_envs
 from h_dqn.presets import PRESETS
 from skills_library.distill import DistillConfig
@@ -38,6 +39,7 @@ __all__ = [
     "Place",
     "Plan",
     "Run",
+    "TrainingPlan",
     "add_skill",
     "against_scratch",
     "change",
@@ -57,6 +59,7 @@ __all__ = [
     "train_controller",
     "train_flat",
     "train_skill",
+    "transfer",
     "write_report",
 ]
 FAST = shape_of(PRESETS["fast"])

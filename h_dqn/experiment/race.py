@@ -8,14 +8,19 @@ skill whose actions are most alike: what one skill sees by is worth more to anot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h_dqn.config import change
 from h_dqn.evaluation import Watched, evaluate
 from h_dqn.experiment.agent import Agent, agent_of
 from h_dqn.experiment.evaluate import evaluate_agent
+from h_dqn.experiment.inputs import Inputs
+from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.run import Run
 from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.networks import NetworkSpec
@@ -23,6 +28,7 @@ from h_dqn.options import Bools, Ints
 from h_dqn.statistics import wilson
 from skills_library.library import Library
 from skills_library.manifest import SkillError
+from skills_library.policy import SavedPolicy
 from skills_library.skill import Skill
 
 RANDOM = "random"
@@ -104,6 +110,13 @@ class Chance:
         return chosen
 
 
+def fits(policy: SavedPolicy, spec: NetworkSpec) -> bool:
+    """Whether a network of this form can begin from a policy: it is one skill, with a network of the same form."""
+    theirs = policy.network.spec
+    form = (theirs.network, theirs.shape, theirs.head, theirs.core)
+    return len(policy.heads) == 1 and form == (spec.network, spec.shape, spec.head, spec.core)
+
+
 def fitting(library: Library, spec: NetworkSpec, leave: str) -> list[Skill]:
     """The skills of the library from whose networks one of this form can begin, but for the one called ``leave``."""
     found = []
@@ -112,9 +125,7 @@ def fitting(library: Library, spec: NetworkSpec, leave: str) -> list[Skill]:
             policy = library.policy(name)
         except SkillError:
             continue  # one that is damaged hides no other
-        theirs = policy.network.spec
-        form = (theirs.network, theirs.shape, theirs.head, theirs.core)
-        if name != leave and len(policy.heads) == 1 and form == (spec.network, spec.shape, spec.head, spec.core):
+        if name != leave and fits(policy, spec):
             found.append(Skill(policy, policy.head))
     return found
 
@@ -161,3 +172,15 @@ def play(agent: Agent | None, envs: TaskEnvs, episodes: int, seed: int, watcher:
     else:
         outcome = evaluate_agent(agent, envs, episodes, seed, watcher)
     return sum(outcome.by_episode), episodes, outcome.env_steps
+
+
+def run_from(plan: Plan, inputs: Inputs, folder: Path, helper: Agent | None, outputs: bool = True) -> Run:
+    """A training run that begins from a skill, or its layers alone, or (None) as its inputs say.
+
+    Who begins with a skill's outputs explores no more than at a run's end: at first it is led by what that skill does.
+    """
+    if helper is not None:
+        inputs = replace(inputs, start=helper, start_outputs=outputs)
+        if outputs:
+            plan = replace(plan, config=change(plan.config, epsilon_start=plan.config.learner.exploration.epsilon_end))
+    return Run(plan, folder, inputs)

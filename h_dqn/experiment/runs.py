@@ -16,15 +16,17 @@ from h_dqn.experiment.lifelong_plan import KIND
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RUN, RunFolder
 from h_dqn.experiment.stages import Staged
+from h_dqn.experiment.transfer import Transfer
 from h_dqn.files import Locked, lock
 
-Work = Run | Distillation | Demo | Addition | Staged | Lifelong
+Work = Run | Distillation | Demo | Addition | Staged | Lifelong | Transfer
 KINDS: dict[str, type[Work]] = {
     "distill": Distillation,
     "demo": Demo,
     "add": Addition,
     "stages": Staged,
     KIND: Lifelong,
+    "transfer": Transfer,
 }  # all others are of Run
 
 

@@ -17,6 +17,7 @@ class Moment(NamedTuple):
     total: int
     steps_per_second: float
     success: float | None  # share of the newest episodes that reached the goal, exploration included; None before there are enough
+    unit: str = "steps"  # of what env_steps and total count, where it is no learning
 
 
 class Watcher:
