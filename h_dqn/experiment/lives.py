@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from envs.sequence import load_sequence
+from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong import Lifelong
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import figures, read_lifelong, scratch_curves
-from h_dqn.experiment.run_folder import new_folder
+from h_dqn.experiment.run_folder import RunFolder, new_folder
+from h_dqn.experiment.shell import command, path_word
 from h_dqn.experiment.training import preset as named_preset
 
 
@@ -18,18 +21,33 @@ def new_life(plan: LifelongPlan, runs: Path, name: str | None = None) -> Lifelon
     return Lifelong(plan, new_folder(runs, name, f"lifelong-{load_sequence(plan.task).name}-{plan.agent}-s{plan.seed}"))
 
 
+def begun_life(plan: LifelongPlan, folder: Path) -> Lifelong:
+    """The life in this folder, to go on with; a new one where there is none.
+
+    Raises :class:`h_dqn.experiment.errors.UserError` where a life by another plan is there.
+    """
+    new = Lifelong(plan, folder)
+    if not RunFolder(folder).begun:
+        return new
+    life = Lifelong.resume(folder)
+    if life.plan != new.plan:
+        differ = ", ".join(one.name for one in fields(plan) if getattr(life.plan, one.name) != getattr(new.plan, one.name))
+        raise UserError(f"{folder}: a life with other settings was begun here ({differ}); give another --name, or go on with it by: "
+                        f"{command('resume', path_word(folder))}")  # fmt: skip
+    return life
+
+
 def lifelong(sequence: str | Path, agent: str = "finetune", **how: Any) -> dict[str, Any]:
     """Let an agent live through a sequence of tasks; returns the figures of ``result.json``.
 
     Args:
         sequence: a sequence's name or the path of its file.
         agent: a name in :data:`h_dqn.experiment.lifelong_agents.AGENTS`.
-        how: ``regime``, ``preset``, ``seed``, ``measure_every``, ``episodes``, ``end_episodes`` and ``continual`` as
-            :class:`LifelongPlan` has them; ``runs`` and ``name`` of the folder; ``watcher``, which is told how it goes on; and
-            any setting by its name.
+        how: ``regime``, ``preset``, ``seed`` and all else that :class:`LifelongPlan` has; ``runs`` and ``name`` of the folder;
+            ``watcher``, which is told how it goes on; and any setting by its name.
     """
     runs, name, watcher = Path(how.pop("runs", "runs")), how.pop("name", None), how.pop("watcher", None)
-    own = ("regime", "preset", "seed", "measure_every", "episodes", "end_episodes", "continual")
+    own = [one.name for one in fields(LifelongPlan) if one.name not in ("task", "agent", "config")]
     planned = {key: how.pop(key) for key in own if key in how}
     config = named_preset(planned.get("preset", "fast"), **how)
     return new_life(LifelongPlan(str(sequence), agent, config, **planned), runs, name).learn(watcher)
