@@ -4,7 +4,7 @@ run.json        the plan, the tasks as they were, versions
 metrics.jsonl   a row of figures now and then
 checkpoint/     what it takes to go on exactly, while it is not over
 lifelong.json   evaluations, task-by-time matrix, metrics, ledger
-films.json      an episode each of the first and the last task, as it plays them in the end
+films.json      an episode each of two tasks, as it plays them in the end
 life.html       all of it as a page
 result.json     the most important of these: the life is over
 """
@@ -24,19 +24,19 @@ from envs.registry import WORLDS
 from envs.sequence import load_sequence
 from h_dqn.config import change
 from h_dqn.continual.count import CountUpdates
+from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.inputs import Inputs, kept_inputs
 from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage, options_of
 from h_dqn.experiment.lifelong_agents import make_agent
-from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.lifelong_envs import Looks, mixed, stages
-from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_page import FILMS, write_page
+from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_probe import Probe, Prober
 from h_dqn.experiment.lifelong_result import LIFELONG, Seen
 from h_dqn.experiment.lifelong_told import begins_with, how_far, life_entry, so_far
 from h_dqn.experiment.run import LOG_EVERY
 from h_dqn.experiment.run_folder import MISFITS, RunFolder
-from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
+from h_dqn.experiment.watch import Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import VOXEL, TaskEnvs, shape_of
 from h_dqn.files import write_text
 from h_dqn.metrics import MetricsLog, Row
@@ -288,7 +288,8 @@ class Lifelong:
     def _finish(self) -> dict[str, Any]:
         life = life_entry(self)
         write_text(self.folder / LIFELONG, json.dumps(life, indent=1, allow_nan=False) + "\n")
-        films = [self.looks.film(task, self.agent.player(task)) for task in dict.fromkeys((self.task_of[0], self.task_of[-1]))]
+        filmed = list(dict.fromkeys((self.task_of[0], *reversed(self.task_of))))[:2]  # the first, and the last other one
+        films = [self.looks.film(task, self.agent.player(task)) for task in filmed]
         write_text(self.folder / FILMS, json.dumps(films) + "\n")
         write_page(self.folder)
         told = {name: life["metrics"][name] for name in ("average_performance", "forgetting") if life["metrics"][name] is not None}

@@ -17,6 +17,7 @@ from h_dqn.statistics import wilson
 
 FILMS, PAGE = "films.json", "life.html"
 LARGEST = 64 << 20  # bytes of the films
+SHOWN = {name: title for name, title in (CURVES | PATHS).items() if name != "validation_success"}  # a life validates nothing
 A_PHASE = 24  # points of a curve for each phase
 
 
@@ -48,7 +49,7 @@ def life_data(folder: Path) -> dict[str, Any]:
             "metrics": [_metric(life, name) for name in ABOUT if name in life["metrics"]],
             "lists": {name: value for name, value in life["metrics"].items() if isinstance(value, list)},
             "ledger": life["ledger"],
-            "curves": charts({"": [rows]}, {**CURVES, **PATHS}, points),
+            "curves": charts({"": [rows]}, SHOWN, points),
             "options": [one for prefix in SHARES if (one := shares("", [rows], prefix, points))["options"]],
             "films": _films(folder),
         }

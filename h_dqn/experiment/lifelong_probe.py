@@ -1,7 +1,7 @@
 """The plasticity probe: now and then a clone of the agent, with a fresh head, learns a task that is in no phase of its life.
 
-What a newest task is learned with holds transfer as well as plasticity; the probe's task is always the same one, with the same seeds,
-so that what changes from one probe to the next is the network that it begins with. The life itself knows nothing of it.
+How well a newest task is learned is a matter of transfer as well as of plasticity. The probe's task is always the same, with the
+same seeds, so that what changes from one probe to the next is the network that it begins with. The life itself knows nothing of it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def probe_task(name: str, phases: Sequence[Phase]) -> TaskSpec:
     if lacking := [action for action in own.own_actions if action not in first.all_actions]:
         raise UserError(f"--probe-task {name}: has actions that the sequence lacks ({', '.join(lacking)}); give another task")
     items = tuple(dict.fromkeys((*first.items, *own.items)))
-    return read_task(own.text, own.name, {"shared": {"actions": list(first.all_actions), "items": list(items), "hotbar": first.hotbar}})
+    return read_task(
+        own.text, own.name, {"shared": {"actions": list(first.all_actions), "items": list(items), "hotbar": first.hotbar}}
+    )
 
 
 class Prober:

@@ -21,7 +21,14 @@ LIFELONG = "lifelong.json"
 LARGEST = 64 << 20  # bytes of it
 BEST = 0.01  # least success of scratch that anything is divided by
 DRAWS = 1000  # of a bootstrap
-PARTS = {"plan": dict, "tasks": list, "stages": list, "noticed": dict, "metrics": dict, "ledger": dict}  # of the file, beside phases
+PARTS = {
+    "plan": dict,
+    "tasks": list,
+    "stages": list,
+    "noticed": dict,
+    "metrics": dict,
+    "ledger": dict,
+}  # of the file, beside phases
 # What the metrics that are one number say, for people.
 ABOUT = {
     "average_performance": "mean success on all tasks at the end",

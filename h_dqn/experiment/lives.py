@@ -18,23 +18,28 @@ from h_dqn.experiment.training import preset as named_preset
 
 def new_life(plan: LifelongPlan, runs: Path, name: str | None = None) -> Lifelong:
     """A life in a new folder below ``runs``, not begun yet."""
-    return Lifelong(plan, new_folder(runs, name, f"lifelong-{load_sequence(plan.task).name}-{plan.agent}-s{plan.seed}"))
+    return Lifelong(plan, new_folder(runs, name, _default_name(plan)))
 
 
-def begun_life(plan: LifelongPlan, folder: Path) -> Lifelong:
-    """The life in this folder, to go on with; a new one where there is none.
+def begun_life(plan: LifelongPlan, runs: Path, name: str | None = None) -> Lifelong:
+    """The life of this name, to go on with; a new one where there is none.
 
     Raises :class:`h_dqn.experiment.errors.UserError` where a life by another plan is there.
     """
-    new = Lifelong(plan, folder)
+    folder = runs / (name or _default_name(plan))
     if not RunFolder(folder).begun:
-        return new
+        return new_life(plan, runs, folder.name)
+    new = Lifelong(plan, folder)
     life = Lifelong.resume(folder)
     if life.plan != new.plan:
         differ = ", ".join(one.name for one in fields(plan) if getattr(life.plan, one.name) != getattr(new.plan, one.name))
-        raise UserError(f"{folder}: a life with other settings was begun here ({differ}); give another --name, or go on with it by: "
+        raise UserError(f"{folder}: a life with another {differ} was begun here; give another --name, or go on with that one: "
                         f"{command('resume', path_word(folder))}")  # fmt: skip
     return life
+
+
+def _default_name(plan: LifelongPlan) -> str:
+    return f"lifelong-{load_sequence(plan.task).name}-{plan.agent}-s{plan.seed}"
 
 
 def lifelong(sequence: str | Path, agent: str = "finetune", **how: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from h_dqn.experiment.lifelong_result import ABOUT, LIFELONG, figures, read_life
 from h_dqn.report.curves import charts, summary
 
 SCRATCH = "scratch"  # the agent that others are compared with
+CURVES = {"all": "mean success on all tasks", "met": "mean success on the tasks met so far"}
 
 
 class Lived(NamedTuple):
@@ -36,9 +37,9 @@ def lives_of(arms: Mapping[str, Sequence[Path]]) -> dict[str, Any] | None:
     names = [name for name in ABOUT if any(_number(one.metrics.get(name)) for each in lived.values() for one in each)]
     return {
         "metrics": [{"name": name, "about": ABOUT[name]} for name in names],
-        "table": [{"arm": arm, "lives": len(each), **{name: _over_seeds(each, name) for name in names}} for arm, each in lived.items()],
-        "curves": charts({arm: [_rows(one.life) for one in each] for arm, each in lived.items()},
-                         {"all": "mean success on all tasks", "met": "mean success on the tasks met so far"}),
+        "table": [{"arm": arm, "lives": len(each), **{name: _over_seeds(each, name) for name in names}}
+                  for arm, each in lived.items()],
+        "curves": charts({arm: [_rows(one.life) for one in each] for arm, each in lived.items()}, CURVES),
     }  # fmt: skip
 
 
@@ -55,7 +56,8 @@ def _metrics(life: dict[str, Any], scratch: Sequence[dict[str, Any]]) -> dict[st
 
 
 def _over_seeds(lived: Sequence[Lived], name: str) -> dict[str, Any]:
-    return summary([float(value) for one in lived if _number(value := one.metrics.get(name))])
+    values = [one.metrics.get(name) for one in lived]
+    return summary([float(value) for value in values if value is not None and _number(value)])
 
 
 def _number(value: Any) -> bool:
