@@ -29,10 +29,9 @@ def begun_life(plan: LifelongPlan, runs: Path, name: str | None = None) -> Lifel
     folder = runs / (name or _default_name(plan))
     if not RunFolder(folder).begun:
         return new_life(plan, runs, folder.name)
-    new = Lifelong(plan, folder)
-    life = Lifelong.resume(folder)
-    if life.plan != new.plan:
-        differ = ", ".join(one.name for one in fields(plan) if getattr(life.plan, one.name) != getattr(new.plan, one.name))
+    life, wanted = Lifelong.resume(folder), Lifelong(plan, folder).plan.to_json()
+    kept = life.plan.to_json()
+    if differ := ", ".join(name for name in kept if kept[name] != wanted[name]):
         raise UserError(f"{folder}: a life with another {differ} was begun here; give another --name, or go on with that one: "
                         f"{command('resume', path_word(folder))}")  # fmt: skip
     return life
