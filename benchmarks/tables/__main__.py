@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from benchmarks.provenance import ROOT
+from benchmarks.tables.lifelong import LIVES
 from benchmarks.tables.methods import grid_world, horizon, workshop
 from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, flat, maps, preset_paper, rooms, skills
 from benchmarks.tables.speed import cuda, demo, peers, speed
@@ -32,6 +33,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
         "elimination": grid_world,
         "workshop": workshop,
         "horizon": horizon,
+        **LIVES,
         "speed": speed,
         "peers": peers,
         "cuda": cuda,
