@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.tables.lifelong import life
+from benchmarks.tables.table import Table
 from envs.sequence import load_sequence
 from h_dqn.continual.config import ContinualConfig
 from h_dqn.experiment.errors import UserError
@@ -151,12 +153,40 @@ def test_the_same_command_goes_on_and_shows_what_came_of_it(tiny: Path, capsys: 
 
 
 def test_it_tells_where_it_is_and_what_it_began_with(tiny: Path, capsys: Capture) -> None:
-    assert h_dqn(f"lifelong {tiny} {FLAGS} --agent library --name one") == 0
+    few = "--lesson-envs 2 --lesson-steps 8 --distil-updates 2 --trial-episodes 1"
+    assert h_dqn(f"lifelong {tiny} {FLAGS} --agent library {few} --name one") == 0
     told = capsys.readouterr().err
     assert "1 of 2, exit: begins from scratch" in told
     assert "2 of 2, crate: begins with the layers that it has" in told or "begins with the skill of exit" in told
     assert "crate: " in told
     assert "tasks met so far, on average" in told
+
+
+# --- the tables ---
+
+
+def test_a_table_says_what_of_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(performance: float, transfer: float | None) -> dict[str, Any]:
+        who = {"revision": "abc", "date": "2026-12-01", "seed": 1, "command": "x"}
+        figures = {"average_performance": performance, "forward_transfer_new": transfer, "areas": [0.1]}
+        return {"metrics": figures, "noticed": {"precision": 0.5, "recall": None}, "ledger": {"weights": 1234}, "measured": who}
+
+    monkeypatch.setattr("benchmarks.tables.results.figures", lambda name: {})
+    assert life("drift-hidden") == "`python -m benchmarks.lifelong drift-hidden`: not measured yet, 9 lives through `drift`."
+    runs = {"finetune": {"runs": {"1": run(0.25, None), "3": run(0.35, None)}}, "replay": {"runs": {"2": run(0.5, 0.1)}}}
+    monkeypatch.setattr("benchmarks.tables.results.figures", lambda name: {"drift-hidden": runs})
+    table = life("drift-hidden")
+    assert isinstance(table, Table)
+    assert table.head == (
+        "`drift`, told: hidden", "seeds", "success at the end", "forward transfer, new tasks", "changes noticed, precision",
+        "weights that play",
+    )  # fmt: skip
+    first, second, third = ([each.text for each in line] for line in table.rows)
+    assert first[:2] == ["finetune", "2 of 3; missing: 2"]
+    assert first[2].startswith("30.0% (25.0% to 35.0%)")
+    assert first[3:] == ["", "0.50 on each of 2 seeds", "1,234"]
+    assert second == ["replay", "1 of 3; missing: 1, 3", "50.0% (one seed)", "0.10 (one seed)", "0.50 (one seed)", "1,234"]
+    assert third == ["clear", "0 of 3; missing: 1, 2, 3", "", "", "", ""]
 
 
 # --- the page's data, and lives side by side ---
