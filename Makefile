@@ -5,7 +5,7 @@ SEEDS ?= 1
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint constraints bench reproduce ablate results clean
+.PHONY: setup demo lifelong test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint constraints bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -20,6 +20,11 @@ setup: .venv/.done
 
 demo: setup
 	$(BIN)/h-dqn demo --seed $(SEED)
+
+# One agent through ten tasks, then a page of its life; stopped, the same command goes on where it was. Evaluations are rarer and of
+# fewer episodes than by default, so that it takes eight minutes: no weights are picked by them, so that it learns the same.
+lifelong: setup
+	$(BIN)/h-dqn lifelong voxel10 --agent library --seed $(SEED) --measure-every 40000 --episodes 20 --end-episodes 60 --go-on
 
 # Two processes, each with one thread (tests/__init__.py); tests that share something costly or single stay in one (tests/conftest.py).
 # A process that dies ends the run: pytest-xdist would wait for ever for the tests of its group.

@@ -45,6 +45,8 @@ class Table:
     """name in the table -> flags after ``h-dqn lifelong SEQUENCE --regime REGIME``"""
     scratch: str = "voxel20-id"
     """table whose agent ``scratch`` it is compared with"""
+    most: int = OURS
+    """seeds at most"""
 
 
 def _agents(*names: str) -> dict[str, str]:
@@ -70,6 +72,10 @@ TABLES: dict[str, Table] = {
         "with a self-tuned discount": "--agent library --tune-discount",
         "with l2 init": "--agent library --l2-init 1e-4",
     }),
+    "long-life-id": Table("long_life", "id", {
+        "library": "--agent library --probe-every 60000 --end-episodes 50",
+        "finetune": "--agent finetune --probe-every 600000 --end-episodes 50",
+    }, "", 1),
 }  # fmt: skip
 
 
@@ -109,7 +115,7 @@ class Cell:
         others = [RUNS / table.scratch / f"{SCRATCH}-s{seed}" for seed in range(self.seed, 0, -1)]
         scratch = next((folder for folder in others if (folder / LIFELONG).exists()), None) if table.scratch else None
         found = life["metrics"] if scratch is None else against_scratch(self.folder, scratch)
-        return {"metrics": found, "matrix": life["matrix"], "stages": life["stages"], "ledger": life["ledger"]}
+        return {"metrics": found, **{part: life[part] for part in ("matrix", "noticed", "stages", "ledger")}}
 
 
 def cells(tables: list[str]) -> Iterator[Cell]:
@@ -117,7 +123,8 @@ def cells(tables: list[str]) -> Iterator[Cell]:
     for table in tables:
         for seed in range(1, OURS + 1):
             for arm, flags in TABLES[table].arms.items():
-                if seed <= (OURS if "library" in flags and table != "voxel10-ablation" else BASELINE):
+                seeds = OURS if "library" in flags and table != "voxel10-ablation" else BASELINE
+                if seed <= min(seeds, TABLES[table].most):
                     yield Cell(table, arm, seed)
 
 

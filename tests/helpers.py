@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from h_dqn.config import Config, change
+from h_dqn.experiment.lifelong_page import FILMS
+from h_dqn.experiment.lifelong_probe import Probe, figures_of
+from h_dqn.experiment.lifelong_result import LIFELONG, Seen, figures, intervals, matrix
+from h_dqn.experiment.watch import Moment, Watcher
 from h_dqn.learners import Learner, Method, make_learner
 from h_dqn.learners.dqn import DQN
 from h_dqn.learners.q_lambda import QLambda
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import Option, primitives
 from h_dqn.replay import Decisions
+from h_dqn.report import sheets
 from h_dqn.train import Trainer
 from skills_library.policy import PolicyHead, SavedPolicy, Termination
 from skills_library.skill import Skill
@@ -180,3 +187,70 @@ def planted(name: str, prefer: int, actions: tuple[str, ...] = ACTIONS, low: flo
     network.head.get_parameter("bias").data[:] = bias
     head = PolicyHead(name, actions, temperature=0.03, card={"task": {"name": name}, "measured": {"ci95": [low, 1.0]}})
     return Skill(SavedPolicy(name, network.eval().requires_grad_(False), (head,)), head)
+
+
+# --- lives ---
+
+
+class Ends(Watcher):
+    """Ends the work at the n-th round."""
+
+    def __init__(self, rounds: int) -> None:
+        self.left = rounds
+
+    def progress(self, moment: Moment) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def life_folder(folder: Path, phases: Sequence[int] = (0, 1, 0), tasks: Sequence[str] = ("exit", "crate"), **changes: Any) -> Path:
+    """A folder as a life leaves it: a task is at 0 before its phase, at .5 in the middle of it, and at 1 from its end on.
+
+    ``changes``: of ``lifelong.json``; an ``agent``, a ``regime`` or a ``seed`` is the plan's.
+    """
+    plan = {"kind": "lifelong", "task": "tiny", "agent": "library", "regime": "id", "preset": "fast", "seed": 1, "episodes": 20,
+            "end_episodes": 40, "probe_every": 100, "probe_steps": 60, "probe_task": "navigation1"}  # fmt: skip
+    plan |= {name: changes.pop(name) for name in list(changes) if name in plan}
+    success, seen = [0.0] * len(tasks), list[Seen]()
+
+    def look(phase: int, steps: int, end: bool) -> None:
+        outcomes = tuple("1" * round(40 * rate) + "0" * round(40 - 40 * rate) for rate in success) if end else ()
+        seen.append(Seen(100 * max(phase, 0) + steps, phase, steps, end, tuple(success), outcomes))
+
+    look(-1, 0, True)
+    for phase, task in enumerate(phases):
+        success[task] = max(success[task], 0.5)
+        look(phase, 50, False)
+        success[task] = 1.0
+        look(phase, 100, True)
+    probes = [Probe(100 * n, n - 1, (0, 60), (0.0, 0.5), 80, 0.1) for n in range(len(phases) + 1)]
+    found = {**figures(seen, phases, [100] * len(phases)), **figures_of(probes)}
+    features = {"dormant": 0.1, "effective_rank": 9.0}
+    life = {
+        "plan": plan,
+        "tasks": [{"name": name, "hash": f"{number}"} for number, name in enumerate(tasks)],
+        "phases": [{"task": task, "env_steps": 100, "announced": bool(i % 2 == 0)} for i, task in enumerate(phases)],
+        "stages": [{"phase": i, "start": "skill 0" if i else "scratch", "trials": {"None": 0.1, "0": 0.9}, "features": features,
+                    "options": {"forward": 0.6, "skill 0": 0.4}} for i in range(len(phases))],
+        "evaluations": [asdict(one) for one in seen],
+        "matrix": matrix(seen).tolist(),
+        "noticed": {"env_steps": [130], "precision": 1.0, "recall": 0.5},
+        "probes": [asdict(one) for one in probes],
+        "metrics": found,
+        "intervals": intervals(seen, phases, 20),
+        "ledger": {"env_steps": 300, "seconds": 2.5, "weights": 1000},
+        **changes,
+    }  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / LIFELONG).write_text(json.dumps(life))
+    rows = [{"env_steps": step, "train_success": step / 300, "discount": 0.9, "eliminated": 0.1, "decisions/forward": 1.0}
+            for step in (10.0, 150.0, 290.0)]  # fmt: skip
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pictures = sheets(np.full((3, 8, 8, 3), 99, np.uint8))
+    films = [
+        {"task": name, "success": True, "captions": ["start", "forward", "forward   reached"], "pictures": pictures}
+        for name in tasks
+    ]
+    (folder / FILMS).write_text(json.dumps(films[:2]))
+    return folder

@@ -24,11 +24,10 @@ from h_dqn.experiment.lives import against_scratch, lifelong, new_life
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.runs import resume
 from h_dqn.experiment.valid import Validity, measure
-from h_dqn.experiment.watch import Moment, Watcher
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.presets import PRESETS
 from tests.conftest import Corridor
-from tests.helpers import Capture, h_dqn, last_json, refused
+from tests.helpers import Capture, Ends, h_dqn, last_json, refused
 
 PHASES = """
 [[phase]]
@@ -90,21 +89,9 @@ def test_scratch_forgets_nothing_and_grows(tiny: Path) -> None:
     assert itself["forward_transfer"][:2] == [0.0, 0.0]
 
 
-class Ends(Watcher):
-    """Ends the work at the n-th round."""
-
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    def progress(self, moment: Moment) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-
 def without_times(folder: Path) -> dict[str, Any]:
     life = json.loads((folder / LIFELONG).read_text())
-    for name in ("seconds", "evaluation_seconds"):
+    for name in ("seconds", "evaluation_seconds", "probe_seconds"):
         del life["ledger"][name]
     return dict(life)
 

@@ -16,11 +16,12 @@ import pytest
 
 import h_dqn
 from h_dqn.experiment.explain import ExplainConfig
+from h_dqn.experiment.lifelong_page import write_page
 from h_dqn.experiment.report import names_of, report_data, write_report
 from h_dqn.report import column, page, plain, sheets
 from h_dqn.report.curves import curve, level, share_of_area, summary
 from tests.firefox import Firefox
-from tests.helpers import Capture, last_json, refused
+from tests.helpers import Capture, last_json, life_folder, refused
 from tests.helpers import h_dqn as cli
 
 EVIL = "</script><script>alert(1)</script>\u2028<!-- {{data}} &amp;"
@@ -47,7 +48,7 @@ def test_no_text_ends_a_script() -> None:
 
 
 def test_a_page_asks_for_nothing() -> None:
-    for kind in ("report", "explain"):
+    for kind in ("report", "explain", "life"):
         text = page(kind, "x", {})
         assert "default-src 'none'" in text
         assert not re.search(r"\b(fetch|import|XMLHttpRequest|Worker|innerHTML|eval)\b", text)
@@ -245,6 +246,66 @@ def test_report_in_a_browser(browser: Any, tmp_path: Path) -> None:
     assert 0 < opened.page.locator("#curves path.series").count() < lines
     opened.page.locator("#curves svg").first.hover()
     assert opened.page.locator("#tip").is_visible()
+    opened.check(path)
+
+
+def test_a_life_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    path = write_page(life_folder(tmp_path / "life", tasks=("exit", EVIL), task=f"{EVIL}.toml"))
+    opened = Opened(browser, path)
+    page = opened.page
+    assert "{{data}}" in opened.text("h1")
+    # Rows are tasks, columns evaluations; what is chosen by the keyboard or a click is told below.
+    assert page.locator("#matrix rect.cell").count() == 2 * 7
+    page.locator("#matrix svg").focus()
+    for key in ("ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert opened.text("#readout").startswith(
+        "exit: 100.0 % [91.2 %, 100.0 %] of 40 unseen episodes, after 100 steps; end of phase 1 (exit)"
+    )
+    page.keyboard.press("e")
+    assert page.locator("#matrix rect.cell").count() == 2 * 4
+    page.locator("#matrix rect.cell").nth(1).click()
+    assert "before any learning" in opened.text("#readout")
+    page.locator("#matrix rect.cell").first.hover()
+    assert page.locator("#tip").is_visible()
+    # What it began with, options, changes, discount, plasticity, ledger, and what the metrics are.
+    assert "the skill of exit" in opened.text("#phases")
+    assert "chance 0.1" in opened.text("#phases")
+    assert "skill of exit" in opened.text("#options")
+    assert "precision 100.0 %, recall 50.0 %" in opened.text("#changenote")
+    assert "1 of them announced" in opened.text("#changenote")
+    assert {"discount", "share of options eliminated"} <= set(page.locator("#paths h2").all_inner_texts())
+    assert "navigation1 for 60 steps" in opened.text("#plasticity")
+    assert page.locator("#tasks rect.span").count() == 3
+    assert "weights" in opened.text("#ledger")
+    assert "mean success on all tasks at the end" in opened.text("#metrics")
+    # A film: on its slider, and played to its end.
+    film = page.locator("#films .film").first
+    film.locator("input").fill("1")
+    assert "1 of 2: forward" in film.inner_text()
+    film.locator("button").click()
+    film.get_by_text("2 of 2: forward   reached").wait_for()
+    page.keyboard.press("t")
+    assert page.locator("html.dark").count() == 1
+    opened.check(path)
+
+
+@pytest.mark.parametrize("changes", [{"metrics": {}, "stages": [], "probes": [], "intervals": {}}, {"noticed": {}, "ledger": {}}])
+def test_a_life_of_one_task_in_a_browser(browser: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = life_folder(tmp_path / "life", (0,), ("exit",), **changes)
+    for name in ("metrics.jsonl", "films.json"):
+        (folder / name).unlink()
+    opened = Opened(browser, path := write_page(folder))
+    assert opened.page.locator("#matrix rect.cell").count() == 3
+    assert "none were kept" in opened.text("#films")
+    opened.check(path)
+
+
+def test_lives_side_by_side_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    for agent in ("library", "scratch"):
+        life_folder(tmp_path / agent, agent=agent)
+    opened = Opened(browser, path := write_report([tmp_path], tmp_path / "lives.html"))
+    assert "average performance" in opened.text("#lives")
     opened.check(path)
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (".", "envs", "envs/*", "skills_library", "h_dqn", "benchmarks")
 PAGES = sorted(["envs/USING.md", *(str(path.relative_to(ROOT)) for room in ROOMS for path in ROOT.glob(f"{room}/README.md"))])
 # What a test machine may lack, or what waits for a person, is only parsed.
-ONLY_PARSED = re.compile(r"minerl|luanti|docker|\bplay\b|\bdoctor\b|\bbench\b|skills (push|pull)\b")
+ONLY_PARSED = re.compile(r"minerl|luanti|docker|\bplay\b|\bdoctor\b|\bbench\b|\blifelong\b|skills (push|pull)\b")
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

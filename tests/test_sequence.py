@@ -302,7 +302,7 @@ def test_minecraft_plays_no_task_that_shares(tmp_path: Path) -> None:
 def test_sequences_are_listed_shown_and_checked(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert h_dqn("sequences list") == 0
     told = capsys.readouterr().out
-    assert all(name in told for name in ("voxel10", "voxel20", "revisit", "drift", "switching_horizon"))
+    assert all(name in told for name in ("voxel10", "voxel20", "long_life", "revisit", "drift", "switching_horizon"))
     assert h_dqn("sequences list --json") == 0
     assert last_json(capsys)["voxel20"]["env_steps"] == 2 * load_sequence("voxel10").env_steps
     assert h_dqn("sequences show drift") == 0

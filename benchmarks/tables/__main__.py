@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.provenance import ROOT
 from benchmarks.tables.explained import alarms, models, planted, subgoals
+from benchmarks.tables.lifelong import LIVES
 from benchmarks.tables.methods import grid_world, horizon, workshop
 from benchmarks.tables.paper import ablations, any_rooms, controllers, costs, flat, maps, preset_paper, rooms, skills
 from benchmarks.tables.speed import cuda, demo, peers, speed
@@ -37,6 +38,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], Table | str]]] = {
         "planted-cue": planted,
         "subgoals": subgoals,
         "alarms": alarms,
+        **LIVES,
         "speed": speed,
         "peers": peers,
         "cuda": cuda,

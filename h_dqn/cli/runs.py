@@ -87,7 +87,7 @@ class Resume(JsonFlags):
         with ProgressBar.shown() as bar:
             result = work.learn(bar)
         if isinstance(work, Lifelong):
-            show_life(result, self.json)
+            show_life(work, result, self.json)
         elif isinstance(work, Transfer):
             show_transfer(result, self.json)
         elif self.json:

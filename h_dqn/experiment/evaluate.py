@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from h_dqn.experiment.files import check_output
 from h_dqn.experiment.watch import Watcher
 from h_dqn.experiment.worlds import VOXEL, Place, TaskEnvs
 from h_dqn.files import replacing
-from h_dqn.options import OptionRunner
+from h_dqn.options import Option, OptionRunner
 from h_dqn.rollout import Rollout
 from h_dqn.seeds import episode_seeds
 
@@ -98,10 +98,32 @@ def film(agent: Agent, envs: TaskEnvs, path: Path, seed: int = 90001, outcome: O
     """
     check_output(path, "--video", VIDEOS)
     options, policy, seeds = agent.options(envs), agent.policy(seed), episode_seeds("evaluate", seed, episodes)
-    twice = WORLDS[envs.place.world].can_play_twice
-    sharp = TaskEnvs(envs.task, (1, SHARP, SHARP), envs.place)(1) if twice else None
     runner = OptionRunner(options, 1, np.random.default_rng(seed))
     rollout = Rollout(envs(1), runner, policy, seeds[:1], iter(seeds[1:]), policy if agent.interrupt else None)
+    for frames, captions, success in filmed(envs, rollout, options, seeds):
+        if outcome == "first" or success == (outcome == "success"):
+            write_video(path, [*frames, *[frames[-1]] * 6], [*captions, *[captions[-1]] * 6])
+            return
+    raise UserError(f"none of {episodes} episodes of '{envs.task.name}' ended in {outcome}, so there is no film")
+
+
+class Filmed(NamedTuple):
+    """An episode in pictures."""
+
+    frames: list[NDArray[np.uint8]]  # each (H, W, 3)
+    captions: list[str]
+    success: bool
+
+
+def filmed(
+    envs: TaskEnvs, rollout: Rollout, options: Sequence[Option], seeds: Sequence[int], side: int = SHARP
+) -> Iterator[Filmed]:
+    """The episodes of these seeds, which the one environment of ``rollout`` plays.
+
+    In pictures of ``side`` pixels where the world can be played twice at once, else in those of the rollout.
+    """
+    twice = WORLDS[envs.place.world].can_play_twice
+    sharp = TaskEnvs(envs.task, (1, side, side), envs.place)(1) if twice else None
     for episode_seed in seeds:
         frames, captions = [], []
         if sharp is not None:
@@ -119,11 +141,8 @@ def film(agent: Agent, envs: TaskEnvs, path: Path, seed: int = 90001, outcome: O
             if step.done[0]:
                 break
         success = bool(step.terminated[0])
-        if outcome == "first" or success == (outcome == "success"):
-            captions[-1] += "   reached" if success else "   time is up"
-            write_video(path, [*frames, *[frames[-1]] * 6], [*captions, *[captions[-1]] * 6])
-            return
-    raise UserError(f"none of {episodes} episodes of '{envs.task.name}' ended in {outcome}, so there is no film")
+        captions[-1] += "   reached" if success else "   time is up"
+        yield Filmed(frames, captions, success)
 
 
 def carrying(observation: dict[str, Any], task: TaskSpec) -> NDArray[np.uint8]:

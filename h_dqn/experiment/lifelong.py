@@ -4,6 +4,8 @@ run.json        the plan, the tasks as they were, versions
 metrics.jsonl   a row of figures now and then
 checkpoint/     what it takes to go on exactly, while it is not over
 lifelong.json   evaluations, task-by-time matrix, metrics, ledger
+films.json      an episode each of two tasks, as it plays them in the end
+life.html       all of it as a page
 result.json     the most important of these: the life is over
 """
 
@@ -21,17 +23,20 @@ import numpy as np
 from envs.registry import WORLDS
 from envs.sequence import load_sequence
 from h_dqn.config import change
-from h_dqn.continual.change import found as found_changes
 from h_dqn.continual.count import CountUpdates
+from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.inputs import Inputs, kept_inputs
 from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Setting, Stage, options_of
 from h_dqn.experiment.lifelong_agents import make_agent
 from h_dqn.experiment.lifelong_envs import Looks, mixed, stages
+from h_dqn.experiment.lifelong_page import FILMS, write_page
 from h_dqn.experiment.lifelong_plan import LifelongPlan
-from h_dqn.experiment.lifelong_result import LIFELONG, Seen, figures, matrix
+from h_dqn.experiment.lifelong_probe import Probe, Prober
+from h_dqn.experiment.lifelong_result import LIFELONG, Seen
+from h_dqn.experiment.lifelong_told import begins_with, how_far, life_entry, so_far
 from h_dqn.experiment.run import LOG_EVERY
 from h_dqn.experiment.run_folder import MISFITS, RunFolder
-from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
+from h_dqn.experiment.watch import Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import VOXEL, TaskEnvs, shape_of
 from h_dqn.files import write_text
 from h_dqn.metrics import MetricsLog, Row
@@ -40,7 +45,7 @@ from h_dqn.train import Trainer
 
 NEVER = 2**62  # environment steps: no validation, since no weights are picked
 LEDGER = ("trial_steps", "evaluation_steps", "seconds", "evaluation_seconds")
-COUNTERS = ("_number", "_phase", "_base", "_before", "_extra", "_begun", "_first")
+COUNTERS = ("_number", "phase", "_base", "_before", "_extra", "_begun", "_first")
 Told = Callable[[int], None]
 
 
@@ -69,21 +74,22 @@ class Lifelong:
         self.agent: FineTuned = make_agent(plan.agent, self.setting)
         self.stages = stages(self.phases, HIDDEN if self.agent.joint else plan.regime)
         self.looks = Looks(self.envs, self.setting.told, plan.seed, plan.end_episodes)
+        self.prober = Prober(plan, self.setting, self.phases) if plan.probe_every else None
+        self.probes: list[Probe] = []
         self.seen: list[Seen] = []
         self.notes: list[dict[str, Any]] = []
         self.ledger = dict.fromkeys(LEDGER, 0.0)
-        self._count = CountUpdates()
-        self._phase = 0
+        self.count = CountUpdates()
+        self.phase = 0
         self._number = 0  # of the stage
-        self._base = 0  # environment steps of the stages before
-        self._before = 0  # of the trainers before
+        self._base = self._before = 0  # environment steps of the stages before; of the trainers before
         self._extra = 0  # of this trainer's time, outside of it
-        self._begun = 0  # trainers before this one
-        self._first = 0  # phase in which this trainer began
+        self._begun = self._first = 0  # trainers before this one; phase in which this one began
         self.noticed: list[int] = []  # environment steps at which the agent noticed a change
-        self._stage: Stage | None = None
+        self.stage: Stage | None = None
         self._trainer: Trainer | None = None
         self._logged: dict[str, Any] | None = None
+        self._say = Watcher().say
 
     @classmethod
     def resume(cls, folder: Path, library: Path | None = None) -> Lifelong:
@@ -103,11 +109,12 @@ class Lifelong:
     def learn(self, watcher: Watcher | None = None) -> dict[str, Any]:
         """Live to the end, from the newest checkpoint on. Returns the figures of ``result.json``."""
         watcher = watcher or Watcher()
+        self._say = watcher.say
         if not self._files.begun:
             self._files.begin({"plan": self.plan.to_json(), "inputs": self.inputs.to_json()}, {})
         with self._files.at_work(self._load):
             if self._logged is not None:
-                watcher.say(f"going on after {self.env_steps:,} steps")
+                self._say(f"going on after {self.env_steps:,} steps")
             log = MetricsLog(self.folder, self._logged, self.env_steps)
             try:
                 with stop_on_signal() as stop:
@@ -129,19 +136,20 @@ class Lifelong:
         """One stage, or what is left of it."""
         if self._trainer is None:
             self._begin()
+            self._say(begins_with(self))
             self._save(log, watcher)
         trainer, told = self._trainer, stop.checking(watcher.evaluated)
         assert trainer is not None
         for rounds, row in enumerate(trainer.run()):
             self._tell(row, rounds, log, watcher)
-            over = self.env_steps >= self._starts[self._phase + 1]
+            over = self.env_steps >= self._starts[self.phase + 1]
             if over and not trainer.done:
                 self.agent.remember(trainer.learner)
-                self._look(self._phase, True, told)
-                self._phase += 1
+                self._look(self.phase, True, told)
+                self.phase += 1
             elif not trainer.done and self._due:
                 self.agent.remember(trainer.learner)
-                self._look(self._phase, False, told)
+                self._look(self.phase, False, told)
             if not over and not trainer.done and self.agent.notices(trainer.statistics):
                 self._end_trainer(trainer)
                 self.noticed.append(self.env_steps)
@@ -156,7 +164,7 @@ class Lifelong:
 
     def _begin(self) -> None:
         """The next stage: what comes before learning, and who learns."""
-        self._stage = stage = self._new_stage({})
+        self.stage = stage = self._new_stage({})
         began = time.perf_counter()
         self._extra = self.agent.prepare(stage)
         self.ledger["seconds"] += time.perf_counter() - began
@@ -172,7 +180,7 @@ class Lifelong:
 
     def _new_trainer(self, stage: Stage) -> Trainer:
         left = max(1, self.agent.to_learn(stage.env_steps - self._extra))
-        config, methods = change(self.plan.config, env_steps=left), [self._count, *self.agent.methods]
+        config, methods = change(self.plan.config, env_steps=left), [self.count, *self.agent.methods]
         if self.agent.joint:
             config = change(config, num_envs=max(config.env.num_envs, len(self.envs)))
             return Trainer(mixed(self.envs), options_of(stage.envs, False), config, stage.seed, methods=methods)
@@ -182,25 +190,25 @@ class Lifelong:
 
     def _end(self, trainer: Trainer, told: Told) -> None:
         self._end_trainer(trainer, told)
-        self._phase = self._first = self.stages[self._number][-1] + 1
+        self.phase = self._first = self.stages[self._number][-1] + 1
         self._number, self._base = self._number + 1, self._before
 
     def _end_trainer(self, trainer: Trainer, told: Told | None = None) -> None:
         """What follows learning; where the stage is over, all is evaluated then."""
-        assert self._stage is not None
+        assert self.stage is not None
         self.agent.remember(trainer.learner)
         self.ledger["seconds"] += trainer.seconds
         began = time.perf_counter()
-        after = self.agent.end(self._stage, self.envs[self.task_of[self._phase]])
+        after = self.agent.end(self.stage, self.envs[self.task_of[self.phase]])
         self.ledger["seconds"] += time.perf_counter() - began
         self.ledger["trial_steps"] += after
         self._extra += after
         if told is not None:
-            for phase in range(self._phase, self.stages[self._number][-1] + 1):  # several, if they are shorter than a round
+            for phase in range(self.phase, self.stages[self._number][-1] + 1):  # several, if they are shorter than a round
                 self._look(phase, True, told)
-        self.notes.append({"phase": self._phase, **self._stage.notes})
-        self._before, self._extra, self._trainer, self._stage = self.env_steps, 0, None, None
-        self._begun, self._first = self._begun + 1, self._phase
+        self.notes.append({"phase": self.phase, **self.stage.notes})
+        self._before, self._extra, self._trainer, self.stage = self.env_steps, 0, None, None
+        self._begun, self._first = self._begun + 1, self.phase
 
     @property
     def _starts(self) -> list[int]:
@@ -213,43 +221,46 @@ class Lifelong:
     def _due(self) -> bool:
         """Whether it is time to look at all tasks."""
         every, last = self.plan.measure_every, self.seen[-1]
-        since = self.env_steps - self._starts[self._phase]
-        return since // every > (last.phase_steps // every if last.phase == self._phase else 0)
+        since = self.env_steps - self._starts[self.phase]
+        return since // every > (last.phase_steps // every if last.phase == self.phase else 0)
 
     def _tell(self, row: Row, rounds: int, log: MetricsLog, watcher: Watcher) -> None:
         trainer = self._trainer
         assert trainer is not None
-        total, speed = sum(phase.env_steps for phase in self.phases), trainer.env_steps / max(trainer.seconds, 1e-9)
-        success = trainer.statistics.success if trainer.statistics.settled else None
-        what = f"{self.plan.agent}: {self._phase + 1} of {len(self.phases)}, {self.phases[self._phase].task.name}"
-        watcher.progress(Moment(what, self.env_steps, total, speed, success))
+        watcher.progress(how_far(self, trainer))
         if rounds % LOG_EVERY == 0 or trainer.done:
-            log.write({**row, **trainer.statistics.row(), "env_steps": self.env_steps, "phase": self._phase})
+            log.write({**row, **trainer.statistics.row(), "env_steps": self.env_steps, "phase": self.phase})
 
     def _look(self, phase: int, end: bool, told: Told) -> None:
         """Evaluate all tasks with weights as they are."""
-        began, success = time.perf_counter(), []
+        began, played = time.perf_counter(), list[Evaluation]()
         for task in range(len(self.envs)):
             episodes = self.plan.end_episodes if end else self.plan.episodes
             outcome, policy = self.looks.play(task, self.agent.player(task), episodes, told)
-            success.append(outcome.success_rate)
+            played.append(outcome)
             self.ledger["evaluation_steps"] += outcome.env_steps
-            if self._stage is not None and end and task == self.task_of[phase]:
-                self._stage.notes["features"] = policy.features()
+            if self.stage is not None and end and task == self.task_of[phase]:
+                self.stage.notes["features"] = policy.features()
         since = self.env_steps - self._starts[phase] if phase >= 0 else 0
-        self.seen.append(Seen(self.env_steps, phase, since, end, tuple(success)))
+        self.seen.append(Seen.of(self.env_steps, phase, since, end, played))
+        if end and phase >= 0:
+            self._say(so_far(self))
         self.ledger["evaluation_seconds"] += time.perf_counter() - began
+        if self.prober is not None and self.prober.due(self.env_steps, self.probes):
+            clone_of = self.agent.player(self.task_of[max(phase, 0)]).network
+            self.probes.append(self.prober.probe(clone_of, self.env_steps, phase, told))
 
     # --- what is kept ---
 
     def _save(self, log: MetricsLog, watcher: Watcher) -> None:
         state = {
             "agent": self.agent.state_dict(),
-            "methods": [method.state_dict() for method in (self._count, *self.agent.methods)],
+            "methods": [method.state_dict() for method in (self.count, *self.agent.methods)],
             "trainer": self._trainer and self._trainer.state_dict(),
             "counters": [getattr(self, name) for name in COUNTERS],
             "noticed": self.noticed,
-            "stage": self._stage and self._stage.notes,
+            "probes": [asdict(one) for one in self.probes],
+            "stage": self.stage and self.stage.notes,
             "seen": [asdict(one) for one in self.seen],
             "notes": self.notes,
             "ledger": self.ledger,
@@ -262,39 +273,26 @@ class Lifelong:
             setattr(self, name, value)
         self.noticed = numbers(state["noticed"], "noticed", 0)
         self.agent.load_state_dict(state["agent"])
-        for method, saved in zip((self._count, *self.agent.methods), state["methods"], strict=True):
+        for method, saved in zip((self.count, *self.agent.methods), state["methods"], strict=True):
             method.load_state_dict(saved)
-        self.seen = [Seen(**{**one, "success": tuple(map(float, one["success"]))}) for one in state["seen"]]
+        self.probes = [Probe.read(one) for one in state["probes"]]
+        self.seen = [Seen.read(one) for one in state["seen"]]
         self.notes, self.ledger = list(state["notes"]), {name: float(state["ledger"][name]) for name in LEDGER}
         if state["trainer"] is not None:
-            self._stage = self._new_stage(dict(state["stage"]))
-            self._trainer = self._new_trainer(self._stage)
+            self.stage = self._new_stage(dict(state["stage"]))
+            self._trainer = self._new_trainer(self.stage)
             self._trainer.load_state_dict(state["trainer"])
         size, waiting = whole(state["log"]["size"], "size", 0), [str(line) for line in state["log"]["waiting"]]
         self._logged = {"size": size, "waiting": waiting}
 
     def _finish(self) -> dict[str, Any]:
-        found = figures(self.seen, self.task_of, [phase.env_steps for phase in self.phases])
-        changes = [one.env_steps for one in self.seen if one.end and 0 <= one.phase < len(self.phases) - 1]
-        precision, recall = found_changes(self.noticed, changes, self.env_steps)
-        ledger = {
-            "env_steps": self.env_steps, **self.ledger, "updates": self._count.updates, "weights": self.agent.weights,
-            "kept_bytes": self.agent.kept_bytes,
-        }  # fmt: skip
-        life: dict[str, Any] = {
-            "plan": self.plan.to_json(),
-            "tasks": [{"name": envs.task.name, "hash": envs.task.hash} for envs in self.envs],
-            "phases": [{"task": task, "env_steps": phase.env_steps, "announced": phase.announced}
-                       for task, phase in zip(self.task_of, self.phases, strict=True)],
-            "stages": self.notes,
-            "evaluations": [asdict(one) for one in self.seen],
-            "matrix": matrix(self.seen).tolist(),
-            "noticed": {"env_steps": self.noticed, "precision": precision, "recall": recall},
-            "metrics": found,
-            "ledger": ledger,
-        }  # fmt: skip
+        life = life_entry(self)
         write_text(self.folder / LIFELONG, json.dumps(life, indent=1, allow_nan=False) + "\n")
-        told = {name: found[name] for name in ("average_performance", "forgetting") if found[name] is not None}
-        result = {**told, **ledger, "seed": self.plan.seed, "run": str(self.folder)}
+        filmed = list(dict.fromkeys((self.task_of[0], *reversed(self.task_of))))[:2]  # the first, and the last other one
+        films = [self.looks.film(task, self.agent.player(task)) for task in filmed]
+        write_text(self.folder / FILMS, json.dumps(films) + "\n")
+        write_page(self.folder)
+        told = {name: life["metrics"][name] for name in ("average_performance", "forgetting") if life["metrics"][name] is not None}
+        result = {**told, **life["ledger"], "seed": self.plan.seed, "run": str(self.folder)}
         self._files.finish(result)
         return result

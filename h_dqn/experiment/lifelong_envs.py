@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 from envs.sequence import Phase
 from h_dqn.agent_state import AgentState
 from h_dqn.evaluation import Evaluation, Watched, evaluate
+from h_dqn.experiment.evaluate import filmed
 from h_dqn.experiment.lifelong_agent import ANNOUNCED, ID, Player, options_of
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.networks import QNetwork
-from h_dqn.options import Bools, Ints
+from h_dqn.options import Bools, Ints, OptionRunner
 from h_dqn.plasticity import dormant_share, effective_rank
 from h_dqn.policies import SoftmaxPolicy
+from h_dqn.report import sheets
+from h_dqn.rollout import Rollout
+from h_dqn.seeds import episode_seeds
 from h_dqn.train import MakeEnvs
 
 AT_ONCE = 50  # environments at most that an evaluation plays in
+PICTURE = 160  # pixels of a film's pictures on a page
 SAMPLE = 512  # observations by which a network's features are judged
 
 
@@ -72,6 +77,15 @@ class Looks:
         policy = Sampled(softmax, player.network)
         envs = Watched(self._made[task], told)
         return evaluate(envs, self.options[task], policy, episodes, self.seed), policy
+
+    def film(self, task: int, player: Player) -> dict[str, Any]:
+        """The first of these episodes in pictures, as a page shows it."""
+        envs, options, seeds = self.envs[task], self.options[task], episode_seeds("evaluate", self.seed, 1)
+        policy = SoftmaxPolicy(AgentState(player.network), player.temperature, self.seed, player.outputs)
+        rollout = Rollout(envs(1), OptionRunner(options, 1, np.random.default_rng(self.seed)), policy, seeds)
+        film = next(filmed(envs, rollout, options, seeds, PICTURE))
+        pictures = sheets(np.stack(film.frames))
+        return {"task": envs.task.name, "success": film.success, "captions": film.captions, "pictures": pictures}
 
 
 class Sampled:

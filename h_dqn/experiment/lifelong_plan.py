@@ -31,6 +31,12 @@ class LifelongPlan:
     """unseen episodes of each task in these, always the same ones"""
     end_episodes: Count = 200
     """the same where a phase ends"""
+    probe_every: CountOrZero = 0
+    """environment steps between two plasticity probes: a clone with a fresh head learns a task that is in no phase (0: none)"""
+    probe_steps: Count = 40_000
+    """environment steps for which each of these clones learns; counted apart"""
+    probe_task: str = "navigation1"
+    """what it learns"""
     continual: ContinualConfig = field(default_factory=ContinualConfig)
 
     def __post_init__(self) -> None:
@@ -45,6 +51,6 @@ class LifelongPlan:
         if set(entry) != {"kind", *(one.name for one in fields(cls))}:
             raise KeyError("plan")
         own = {name: value for name, value in entry.items() if name not in ("kind", "config", "continual")}
-        if not all(isinstance(own[name], str) for name in ("task", "agent", "regime", "preset")):
+        if not all(isinstance(own[name], str) for name in ("task", "agent", "regime", "preset", "probe_task")):
             raise TypeError("a name is no text")
         return cls(**own, config=from_json(entry["config"]), continual=ContinualConfig(**entry["continual"]))

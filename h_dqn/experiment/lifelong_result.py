@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import h_dqn.lifelong_metrics as metrics
+from h_dqn.evaluation import Evaluation
 from h_dqn.experiment.errors import UserError
 from h_dqn.reading import read_json, short
 from h_dqn.report import plain
@@ -18,6 +20,30 @@ from h_dqn.report import plain
 LIFELONG = "lifelong.json"
 LARGEST = 64 << 20  # bytes of it
 BEST = 0.01  # least success of scratch that anything is divided by
+DRAWS = 1000  # of a bootstrap
+PARTS = {
+    "plan": dict,
+    "tasks": list,
+    "stages": list,
+    "noticed": dict,
+    "metrics": dict,
+    "ledger": dict,
+}  # of the file, beside phases
+# What the metrics that are one number say, for people.
+ABOUT = {
+    "average_performance": "mean success on all tasks at the end",
+    "forgetting": "success at the end of a task's phase less that at the end of the life; mean of all phases but the last",
+    "forgetting_with_last": "the same with the last phase, which cannot be forgotten yet",
+    "backward_transfer": "forgetting with the other sign",
+    "zero_shot_transfer": "success on a task right before its phase less that of the untrained agent",
+    "isolated_forgetting": "what one later phase takes from a task, mean",
+    "isolated_zero_shot_transfer": "what one earlier phase gives to a task, mean",
+    "performance_of_scratch": "success at the end over that of an agent that learned the task alone, mean",
+    "forward_transfer_new": "how much better new tasks are learned than from scratch, of what is possible",
+    "forward_transfer_again": "the same of tasks that come again",
+    "newest_task_slope": "change a phase of how well the newest task is learned, relative to scratch",
+    "probe_slope": "change a probe of how well a clone with a fresh head learns a task of no phase",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +60,19 @@ class Seen:
     """whether the phase ended with it"""
     success: tuple[float, ...]
     """(T,)"""
+    outcomes: tuple[str, ...] = ()
+    """of each task, where the phase ended: a 1 for each episode that succeeded, a 0 for any other, in the order of their seeds"""
+
+    @classmethod
+    def of(cls, env_steps: int, phase: int, phase_steps: int, end: bool, played: Sequence[Evaluation]) -> Seen:
+        """What was played of each task."""
+        outcomes = tuple("".join("01"[won] for won in one.by_episode) for one in played) if end else ()
+        return cls(env_steps, phase, phase_steps, end, tuple(one.success_rate for one in played), outcomes)
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Seen:
+        """What ``asdict`` made of one, lists where tuples were."""
+        return cls(**{**entry, "success": tuple(entry["success"]), "outcomes": tuple(entry.get("outcomes", ()))})
 
 
 class Curve(NamedTuple):
@@ -73,24 +112,51 @@ def figures(
         budgets: (I,) environment steps of each phase, up to which areas are. Who stopped learning before, stays as it was then.
         scratch: of each task, the curve of an agent that learned it alone; without it what is relative to that is left out.
     """
-    success_IT, task_I = matrix(seen), np.array(task_of, np.int64)
-    success_IJ = metrics.by_phase(success_IT, task_I)
+    success_IT = matrix(seen)
     curves = [curve(seen, phase, task).until(budgets[phase]) for phase, task in enumerate(task_of)]
-    areas = np.array([metrics.area(*one) for one in curves])
-    isolated = metrics.isolated_forgetting(success_IJ), metrics.isolated_zero_shot_transfer(success_IJ)
     found: dict[str, Any] = {
+        **of_matrix(success_IT, task_of),
+        "areas": [metrics.area(*one) for one in curves],
+        "newest_success": [float(one.success[-1]) for one in curves],
+    }
+    json: dict[str, Any] = plain({**found, **(_relative(success_IT[-1], task_of, curves, scratch) if scratch else {})})
+    return json
+
+
+def of_matrix(success_IT: NDArray[np.float64], task_of: Sequence[int]) -> dict[str, float | None]:
+    """The metrics of the task-by-time matrix (I + 1, T) alone, and of the task of each phase (I,)."""
+    success_IJ = metrics.by_phase(success_IT, np.array(task_of, np.int64))
+    found = {
         "average_performance": float(success_IT[-1].mean()),
         "forgetting": metrics.mean_forgetting(success_IJ, with_last=False),
         "forgetting_with_last": metrics.mean_forgetting(success_IJ, with_last=True),
         "backward_transfer": metrics.backward_transfer(success_IJ),
         "zero_shot_transfer": metrics.zero_shot_transfer(success_IJ),
-        "isolated_forgetting": _mean(isolated[0]),
-        "isolated_zero_shot_transfer": _mean(isolated[1]),
-        "areas": areas.tolist(),
-        "newest_success": [float(one.success[-1]) for one in curves],
+        "isolated_forgetting": _mean(metrics.isolated_forgetting(success_IJ)),
+        "isolated_zero_shot_transfer": _mean(metrics.isolated_zero_shot_transfer(success_IJ)),
     }
-    json: dict[str, Any] = plain({**found, **(_relative(success_IT[-1], task_of, curves, scratch) if scratch else {})})
-    return json
+    return {name: value if value is not None and isfinite(value) else None for name, value in found.items()}
+
+
+def intervals(seen: Sequence[Seen], task_of: Sequence[int], draws: int = DRAWS) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the metrics of the matrix over the episodes by which it was measured (percentile bootstrap).
+
+    Each evaluation plays the same episodes of a task: one draw of them is of all phases alike, so that the difference of two phases
+    is one of pairs. What another seed of the agent would have done is not in them. Empty for a life whose episodes were not kept.
+    """
+    kept = [one.outcomes for one in seen if one.end]
+    if not all(kept):
+        return {}
+    outcomes_TIE = np.array([[[letter == "1" for letter in one[task]] for one in kept] for task in range(len(kept[0]))], np.float64)
+    rng, episodes = np.random.default_rng(0), outcomes_TIE.shape[2]
+    found: dict[str, list[float]] = {}
+    for _ in range(draws):
+        drawn_TE = rng.multinomial(episodes, np.full(episodes, 1 / episodes), len(outcomes_TIE)) / episodes
+        success_IT = np.clip(np.einsum("tie,te->it", outcomes_TIE, drawn_TE), 0, 1)
+        for name, value in of_matrix(success_IT, task_of).items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    return {name: (float(low), float(high)) for name, values in found.items() for low, high in [np.percentile(values, (2.5, 97.5))]}
 
 
 def _relative(
@@ -135,11 +201,16 @@ def read_lifelong(folder: Path) -> dict[str, Any]:
     try:
         entry = read_json(file, LARGEST)
         tasks, phases = entry["tasks"], entry["phases"]
+        for name, kind in PARTS.items():
+            if not isinstance(entry.get(name), kind):
+                raise ValueError(f"'{name}' is missing, or none")
         entry["seen"] = [_seen(one, len(tasks), len(phases)) for one in entry["evaluations"]]
         if not all(isinstance(one["task"], int) and 0 <= one["task"] < len(tasks) for one in phases):
             raise ValueError("a phase is of no task")
         if [one.phase for one in entry["seen"] if one.end] != list(range(-1, len(phases))):
             raise ValueError("the end of a phase is missing")
+        if len({len(outcomes) for one in entry["seen"] for outcomes in one.outcomes}) > 1:
+            raise ValueError("evaluations at the end of phases differ in their episodes")
         return dict(entry)
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
@@ -148,10 +219,11 @@ def read_lifelong(folder: Path) -> dict[str, Any]:
 
 
 def _seen(entry: Mapping[str, Any], tasks: int, phases: int) -> Seen:
-    one = Seen(**{**entry, "success": tuple(entry["success"])})
+    one = Seen.read(entry)
     whole = all(type(value) is int for value in (one.env_steps, one.phase, one.phase_steps)) and type(one.end) is bool
     rates = len(one.success) == tasks and all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in one.success)
-    if not whole or not rates or not -1 <= one.phase < phases or one.phase_steps < 0:
+    known = len(one.outcomes) in (0, tasks) and all(type(text) is str and not text.strip("01") for text in one.outcomes)
+    if not whole or not rates or not known or not -1 <= one.phase < phases or one.phase_steps < 0:
         raise ValueError("an evaluation is none")
     return one
 

@@ -8,26 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
+from h_dqn.experiment.lives_compared import lives_of
 from h_dqn.experiment.run_folder import RUN
 from h_dqn.experiment.runs import known_run
 from h_dqn.experiment.versions import versions
 from h_dqn.files import write_text
 from h_dqn.metrics import METRICS, Row, read_metrics
 from h_dqn.report import page
-from h_dqn.report.curves import curve, level, share_of_area, summary
+from h_dqn.report.curves import CURVES, PATHS, SHARES, charts, level, share_of_area, shares, summary
 
-# What has a curve of its own, in this order, if any run logged it.
-CURVES = {
-    "train_success": "success while training, last 300 episodes",
-    "validation_success": "success in validation",
-    "train_return": "return while training",
-    "invalid_share": "share of steps without effect",
-    "eliminated": "share of options eliminated",
-    "loss": "loss",
-    "epsilon": "share of random choices",
-}
-PATHS = {"discount": "discount", "horizon": "horizon, steps", "td_lambda": "lambda", "discount_slope": "its meta-gradient"}
-SHARES = {"frames/": "environment steps", "decisions/": "decisions"}
 NOT_AN_ARM = ("seed", "name", "addresses", "instances")  # of a plan: what seeds of one arm may differ in
 MOST_RUNS = 500
 
@@ -63,12 +52,14 @@ def report_data(runs: Sequence[str | Path]) -> dict[str, Any]:
     for name, run in zip(names_of([run.plan for run in found]), found, strict=True):
         label = name or run.folder.name
         arms.setdefault(label, []).append(run)
+    rows = {name: [run.rows for run in members] for name, members in arms.items()}
     return {
         "versions": versions(),
         "arms": [{"name": name, "runs": [str(run.folder) for run in members]} for name, members in arms.items()],
-        "curves": curves_of(arms, CURVES),
-        "paths": curves_of(arms, PATHS),
-        "options": [options_of(name, members, prefix) for prefix in SHARES for name, members in arms.items()],
+        "curves": charts(rows, CURVES),
+        "paths": charts(rows, PATHS),
+        "options": [shares(name, seeds, prefix) for prefix in SHARES for name, seeds in rows.items()],
+        "lives": lives_of({name: [run.folder for run in members] for name, members in arms.items()}),
         "table": [row_of(name, members) for name, members in arms.items()],
         "runs": [run_row(name, run) for name, members in arms.items() for run in members],
     }
@@ -127,25 +118,6 @@ def names_of(plans: Sequence[Mapping[str, Any]]) -> list[str]:
         rest = [f"{key.rpartition('.')[2]} {one[key]}" for key in differ if key in one and key not in ("kind", "task")]
         said.append(", ".join([first, *rest][:8]) if one else "")
     return said
-
-
-def curves_of(arms: Mapping[str, Sequence[LoggedRun]], metrics: Mapping[str, str]) -> list[dict[str, Any]]:
-    """For each metric that any arm has: its curves, by arm."""
-    found = []
-    for metric, title in metrics.items():
-        each = {name: curve([run.rows for run in members], metric) for name, members in arms.items()}
-        if any(each.values()):
-            found.append({"metric": metric, "title": title, "curves": [{"name": name, **one} for name, one in each.items() if one]})
-    return found
-
-
-def options_of(name: str, members: Sequence[LoggedRun], prefix: str) -> dict[str, Any]:
-    """Shares of each option over time, mean over seeds."""
-    options = dict.fromkeys(key for run in members for row in run.rows for key in row if key.startswith(prefix))
-    found = {key.removeprefix(prefix): curve([run.rows for run in members], key) for key in options}
-    known = {key: one for key, one in found.items() if one}
-    x: Any = next((one["x"] for one in known.values()), [])
-    return {"arm": name, "of": SHARES[prefix], "x": x, "options": [{"name": key, "y": one["y"]} for key, one in known.items()]}
 
 
 def row_of(name: str, members: Sequence[LoggedRun]) -> dict[str, Any]:

@@ -47,6 +47,8 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "trial_steps": _number,
     "evaluation_steps": _number,
     "evaluation_seconds": _number,
+    "probe_steps": _number,
+    "probe_seconds": _number,
     "updates": _count,
     "kept_bytes": _count,
 }

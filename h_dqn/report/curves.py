@@ -13,6 +13,18 @@ from h_dqn.statistics import mean_interval
 
 POINTS = 160  # of a curve
 TAIL = 0.1  # share of a run, at its end, over which its last level is the mean
+# What runs log that has a chart of its own, in this order.
+CURVES = {
+    "train_success": "success while training, last 300 episodes",
+    "validation_success": "success in validation",
+    "train_return": "return while training",
+    "invalid_share": "share of steps without effect",
+    "eliminated": "share of options eliminated",
+    "loss": "loss",
+    "epsilon": "share of random choices",
+}
+PATHS = {"discount": "discount", "horizon": "horizon, steps", "td_lambda": "lambda", "discount_slope": "its meta-gradient"}
+SHARES = {"frames/": "environment steps", "decisions/": "decisions"}
 Row = Mapping[str, float]
 Floats = NDArray[np.float64]
 
@@ -25,7 +37,7 @@ def series(rows: Sequence[Row], metric: str) -> tuple[Floats, Floats]:
     return x[rising], y[rising]
 
 
-def curve(seeds: Sequence[Sequence[Row]], metric: str) -> dict[str, Any] | None:
+def curve(seeds: Sequence[Sequence[Row]], metric: str, points: int = POINTS) -> dict[str, Any] | None:
     """A metric over environment steps: mean over seeds, and the 95 % interval (Student's t) of more than one.
 
     Seeds are read between their rows, at the same steps, up to where the first of them ends. Returns ``x``, ``y``, ``low`` and
@@ -37,12 +49,37 @@ def curve(seeds: Sequence[Sequence[Row]], metric: str) -> dict[str, Any] | None:
     first, last = max(x[0] for x, _ in found), min(x[-1] for x, _ in found)
     if first >= last:
         return None
-    x = np.linspace(first, last, POINTS)
+    x = np.linspace(first, last, points)
     each = np.array([np.interp(x, steps, values) for steps, values in found])
     spread = [mean_interval(column) for column in each.T.tolist()]
     mean, half = np.array(spread).T
     known = bool(np.isfinite(half).all())
     return {"x": x, "y": mean, "low": mean - half if known else None, "high": mean + half if known else None, "seeds": len(found)}
+
+
+def charts(arms: Mapping[str, Sequence[Sequence[Row]]], metrics: Mapping[str, str], points: int = POINTS) -> list[dict[str, Any]]:
+    """For each metric that any arm has: its curves, by arm.
+
+    Args:
+        arms: name -> rows of each seed.
+        metrics: which -> the title of its chart.
+        points: of each curve.
+    """
+    found = []
+    for metric, title in metrics.items():
+        each = {name: curve(seeds, metric, points) for name, seeds in arms.items()}
+        if any(each.values()):
+            found.append({"metric": metric, "title": title, "curves": [{"name": name, **one} for name, one in each.items() if one]})
+    return found
+
+
+def shares(name: str, seeds: Sequence[Sequence[Row]], prefix: str, points: int = POINTS) -> dict[str, Any]:
+    """Shares of each option of an arm over time, mean over seeds: of the metrics that begin with ``prefix``."""
+    options = dict.fromkeys(key for rows in seeds for row in rows for key in row if key.startswith(prefix))
+    found = {key.removeprefix(prefix): curve(seeds, key, points) for key in options}
+    known = {key: one for key, one in found.items() if one}
+    x: Any = next((one["x"] for one in known.values()), [])
+    return {"arm": name, "of": SHARES[prefix], "x": x, "options": [{"name": key, "y": one["y"]} for key, one in known.items()]}
 
 
 def level(rows: Sequence[Row], metric: str) -> float:

@@ -1,15 +1,9 @@
 // The episode through the chosen step: film strip, frame with saliency, Q-values.
 
-const SHEETS = DATA.frames.images.map((url) => Object.assign(new Image(), {src: url}));
+const SHEETS = loaded(DATA.frames);
 const MAPS = Object.fromEntries(Object.entries(DATA.saliency.kinds).map(([name, packed]) => [name, decode(packed)]));
 
-function drawTile(pen, row, x, y, width, height) {
-  const {across, down} = DATA.frames, place = row % (across * down), sheet = SHEETS[Math.floor(row / (across * down))];
-  if (!sheet.complete || !sheet.naturalWidth) return;
-  pen.imageSmoothingEnabled = false;
-  pen.drawImage(sheet, place % across * DATA.frames.width, Math.floor(place / across) * DATA.frames.height, DATA.frames.width, DATA.frames.height,
-    x, y, width, height);
-}
+const drawRow = (pen, row, ...box) => drawTile(pen, DATA.frames, SHEETS, row, box);
 
 function startFilm() {
   for (const sheet of SHEETS) sheet.addEventListener("load", drawFilm);  // of one that is there already nothing is told
@@ -68,7 +62,7 @@ function drawStrip(row) {
   pen.clearRect(0, 0, width, height);
   for (let i = 0; i < count; i++) {
     pen.globalAlpha = selected[from + i] ? 1 : 0.35;
-    drawTile(pen, from + i, i * 64 + 2, 2, 60, 60);
+    drawRow(pen, from + i, i * 64 + 2, 2, 60, 60);
     pen.globalAlpha = 1;
     pen.fillStyle = category(CLUSTER[from + i]);
     pen.fillRect(i * 64 + 2, 65, 60, 4);
@@ -84,7 +78,7 @@ function drawStrip(row) {
 function drawFrame(row) {
   const canvas = byId("frame"), pen = canvas.getContext("2d"), kind = byId("saliency").value, maps = DATA.saliency;
   pen.clearRect(0, 0, canvas.width, canvas.height);
-  drawTile(pen, row, 0, 0, canvas.width, canvas.height);
+  drawRow(pen, row, 0, 0, canvas.width, canvas.height);
   let note = "The picture; the agent sees it in grey.";
   if (kind !== "none" && row >= maps.rows) note = `Maps of saliency are of the first ${number(maps.rows)} steps shown; this one has none.`;
   else if (kind !== "none") {

@@ -90,7 +90,7 @@ function hover(event) {
   if (near !== view.hover || byId("tip").style.display === "none") {
     view.hover = near;
     const picture = tag("canvas", {width: 120, height: 120});
-    drawTile(picture.getContext("2d"), near, 0, 0, 120, 120);
+    drawRow(picture.getContext("2d"), near, 0, 0, 120, 120);
     showTip(event, [picture, tag("div", {}, `episode ${EPISODE[near]}, step ${NUMBERS.step[near]}, cluster ${clusterName(CLUSTER[near])}`),
       tag("div", {}, `value ${number(NUMBERS.value[near])}, ${DATA.options[KINDS.option[near]]}, ${NAMES.success[SUCCESS[near]]}`)]);
   }

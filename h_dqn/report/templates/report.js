@@ -20,6 +20,7 @@ function drawReport() {
   byId("table").replaceChildren(makeTable(columns, rows));
   const lines = (chart) => shown(chart.curves, (one) => one.name).map((one) => ({...one, color: category(armNumber[one.name]), dash: dash(armNumber[one.name])}));
   const card = (title, inside) => tag("section", {class: "card"}, [tag("h2", {}, title), inside]);
+  drawLives(lines, card, shown);
   const bounds = (metric) => /success|share|eliminated|epsilon/.test(metric) ? {yLow: 0, yHigh: 1} : {};
   for (const id of ["curves", "paths"]) byId(id).replaceChildren(...DATA[id].map((chart) => card(chart.title, lineChart(lines(chart), {...bounds(chart.metric), label: chart.title}))));
   byId("options").replaceChildren(...shown(DATA.options, (one) => one.arm).filter((one) => one.options.length).map((one) => {
@@ -31,6 +32,16 @@ function drawReport() {
   byId("runs").replaceChildren(makeTable([{name: "run", of: (one) => one.folder}, {name: "arm", of: (one) => one.arm}, {name: "seed", of: (one) => one.seed},
     {name: "environment steps", of: (one) => one.env_steps}, {name: "seconds", of: (one) => one.seconds}, {name: "success at the end of training", of: (one) => one.level, show: percent},
     {name: "success, evaluated", of: (one) => one.success, show: percent}], shown(DATA.runs, (one) => one.arm)));
+}
+// Lives among the runs: metrics over seeds, and success on all tasks over time.
+function drawLives(lines, card, shown) {
+  if (!DATA.lives) return;
+  const columns = [{name: "arm", of: (one) => one.arm}, {name: "lives", of: (one) => one.lives},
+    ...DATA.lives.metrics.map(({name, about}) => ({name: name.replaceAll("_", " "), about, of: (one) => one[name].mean, show: (_, one) => withHalf(one[name])}))];
+  byId("lives").replaceChildren(card("Lives", tag("div", {}, [makeTable(columns, shown(DATA.lives.table, (one) => one.arm)),
+    tag("p", {class: "soft"}, "Mean over seeds and half its 95 % interval (Student's t); one seed has none. What is relative to scratch is so to a life of the agent scratch among these runs. " +
+      "The pointer on a column's head says what it is.")])),
+    tag("div", {class: "grid", style: "margin-bottom:12px"}, DATA.lives.curves.map((chart) => card(chart.title, lineChart(lines(chart), {yLow: 0, yHigh: 1, label: chart.title})))));
 }
 byId("about").textContent = `h-dqn ${DATA.versions["h-dqn"]} ${DATA.versions.revision}`;
 drawReport();

@@ -61,6 +61,16 @@ function decode(packed) {  // of packed.column
   return {f4: (b) => new Float32Array(b.buffer), u1: (b) => b, i4: (b) => new Int32Array(b.buffer)}[packed.kind](bytes);
 }
 
+// --- pictures, of packed.sheets ---
+
+const loaded = (packed) => packed.images.map((url) => Object.assign(new Image(), {src: url}));
+function drawTile(pen, packed, images, row, [x, y, width, height]) {
+  const {across, down} = packed, place = row % (across * down), sheet = images[Math.floor(row / (across * down))];
+  if (!sheet.complete || !sheet.naturalWidth) return;
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(sheet, place % across * packed.width, Math.floor(place / across) * packed.height, packed.width, packed.height, x, y, width, height);
+}
+
 // --- tables ---
 
 // columns: [{name, of: row => value, show: (value, row) => text, about}]; choose: row => void makes rows something to press.
@@ -114,7 +124,8 @@ function ticks(low, high, most = 5) {
 const short = (value) => Math.abs(value) >= 1e6 ? `${number(value / 1e6)}M` : Math.abs(value) >= 1e3 ? `${number(value / 1e3)}k` : number(value);
 
 // series: [{name, color, dash, x, y, low, high, marks}], nulls are gaps; low and high: of an interval; marks: points, no line.
-function lineChart(series, {height = 230, yLow = null, yHigh = null, label = ""} = {}) {
+// spans: parts of the x axis that are shaded, [from, to] each; rules: places on it that get a line.
+function lineChart(series, {height = 230, yLow = null, yHigh = null, label = "", spans = [], rules = []} = {}) {
   const width = 560, left = 46, right = 10, top = 8, bottom = 26;
   const all = (key) => series.flatMap((one) => one[key] || []).filter((value) => value !== null);
   const xs = all("x"), ys = [...all("y"), ...all("low"), ...all("high")];
@@ -129,7 +140,8 @@ function lineChart(series, {height = 230, yLow = null, yHigh = null, label = ""}
     x.forEach((value, i) => { if (y[i] === null) { pen = "M"; } else { d += `${pen}${px(value).toFixed(1)} ${py(y[i]).toFixed(1)}`; pen = "L"; } });
     return d;
   };
-  const parts = [];
+  const parts = spans.map(([from, to]) => svgTag("rect", {class: "span", x: px(from), width: Math.max(1, px(to) - px(from)), y: top, height: height - top - bottom, fill: "var(--line)", opacity: 0.6}));
+  for (const x of rules) parts.push(svgTag("line", {class: "axis", x1: px(x), x2: px(x), y1: top, y2: height - bottom, "stroke-dasharray": "2 3"}));
   for (const y of ticks(y0, y1)) parts.push(svgTag("line", {class: "axis", x1: left, x2: width - right, y1: py(y), y2: py(y)}),
     svgTag("text", {x: left - 6, y: py(y) + 4, "text-anchor": "end"}, short(y)));
   for (const x of ticks(x0, x1)) parts.push(svgTag("text", {x: px(x), y: height - 8, "text-anchor": "middle"}, short(x)));
