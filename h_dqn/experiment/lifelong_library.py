@@ -41,9 +41,9 @@ class Librarian(FineTuned):
     3. Frames of the task are kept with what was learned about them (:mod:`h_dqn.continual.lessons`), half of them where the network
        that is taught drives; it learns these and rehearses those before. No old task is played again.
 
-    Without the task's number that network has one head for all tasks. Told nothing at all, it keeps what it has learned every so many
-    steps; where the newest episodes succeed much less than those before, it takes the world for another task, and begins it as if it
-    had been told.
+    Without the task's number that network has one head for all tasks. Told nothing at all, it keeps what it has learned every
+    so many steps; where the newest episodes succeed much less than those before, it takes the world for another task, and
+    begins it as if it had been told.
     """
 
     def __init__(self, setting: Setting) -> None:
