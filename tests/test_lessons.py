@@ -9,12 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from h_dqn.config import change
 from h_dqn.continual.change import changed, found
 from h_dqn.continual.lessons import TAU, Collector, Lesson, collect, distil, imitation_loss
+from h_dqn.continual.newest import DOUBTFUL, KEPT, Newest
+from h_dqn.learners import Learner, Progress
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import primitives
+from h_dqn.replay import SMDPReplay
+from h_dqn.train import Trainer
 from tests.conftest import Corridor
-from tests.helpers import SHAPE
+from tests.helpers import Q_LAMBDA, SHAPE, options
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -92,6 +97,44 @@ def test_one_network_is_taught_two_tasks_and_forgets_the_first_only_without_rehe
     assert agreement(without, every, first) < 0.5
     assert min(agreement(rehearsed, every, first), agreement(rehearsed, every, second)) > 0.95
     assert not any(weight.requires_grad for weight in student.parameters())
+
+
+# --- the newest frames ---
+
+
+class Watches(Newest):
+    """Remembers all that it took."""
+
+    def __init__(self) -> None:
+        super().__init__(options=2, length=8, envs=6)
+        self.taken: list[Lesson] = []
+
+    def end_round(self, learner: Learner, replay: SMDPReplay, progress: Progress) -> None:
+        super().end_round(learner, replay, progress)
+        self.taken += self.lessons[-1:]
+
+
+def test_the_newest_frames_begin_with_episodes_and_are_what_the_environments_showed() -> None:
+    method = Watches()
+    config = change(Q_LAMBDA, env_steps=1024, success_memory=0.0, core=8)
+    trainer = Trainer(lambda n: Corridor(n), options(), config, 1, methods=[method])
+    for _ in trainer.run():
+        pass
+    assert len(method.lessons) == KEPT < len(method.taken)
+    assert method.certain == method.lessons[:-DOUBTFUL]
+    for lesson in method.taken:
+        assert lesson.frames.shape[0] == 8
+        assert 1 <= lesson.frames.shape[1] <= 6
+        assert lesson.q.shape == (*lesson.begins.shape, 2)
+        assert lesson.begins[0].all()
+        cells = lesson.frames[:, :, 0, 0].long().argmax(2)
+        moved = (cells[1:] - cells[:-1]).abs()
+        assert (moved[~lesson.begins[1:]] <= 1).all()  # in the corridor nobody goes further in a step
+    network, last = trainer.learner.network, method.lessons[-1]
+    assert isinstance(network, QNetwork)
+    with torch.no_grad():
+        said = network.head(network.unroll(last.frames, last.begins).flatten(0, 1))[:, :2].unflatten(0, last.begins.shape)
+    assert torch.allclose(said, last.q, atol=1e-6)
 
 
 # --- changes that are noticed ---

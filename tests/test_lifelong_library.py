@@ -159,9 +159,14 @@ def test_another_task_is_begun_with_what_was_kept_before_it() -> None:
     agent = Librarian(setting_of("hidden"))
     lives(agent, "exit")
     kept = agent.lessons[0][1]
-    agent.paused = "changed"
-    agent.end(Stage(0, envs_of("exit"), 64, 1), envs_of("crate"))  # the world is another one already: nothing is to be learned here
-    assert agent.lessons == [(0, kept)]
+    agent.paused, agent.worth = "changed", False
+    over = Stage(0, envs_of("exit"), 64, 1)
+    assert agent.end(over, envs_of("crate")) == 0  # the world is another one already: nothing is to be seen of the task any more
+    assert agent.lessons[0][1] is kept
+    agent.worth, agent.newest.lessons = True, [*kept, *kept]
+    agent.end(over, envs_of("crate"))  # but what was seen of it last
+    assert [task for task, _ in agent.lessons] == [0]
+    assert agent.lessons[0][1] is not kept
     stage = lives(agent, "crate")
     assert "trials" in stage.notes
     assert [task for task, _ in agent.lessons] == ([0] if agent.solved else [0, 1])

@@ -12,13 +12,14 @@ from h_dqn.agent_state import AgentState
 from h_dqn.config import change
 from h_dqn.continual.change import RECENT, changed
 from h_dqn.continual.lessons import Collector, Lesson, collect, distil
+from h_dqn.continual.newest import Newest
 from h_dqn.evaluation import evaluate
 from h_dqn.experiment.agent import last_above
 from h_dqn.experiment.lifelong_agent import HIDDEN, FineTuned, Pause, Player, Setting, Stage, loaded, network_of, options_of
 from h_dqn.experiment.lifelong_options import flat, random_skills, skill_options
 from h_dqn.experiment.race import Trial, ahead
 from h_dqn.experiment.worlds import TaskEnvs
-from h_dqn.learners import Learner
+from h_dqn.learners import Learner, Method
 from h_dqn.learners.value_learner import ValueLearner
 from h_dqn.metrics import WINDOW, EpisodeStatistics
 from h_dqn.networks import LinearHead, QNetwork
@@ -57,10 +58,16 @@ class Librarian(FineTuned):
         self.start: int | None = None  # the skill that it is begun with
         self.learning = False
         self.paused: Pause | None = None  # why the learner before this one stopped
+        self.worth = False  # whether it succeeded well, but for the newest episodes
         self.explored = 0  # decisions after which it explores as the learner did when it stopped
         share = setting.config.learner.exploration.skill_share
         if setting.continual.skill_options != "no":
             self.config = change(self.config, skill_share=share or SKILL_SHARE)
+
+    def own_methods(self) -> list[Method]:
+        c = self.setting.continual
+        self.newest = Newest(len(self.setting.options), c.lesson_steps, c.lesson_envs)
+        return [self.newest] if self.setting.regime == HIDDEN else []
 
     def rows(self, key: int) -> slice:
         """The outputs of the network that are for a skill."""
@@ -109,6 +116,7 @@ class Librarian(FineTuned):
 
     def begin(self, learner: Learner) -> None:
         options = self.setting.options
+        self.newest.lessons = self.newest.lessons if self.paused == "keep" else []
         if self.paused == "keep":
             learner.warm_start(self.names, self.network, options)
             explores(learner, self.explored)
@@ -161,12 +169,11 @@ class Librarian(FineTuned):
         if self.setting.regime != HIDDEN or statistics.episodes < 2 * WINDOW:
             return None
         newest = statistics.newest
+        self.worth = bool(np.mean(newest[:-RECENT]) >= WORTH)
         if changed(newest):
             self.paused = "changed"
         elif (
-            not self.solved
-            and env_steps >= self.setting.continual.keep_every
-            and min(np.mean(newest), np.mean(newest[-RECENT:])) >= WORTH
+            not self.solved and env_steps >= self.setting.continual.keep_every and self.worth and np.mean(newest[-RECENT:]) >= WORTH
         ):
             self.paused = "keep"
         return self.paused
@@ -184,16 +191,14 @@ class Librarian(FineTuned):
 
     def end(self, stage: Stage, here: TaskEnvs) -> int:
         self.learning = False
-        if self.solved or self.paused == "changed":
+        if self.solved:
+            return 0
+        if self.paused == "changed":
+            self._keep_late(stage)
             return 0
         c, key, teacher = self.setting.continual, self.heads.current, (self.network, slice(None))
         own, taught = self.rows(key), list[Lesson]()
-        self.ends[key] = last_above(here.task, self.config.learner.reward_scale, self.config.learner.discount)
-        self.lessons = [*(one for one in self.lessons if one[0] != self.met), (self.met, taught)]
-        if len(self.lessons) == 1:
-            self._take_over(own, whole=True)
-        elif self.setting.told:
-            self._take_over(own, whole=False)
+        self._know(taught, here)
         rng = np.random.default_rng([stage.seed, 14])
         envs, options = here(c.lesson_envs), options_of(here, self.setting.told)
         for lot, driver in enumerate((teacher, (self.student, own))):
@@ -202,6 +207,21 @@ class Librarian(FineTuned):
             if len(self.lessons) > 1:
                 stage.notes["imitation_loss"] = self._teach(len(taught), c.distil_updates // 2, rng)
         return 2 * c.lesson_envs * c.lesson_steps
+
+    def _keep_late(self, stage: Stage) -> None:
+        """The task is over already: what is left of it are the newest frames but the last."""
+        if self.worth and (taught := self.newest.certain):
+            self._know(taught, stage.envs)
+            rng = np.random.default_rng([stage.seed, 14])
+            stage.notes["imitation_loss"] = self._teach(len(taught), self.setting.continual.distil_updates, rng)
+
+    def _know(self, taught: list[Lesson], envs: TaskEnvs) -> None:
+        """From now on these are the lessons of the task that it is in; nothing is taught yet."""
+        key, learner = self.heads.current, self.config.learner
+        self.ends[key] = last_above(envs.task, learner.reward_scale, learner.discount)
+        self.lessons = [*(one for one in self.lessons if one[0] != self.met), (self.met, taught)]
+        if len(self.lessons) == 1 or self.setting.told:
+            self._take_over(self.rows(key), whole=len(self.lessons) == 1)
 
     def _teach(self, new: int, updates: int, rng: np.random.Generator) -> float:
         lessons = [(self.rows(self.key(task)), lesson) for task, taught in self.lessons for lesson in taught]
