@@ -56,9 +56,9 @@ def _agents(*names: str) -> dict[str, str]:
 TABLES: dict[str, Table] = {
     "voxel20-id": Table("voxel20", "id", _agents(*BASELINES, "library")),
     "voxel20-announced": Table("voxel20", "announced", _agents(*WITHOUT_ID, "library")),
-    "voxel20-hidden": Table("voxel20", "hidden", _agents(*WITHOUT_ID)),
+    "voxel20-hidden": Table("voxel20", "hidden", _agents(*WITHOUT_ID, "library")),
     "revisit-id": Table("revisit", "id", _agents(SCRATCH, "finetune", "library"), "revisit-id"),
-    "drift-hidden": Table("drift", "hidden", _agents("finetune", "replay", "clear"), ""),
+    "drift-hidden": Table("drift", "hidden", _agents("finetune", "replay", "clear", "library"), ""),
     "voxel10-cures": Table("voxel10", "id", {
         "l2 init": "--agent finetune --l2-init 1e-4",
         "shrink and perturb": "--agent finetune --shrink 1e-4",
@@ -68,6 +68,8 @@ TABLES: dict[str, Table] = {
         "library": "--agent library",
         "without trials": "--agent library --trial-episodes 0",
         "without distillation": "--agent library --distil-updates 0",
+        "with skills as options": "--agent library --skill-options learned",
+        "with random-weight skills": "--agent library --skill-options random",
         "with elimination": "--agent library --eliminate",
         "with a self-tuned discount": "--agent library --tune-discount",
         "with l2 init": "--agent library --l2-init 1e-4",

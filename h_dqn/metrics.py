@@ -96,7 +96,7 @@ def settled(log: Iterable[Row]) -> list[Row]:
 
 
 class EpisodeStatistics:
-    """Counts while training: success and return over the last 300 episodes, use of each option since the last row."""
+    """Counts while training: success and return over the last 300 episodes, use of each option since the last row and in all."""
 
     def __init__(self, num_envs: int, options: list[str]) -> None:
         self.names = options
@@ -106,6 +106,7 @@ class EpisodeStatistics:
         self._running = np.zeros(num_envs)  # return so far of the episode that runs
         self._success: deque[float] = deque(maxlen=WINDOW)
         self._return: deque[float] = deque(maxlen=WINDOW)
+        self.chosen = np.zeros(len(options))  # decisions for each option, since the beginning
         self._decisions = np.zeros(len(options))
         self._frames = np.zeros(len(options))
         self._invalid = self._steps = 0
@@ -124,7 +125,9 @@ class EpisodeStatistics:
         self.successes += int(step.terminated[whole].sum())
         self.env_failed += int(step.env_failed.sum())
         self._running[step.done] = 0
-        self._decisions += np.bincount(step.option[step.due & stepped], minlength=len(self.names))
+        chosen = np.bincount(step.option[step.due & stepped], minlength=len(self.names))
+        self.chosen += chosen
+        self._decisions += chosen
         self._frames += np.bincount(step.option[stepped], minlength=len(self.names))
         self._invalid += int(step.info["invalid_action"][stepped].sum()) if "invalid_action" in step.info else 0
         self._steps += int(stepped.sum())
@@ -149,6 +152,11 @@ class EpisodeStatistics:
         """Mean sum of rewards of the same episodes."""
         return float(np.mean(self._return)) if self._return else 0.0
 
+    @property
+    def shares(self) -> Row:
+        """Share of all decisions so far that chose each option, by its name."""
+        return {name: float(chosen / max(1, self.chosen.sum())) for name, chosen in zip(self.names, self.chosen, strict=True)}
+
     def row(self) -> Row:
         """What is worth logging; begins to count the use of options anew."""
         row = {
@@ -168,13 +176,13 @@ class EpisodeStatistics:
     def state_dict(self) -> dict[str, Any]:
         return {
             "newest": [list(self._success), list(self._return)],
-            "sums": [self._running.copy(), self._decisions.copy(), self._frames.copy()],
+            "sums": [self._running.copy(), self._decisions.copy(), self._frames.copy(), self.chosen.copy()],
             "counters": [self.episodes, self.successes, self.env_failed, self._invalid, self._steps],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._success, self._return = (deque(map(float, values), maxlen=WINDOW) for values in state["newest"])
-        for array, saved in zip((self._running, self._decisions, self._frames), state["sums"], strict=True):
+        for array, saved in zip((self._running, self._decisions, self._frames, self.chosen), state["sums"], strict=True):
             restore(array, saved, "sums")
         counters = numbers(state["counters"], "counters", 0)
         self.episodes, self.successes, self.env_failed, self._invalid, self._steps = counters

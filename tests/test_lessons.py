@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from h_dqn.config import change
-from h_dqn.continual import keeper
 from h_dqn.continual.change import changed, found
-from h_dqn.continual.keeper import Keeper, gather
 from h_dqn.continual.lessons import TAU, Collector, Lesson, collect, distil, imitation_loss
-from h_dqn.learners import Learner, Method, Progress
+from h_dqn.continual.newest import DOUBTFUL, KEPT, Newest
+from h_dqn.learners import Learner, Progress
 from h_dqn.networks import NetworkSpec, QNetwork
 from h_dqn.options import primitives
 from h_dqn.replay import SMDPReplay
@@ -100,53 +99,45 @@ def test_one_network_is_taught_two_tasks_and_forgets_the_first_only_without_rehe
     assert not any(weight.requires_grad for weight in student.parameters())
 
 
-# --- a slow network beside a fast one ---
+# --- the newest frames ---
 
 
-class Gathers(Method):
-    """Gathers a lesson after each round."""
-
-    looks_back = True
+class Watches(Newest):
+    """Remembers all that it took."""
 
     def __init__(self) -> None:
-        self.lessons: list[Lesson] = []
+        super().__init__(options=2, length=8, envs=6)
+        self.taken: list[Lesson] = []
 
     def end_round(self, learner: Learner, replay: SMDPReplay, progress: Progress) -> None:
-        network = learner.network
-        assert isinstance(network, QNetwork)
-        if (lesson := gather(network, replay.trajectories, 8, 6)) is not None:
-            self.lessons.append(lesson)
+        super().end_round(learner, replay, progress)
+        self.taken += self.lessons[-1:]
 
 
-def test_what_is_gathered_begins_with_episodes_and_is_what_the_environments_showed() -> None:
-    method = Gathers()
+def test_the_newest_frames_begin_with_episodes_and_are_what_the_environments_showed() -> None:
+    method = Watches()
     config = change(Q_LAMBDA, env_steps=1024, success_memory=0.0, core=8)
-    for _ in Trainer(lambda n: Corridor(n), options(), config, 1, methods=[method]).run():
+    trainer = Trainer(lambda n: Corridor(n), options(), config, 1, methods=[method])
+    for _ in trainer.run():
         pass
-    assert len(method.lessons) > 2
-    for lesson in method.lessons:
+    assert len(method.lessons) == KEPT < len(method.taken)
+    assert method.certain == method.lessons[:-DOUBTFUL]
+    for lesson in method.taken:
         assert lesson.frames.shape[0] == 8
         assert 1 <= lesson.frames.shape[1] <= 6
+        assert lesson.q.shape == (*lesson.begins.shape, 2)
         assert lesson.begins[0].all()
         cells = lesson.frames[:, :, 0, 0].long().argmax(2)
         moved = (cells[1:] - cells[:-1]).abs()
         assert (moved[~lesson.begins[1:]] <= 1).all()  # in the corridor nobody goes further in a step
+    network, last = trainer.learner.network, method.lessons[-1]
+    assert isinstance(network, QNetwork)
+    with torch.no_grad():
+        said = network.head(network.unroll(last.frames, last.begins).flatten(0, 1))[:, :2].unflatten(0, last.begins.shape)
+    assert torch.allclose(said, last.q, atol=1e-6)
 
 
-def test_the_keeper_learns_what_the_fast_one_does_and_keeps_it() -> None:
-    config = change(Q_LAMBDA, env_steps=8192, success_memory=0.0)
-    student = network(outputs=3)
-    method = Keeper(student, (8, 8), 4, 2, 1e-3, 1)
-    trainer = Trainer(lambda n: Corridor(n), options(), config, 1, methods=[method])
-    for _ in trainer.run():
-        pass
-    assert method.kept
-    assert len(method.newest) == keeper.NEWEST
-    trainer.learner.network.load_state_dict(student.state_dict())  # as it plays alone
-    assert trainer.evaluate(100, seed=1).success_rate > 0.95
-    kept = len(method.kept)
-    method.begin_anew()
-    assert (len(method.newest), len(method.kept)) == (0, min(keeper.KEPT, kept + keeper.NEWEST - 1))
+# --- changes that are noticed ---
 
 
 def test_a_change_is_noticed_where_success_falls_by_more_than_chance() -> None:

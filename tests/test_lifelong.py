@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from envs.task_file import load_task
 from h_dqn.continual.config import ContinualConfig
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong import Lifelong
+from h_dqn.experiment.lifelong_agent import Pause
 from h_dqn.experiment.lifelong_envs import stages
-from h_dqn.experiment.lifelong_library import Watchful
+from h_dqn.experiment.lifelong_library import Librarian
 from h_dqn.experiment.lifelong_plan import LifelongPlan
 from h_dqn.experiment.lifelong_result import LIFELONG, Curve, Seen, curve, figures, read_lifelong, scratch_curves
 from h_dqn.experiment.lives import against_scratch, lifelong, new_life
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.runs import resume
 from h_dqn.experiment.valid import Validity, measure
+from h_dqn.metrics import EpisodeStatistics
 from h_dqn.mixed_envs import MixedEnvs
 from h_dqn.presets import PRESETS
 from tests.conftest import Corridor
@@ -96,18 +99,26 @@ def without_times(folder: Path) -> dict[str, Any]:
     return dict(life)
 
 
+def pauses(agent: Librarian, statistics: EpisodeStatistics, env_steps: int) -> Pause | None:
+    """As if it had something to keep, then noticed something, again and again, where nothing is told."""
+    if agent.setting.regime == "hidden" and env_steps >= 64:
+        agent.paused = "keep" if statistics.episodes % 2 else "changed"
+    return agent.paused
+
+
 @pytest.mark.parametrize(
-    ("agent", "regime"),
-    [(name, "id") for name in ("clear", "joint", "library", "packnet", "scratch")]
-    + [("library", "announced"), ("library", "hidden")],
+    ("agent", "regime", "skill_options"),
+    [(name, "id", "no") for name in ("clear", "joint", "library", "packnet", "scratch")]
+    + [("library", "announced", "no"), ("library", "hidden", "no"), ("library", "id", "learned"), ("library", "hidden", "random")],
 )
-def test_a_life_goes_on_bit_for_bit(agent: str, regime: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_life_goes_on_bit_for_bit(
+    agent: str, regime: str, skill_options: Any, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("h_dqn.checkpoint.EVERY_S", 0.0)
     monkeypatch.setattr("h_dqn.checkpoint.SHARE", 1e9)
-    monkeypatch.setattr("h_dqn.continual.keeper.WORTH", 0.0)  # as if it succeeded, from the beginning,
-    monkeypatch.setattr("h_dqn.continual.keeper.WAITS", 0)
-    monkeypatch.setattr(Watchful, "notices", lambda self, statistics: statistics.episodes > 3)  # and noticed something now and then
-    plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], regime, **TINY)
+    monkeypatch.setattr(Librarian, "pauses", pauses)
+    settings = {**TINY, "continual": replace(FEW, skill_options=skill_options)}
+    plan = LifelongPlan(str(tiny), agent, PRESETS["smoke"], regime, **settings)
     new_life(plan, Path("runs"), "whole").learn()
     life: Any = new_life(plan, Path("runs"), "parts")
     for rounds in (2, 1, 0):

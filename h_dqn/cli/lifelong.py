@@ -45,7 +45,7 @@ class Lifelong(JsonFlags):
     """a sequence's name (see: h-dqn sequences list) or the path of its file"""
     agent: Annotated[str, argument("NAME", help=_AGENT)] = "finetune"
     regime: Annotated[str, argument("NAME", help=_REGIME)] = "id"
-    preset: Preset = "fast"
+    preset: Preset = "life"
     seed: int = 1
     """decides everything random"""
     measure_every: int = LifelongPlan.measure_every

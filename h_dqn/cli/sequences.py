@@ -71,7 +71,7 @@ class SequencesCheck(JsonFlags, WorldFlags):
     """with --measure: where these lives are kept"""
     seed: int = 1
     """with --measure: decides everything random"""
-    preset: Preset = "fast"
+    preset: Preset = "life"
 
     def run(self) -> None:
         if self.measure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from h_dqn.settings import Count, CountOrZero, NotNegative, Share, ShareBelowOne
 
@@ -37,6 +38,11 @@ class ContinualConfig:
     """episodes in which each skill is tried where a task begins (0: none is)"""
     known: Share = 0.9
     """success in trials from which on a task counts as known, and is not learned again"""
+    skill_options: Literal["no", "learned", "random"] = "no"
+    """whether what the agent library learned can be chosen beside primitive actions, for --option-steps; random: as many heads that
+    learned nothing, a control"""
+    keep_every: Count = 30_000
+    """environment steps after which what is learned is kept, where nothing is told (agent library)"""
     l2_init: NotNegative = 0.0
     """weight of sum of (w - w0)^2, towards the first weights (0: off)"""
     shrink: Share = 0.0

@@ -75,9 +75,7 @@ class Lifelong:
         self.stages = stages(self.phases, HIDDEN if self.agent.joint else plan.regime)
         self.looks = Looks(self.envs, self.setting.told, plan.seed, plan.end_episodes)
         self.prober = Prober(plan, self.setting, self.phases) if plan.probe_every else None
-        self.probes: list[Probe] = []
-        self.seen: list[Seen] = []
-        self.notes: list[dict[str, Any]] = []
+        self.seen, self.probes, self.notes = list[Seen](), list[Probe](), list[dict[str, Any]]()
         self.ledger = dict.fromkeys(LEDGER, 0.0)
         self.count = CountUpdates()
         self.phase = 0
@@ -150,9 +148,9 @@ class Lifelong:
             elif not trainer.done and self._due:
                 self.agent.remember(trainer.learner)
                 self._look(self.phase, False, told)
-            if not over and not trainer.done and self.agent.notices(trainer.statistics):
+            if not over and not trainer.done and (why := self.agent.pauses(trainer.statistics, trainer.env_steps)):
                 self._end_trainer(trainer)
-                self.noticed.append(self.env_steps)
+                self.noticed += [self.env_steps] * (why == "changed")
                 return
             if not over and not trainer.done:  # else a phase ends, in one piece: what methods look at there is not saved
                 if stop.number or self._files.checkpoints.due:
@@ -180,13 +178,13 @@ class Lifelong:
 
     def _new_trainer(self, stage: Stage) -> Trainer:
         left = max(1, self.agent.to_learn(stage.env_steps - self._extra))
-        config, methods = change(self.plan.config, env_steps=left), [self.count, *self.agent.methods]
+        config, methods = change(self.agent.config, env_steps=left), [self.count, *self.agent.methods]
         if self.agent.joint:
             config = change(config, num_envs=max(config.env.num_envs, len(self.envs)))
             return Trainer(mixed(self.envs), options_of(stage.envs, False), config, stage.seed, methods=methods)
         later = [(self._starts[phase] - self._before - self._extra, self.envs[self.task_of[phase]])
                  for phase in self.stages[self._number] if phase > self._first]  # fmt: skip
-        return Trainer(stage.envs, options_of(stage.envs, self.setting.told), config, stage.seed, later, methods)
+        return Trainer(stage.envs, self.agent.options(stage.envs), config, stage.seed, later, methods)
 
     def _end(self, trainer: Trainer, told: Told) -> None:
         self._end_trainer(trainer, told)
@@ -197,6 +195,7 @@ class Lifelong:
         """What follows learning; where the stage is over, all is evaluated then."""
         assert self.stage is not None
         self.agent.remember(trainer.learner)
+        self.stage.notes["options"] = trainer.statistics.shares
         self.ledger["seconds"] += trainer.seconds
         began = time.perf_counter()
         after = self.agent.end(self.stage, self.envs[self.task_of[self.phase]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -64,6 +64,9 @@ class Setting:
             return QNetwork(spec, net.initial_value).requires_grad_(False)
 
 
+Pause = Literal["keep", "changed"]  # what it learned is to be kept; it takes the world for another from now on
+
+
 class Player(NamedTuple):
     """What plays a task."""
 
@@ -91,7 +94,7 @@ class FineTuned:
     joint = False  # whether it plays all tasks at once, from the beginning
 
     def __init__(self, setting: Setting) -> None:
-        self.setting, self.heads = setting, TaskHeads()
+        self.setting, self.heads, self.config = setting, TaskHeads(), setting.config
         self.network = setting.network()
         self.begun = False
         self.methods: tuple[Method, ...] = (*self.own_methods(), *cures(setting))
@@ -120,9 +123,13 @@ class FineTuned:
         self.network, self.begun = deepcopy(network_of(learner)).requires_grad_(False), True
         self.heads.keep(self.network)
 
-    def notices(self, statistics: EpisodeStatistics) -> bool:
-        """Whether it takes the world for another from now on, by its newest episodes; then it begins anew."""
-        return False
+    def options(self, envs: TaskEnvs) -> list[Option]:
+        """What it can choose there: primitive actions first, in their order."""
+        return options_of(envs, self.setting.told)
+
+    def pauses(self, statistics: EpisodeStatistics, env_steps: int) -> Pause | None:
+        """Why it stops learning here though no boundary is told, ``env_steps`` after it began; it goes on with a new learner."""
+        return None
 
     def end(self, stage: Stage, here: TaskEnvs) -> int:
         """What follows learning, once it is remembered, in the world that it is in; returns the environment steps that it took."""
@@ -199,10 +206,10 @@ def cures(setting: Setting) -> list[Method]:
 
 
 def network_of(learner: Learner) -> QNetwork:
-    """Its Q-network. Raises :class:`UserError` for a learner that has none."""
+    """Its Q-network; of a family of discounts, what it says now. Raises :class:`UserError` for a learner that has none."""
     if not isinstance(learner.network, QNetwork):
         raise UserError(f"only learners of a Q-network live through a sequence, not {type(learner.network).__name__}")
-    return learner.network
+    return learner.network.alone()
 
 
 def loaded(setting: Setting, saved: Any, outputs: int | None = None) -> QNetwork:

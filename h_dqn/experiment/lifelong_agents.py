@@ -10,8 +10,8 @@ from h_dqn.continual.memory import Memory
 from h_dqn.continual.packnet import PackNet
 from h_dqn.continual.rehearsal import CLEAR, Rehearsal
 from h_dqn.experiment.errors import UserError
-from h_dqn.experiment.lifelong_agent import HIDDEN, REGIMES, FineTuned, Player, Setting, loaded, network_of
-from h_dqn.experiment.lifelong_library import Librarian, Watchful
+from h_dqn.experiment.lifelong_agent import REGIMES, FineTuned, Player, Setting, loaded, network_of
+from h_dqn.experiment.lifelong_library import Librarian
 from h_dqn.learners import Learner, Method
 from h_dqn.networks import QNetwork
 from h_dqn.settings import unknown
@@ -118,7 +118,6 @@ AGENTS: dict[str, type[FineTuned]] = {
     "clear": Clear,
     "joint": Joint,
 }
-UNTOLD: dict[str, type[FineTuned]] = {"library": Watchful}  # who takes the place of one where nothing is told
 
 
 def make_agent(name: str, setting: Setting) -> FineTuned:
@@ -129,4 +128,4 @@ def make_agent(name: str, setting: Setting) -> FineTuned:
         raise UserError(unknown("regime", setting.regime, REGIMES))
     if AGENTS[name].needs_id and not setting.told:
         raise UserError(f"--agent {name}: needs the task's number, so it goes with --regime id alone, not with {setting.regime}")
-    return (UNTOLD if setting.regime == HIDDEN else {}).get(name, AGENTS[name])(setting)
+    return AGENTS[name](setting)

@@ -23,7 +23,7 @@ class LifelongPlan:
     config: Config
     regime: str = "id"
     """what is told: a name in lifelong_agents.REGIMES"""
-    preset: str = "fast"
+    preset: str = "life"
     seed: CountOrZero = 1
     measure_every: Count = 20_000
     """environment steps between two evaluations of all tasks, within a phase"""

@@ -53,7 +53,7 @@ def lifelong(sequence: str | Path, agent: str = "finetune", **how: Any) -> dict[
     runs, name, watcher = Path(how.pop("runs", "runs")), how.pop("name", None), how.pop("watcher", None)
     own = [one.name for one in fields(LifelongPlan) if one.name not in ("task", "agent", "config")]
     planned = {key: how.pop(key) for key in own if key in how}
-    config = named_preset(planned.get("preset", "fast"), **how)
+    config = named_preset(planned.get("preset", "life"), **how)
     return new_life(LifelongPlan(str(sequence), agent, config, **planned), runs, name).learn(watcher)
 
 

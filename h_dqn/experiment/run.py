@@ -21,7 +21,7 @@ import numpy as np
 from h_dqn.config import change, to_json
 from h_dqn.device import pick_device
 from h_dqn.evaluation import Evaluation
-from h_dqn.experiment.agent import AGENT, measured
+from h_dqn.experiment.agent import AGENT, last_above, measured
 from h_dqn.experiment.beside import beside
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.inputs import Inputs, differences, gather_inputs, kept_inputs
@@ -220,12 +220,7 @@ class Run:
         }
         above = np.inf
         if plan.kind == "skill":
-            # What an action is worth lies, if it is the last, above this, else below: the middle between one and two steps to the
-            # goal.
-            learner = config.learner
-            discount = plays_by.get("discount", learner.discount)
-            last, other = task.reward_success, task.reward_step + discount * task.reward_success
-            above = learner.reward_scale * (last + other) / 2
+            above = last_above(task, config.learner.reward_scale, plays_by.get("discount", config.learner.discount))
         names = tuple(option.name for option in self.options)
         end = Termination(config.options.option_steps, above)
         head = PolicyHead(task.name, names, 0, end, config.learner.temperature, card)

@@ -52,7 +52,7 @@ def measure(sequence: str | Path, runs: Path, seed: int = 1, watcher: Watcher | 
         how: ``preset``, what :class:`LifelongPlan` has, and any setting by its name.
     """
     own = {key: how.pop(key) for key in ("preset", "measure_every", "episodes", "end_episodes") if key in how}
-    config = named_preset(own.get("preset", "fast"), **how)
+    config = named_preset(own.get("preset", "life"), **how)
     lives = {}
     for agent in AGENTS:
         folder = runs / agent
