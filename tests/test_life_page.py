@@ -172,7 +172,7 @@ def test_a_table_says_what_of_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
         return {"metrics": figures, "noticed": {"precision": 0.5, "recall": None}, "ledger": {"weights": 1234}, "measured": who}
 
     monkeypatch.setattr("benchmarks.tables.results.figures", lambda name: {})
-    assert life("drift-hidden") == "`python -m benchmarks.lifelong drift-hidden`: not measured yet, 9 lives through `drift`."
+    assert life("drift-hidden") == "`python -m benchmarks.lifelong drift-hidden`: not measured yet, 14 lives through `drift`."
     runs = {"finetune": {"runs": {"1": run(0.25, None), "3": run(0.35, None)}}, "replay": {"runs": {"2": run(0.5, 0.1)}}}
     monkeypatch.setattr("benchmarks.tables.results.figures", lambda name: {"drift-hidden": runs})
     table = life("drift-hidden")
