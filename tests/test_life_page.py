@@ -181,12 +181,13 @@ def test_a_table_says_what_of_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
         "`drift`, told: hidden", "seeds", "success at the end", "forward transfer, new tasks", "changes noticed, precision",
         "weights that play",
     )  # fmt: skip
-    first, second, third = ([each.text for each in line] for line in table.rows)
+    first, second, third, ours = ([each.text for each in line] for line in table.rows)
     assert first[:2] == ["finetune", "2 of 3; missing: 2"]
     assert first[2].startswith("30.0% (25.0% to 35.0%)")
     assert first[3:] == ["", "0.50 on each of 2 seeds", "1,234"]
     assert second == ["replay", "1 of 3; missing: 1, 3", "50.0% (one seed)", "0.10 (one seed)", "0.50 (one seed)", "1,234"]
     assert third == ["clear", "0 of 3; missing: 1, 2, 3", "", "", "", ""]
+    assert ours[:2] == ["library", "0 of 5; missing: 1, 2, 3, 4, 5"]
 
 
 # --- the page's data, and lives side by side ---
