@@ -24,7 +24,7 @@ demo: setup
 # One agent through ten tasks, then a page of its life; stopped, the same command goes on where it was. Evaluations are rarer and of
 # fewer episodes than by default, so that it takes eight minutes: no weights are picked by them, so that it learns the same.
 lifelong: setup
-	$(BIN)/h-dqn lifelong voxel10 --agent library --seed $(SEED) --measure-every 40000 --episodes 20 --end-episodes 60 --go-on
+	$(BIN)/h-dqn lifelong voxel10 --agent library --seed $(SEED) --measure-every 40000 --episodes 20 --end-episodes 50 --go-on
 
 # Two processes, each with one thread (tests/__init__.py); tests that share something costly or single stay in one (tests/conftest.py).
 # A process that dies ends the run: pytest-xdist would wait for ever for the tests of its group.

@@ -73,7 +73,7 @@ class Lifelong:
         self.setting = Setting(config, plan.continual, *face, len(tasks), plan.regime, plan.seed)
         self.agent: FineTuned = make_agent(plan.agent, self.setting)
         self.stages = stages(self.phases, HIDDEN if self.agent.joint else plan.regime)
-        self.looks = Looks(self.envs, self.setting.told, plan.seed, plan.end_episodes)
+        self.looks = Looks(self.envs, self.setting.told, plan.seed)
         self.prober = Prober(plan, self.setting, self.phases) if plan.probe_every else None
         self.seen, self.probes, self.notes = list[Seen](), list[Probe](), list[dict[str, Any]]()
         self.ledger = dict.fromkeys(LEDGER, 0.0)

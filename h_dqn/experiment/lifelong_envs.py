@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -58,24 +59,25 @@ class Looks:
         envs: of each task.
         told: whether who plays is told which task it is.
         seed: decides the episodes.
-        most: episodes of an evaluation.
     """
 
-    def __init__(self, envs: Sequence[TaskEnvs], told: bool, seed: int, most: int) -> None:
-        self.envs, self.seed, self._at_once = envs, seed, min(AT_ONCE, most)
+    def __init__(self, envs: Sequence[TaskEnvs], told: bool, seed: int) -> None:
+        self.envs, self.seed = envs, seed
         self.options = [options_of(one, told) for one in envs]
-        self._made: dict[int, VectorEnv[Any, Any, Any]] = {}
+        self._made: dict[tuple[int, int], VectorEnv[Any, Any, Any]] = {}
 
     def play(self, task: int, player: Player, episodes: int, told: Callable[[int], None]) -> tuple[Evaluation, Sampled]:
         """Success on a task, and what the features of the network were by which it was played.
 
         ``told`` learns how many episodes are over; what it raises ends the playing.
         """
-        if task not in self._made:
-            self._made[task] = self.envs[task](self._at_once)
+        # As many as share the episodes evenly: one that has none left plays on for nothing.
+        at_once = ceil(episodes / ceil(episodes / AT_ONCE))
+        if (task, at_once) not in self._made:
+            self._made[task, at_once] = self.envs[task](at_once)
         softmax = SoftmaxPolicy(AgentState(player.network), player.temperature, self.seed, player.outputs)
         policy = Sampled(softmax, player.network)
-        envs = Watched(self._made[task], told)
+        envs = Watched(self._made[task, at_once], told)
         return evaluate(envs, self.options[task], policy, episodes, self.seed), policy
 
     def film(self, task: int, player: Player) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Prober:
         self.plan, self.setting = plan, setting
         self.envs = TaskEnvs(probe_task(plan.probe_task, phases), setting.shape)
         self.seed = int(np.random.SeedSequence([plan.seed, 17]).generate_state(1)[0])  # one for all probes
-        self._looks = Looks([self.envs], setting.told, self.seed, plan.episodes)
+        self._looks = Looks([self.envs], setting.told, self.seed)
 
     def due(self, env_steps: int, probes: Sequence[Probe]) -> bool:
         """Whether it is time for the next; the first is before any learning."""

@@ -37,13 +37,15 @@ function drawLedger() {
     {name: "what it is", of: (row) => about[row.name] ?? ""}], rows));
 }
 
-// What the agent noted of a stage stands at the last of its phases; notes of several numbers are a table's cell each.
+// What the agent noted of a stage stands at the last of its phases; where it began anew within one, all starts stand there.
 function drawPhases() {
   const startText = (text) => {
     const found = /^skill (\d+)$/.exec(text);
     return found && TASKS[found[1]] ? `the skill of ${TASKS[found[1]]}` : text;
   };
-  const rows = PHASES.map((phase, i) => ({i, phase, notes: Object.assign({}, ...STAGES.filter((stage) => stage.phase === i)), end: endOf(i)}));
+  const together = (stages) => Object.assign({}, ...stages, stages.some((stage) => stage.start) &&
+    {start: stages.filter((stage) => stage.start).map((stage) => startText(String(stage.start))).join(", then ")});
+  const rows = PHASES.map((phase, i) => ({i, phase, notes: together(STAGES.filter((stage) => stage.phase === i)), end: endOf(i)}));
   const tell = (value) => isDict(value) ? Object.entries(value).map(([name, one]) => `${TASKS[name] ?? (name === "None" ? "chance" : inWords(name))} ${tell(one)}`).join(", ")
     : Array.isArray(value) ? value.map(tell).join(", ") : number(value);
   const list = (name) => (row) => (DATA.lists[name] || [])[row.i] ?? null;
@@ -54,7 +56,7 @@ function drawPhases() {
     {name: "mean while it was learned", of: list("areas"), show: percent}];
   const known = ["phase", "features", "options"], notes = [...new Set(rows.flatMap((row) => Object.keys(row.notes)))].filter((name) => !known.includes(name));
   for (const name of notes) columns.push({name: inWords(name), of: (row) => typeof row.notes[name] === "number" ? row.notes[name] : row.notes[name] === undefined ? null : tell(row.notes[name]),
-    show: (value, row) => name === "start" ? startText(value ?? "-") : number(value)});
+    show: (value) => number(value)});
   byId("phases").replaceChildren(makeTable(columns, rows));
 }
 
