@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.share import export_skill, import_skill
 from h_dqn.files import write_folder
 from skills_library.library import Library
@@ -82,6 +84,18 @@ def test_a_skill_is_removed_with_all_its_versions(library: Library, capsys: Capt
     assert "walk is removed (3 versions); runs and distilled networks made of it have their own copies" in capsys.readouterr().out
     assert library.names() == ["run"]
     refused(capsys, f"skills remove walk --library {library.folder}", "no versions of 'walk'")
+
+
+def test_a_skill_that_controllers_use_is_removed_by_force_alone(library: Library, in_tmp: Path, capsys: Capture) -> None:
+    plan: dict[str, Any] = {"kind": "controller", "skills": ["walk/one"], "library": str(library.folder)}
+    for name, key, value in (("ctl", "seed", 1), ("a", "skills", ["run"]), ("b", "library", str(in_tmp)), ("c", "kind", "distill")):
+        RunFolder(in_tmp / "runs" / name).begin({"plan": {**plan, key: value}}, {})
+    refused(capsys, f"skills remove walk --library {library.folder}", "'walk' is used by runs/ctl; each keeps a copy", "--force")
+    refused(capsys, f"skills remove nothing --library {library.folder}", "no versions of 'nothing'")
+    assert library.names() == ["run", "walk"]
+    assert h_dqn(f"skills remove walk --library {library.folder} --runs elsewhere") == 0
+    assert h_dqn(f"skills remove run --library {library.folder} --force") == 0
+    assert library.names() == []
 
 
 def test_what_comes_with_the_package_is_not_removed(in_tmp: Path, capsys: Capture) -> None:

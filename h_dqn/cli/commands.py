@@ -90,7 +90,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
     "explain": Verb("Show on one page what an agent has learned, where it fails, and what it looks at.", "report", "Explain"),
     "report": Verb("Show on one page what runs logged: curves, arms side by side, options.", "report", "Report"),
     "skills": Group(
-        "The library of skills: list, show, keep or share them.",
+        "The library of skills: list, show, add, keep or share them.",
         {
             "list": Verb("List the skills of the library.", "skills", "SkillsList"),
             "show": Verb("Print a skill's card.", "skills", "SkillsShow"),
