@@ -42,7 +42,7 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Verb | Group] = {
-    "demo": Verb("Learn a skill, then a task with it and without it: about six minutes on two cores.", "demo", "Demo"),
+    "demo": Verb("Learn a skill, then a task with skills and without: at most six minutes on two cores.", "demo", "Demo"),
     "tasks": Group(
         "The tasks: list, show or check them.",
         {

@@ -81,7 +81,7 @@ def users(runs: Path, library: Path, name: str) -> list[Path]:
     for file in sorted(runs.rglob(RUN)):
         try:
             plan = RunFolder(file.parent).read()["plan"]
-        except (*FOR_PEOPLE, OSError):
+        except FOR_PEOPLE:
             continue
         kind, skills, where = (plan.get(key) for key in ("kind", "skills", "library"))
         if kind == "controller" and isinstance(skills, list) and Path(str(where)).absolute() == library.absolute():
