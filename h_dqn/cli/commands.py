@@ -65,7 +65,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
             ),
         },
     ),
-    "play": Verb("Play a task yourself, in a window or in the terminal.", "tasks", "Play"),
+    "play": Verb("Play a task yourself, or look on while an agent plays.", "tasks", "Play"),
     "train": Group(
         "Train a skill, the flat baseline or the controller.",
         {

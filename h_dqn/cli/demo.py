@@ -65,7 +65,7 @@ TensorBoard       tensorboard {shell("--logdir", folder)}
 
 go on with
   {command("evaluate", agent, "--task", TASK, "--episodes", 1000)}
-  {command("play", TASK)}
+  {command("play", TASK, "--agent", agent)}
   {command("skills", "list", *library)}
   {command("skills", "add", "my_room.toml", *library)}"""
     print(visible_lines(told))
