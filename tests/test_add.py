@@ -34,7 +34,9 @@ from tests.helpers import h_dqn as command
 SMOKE: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "until": 0.5, "episodes": 20}
 EASY = GateConfig(bar=0.0)
 QUICK = MultiConfig(distil_steps=64, head_episodes=8, may_lose=1.0, attempts=1)
-LINE = "--preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
+LINE = (
+    "--multi own --preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
+)
 
 
 @pytest.fixture
