@@ -67,5 +67,6 @@ go on with
   {command("evaluate", agent, "--task", TASK, "--episodes", 1000)}
   {command("play", TASK, "--agent", agent)}
   {command("skills", "list", *library)}
-  {command("skills", "add", "my_room.toml", *library)}"""
+  {command("skills", "add", "my_room.toml", *library)}
+  {command("skills", "remove", SKILL, *library)}    (then {SKILL} is again the one that comes with the package)"""
     print(visible_lines(told))
