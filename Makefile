@@ -5,7 +5,7 @@ SEEDS ?= 1
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: setup demo lifelong test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint constraints bench reproduce ablate results clean
+.PHONY: setup demo lifelong pack test test-slow test-installed test-minerl smoke-minerl docker-lint docker-check lint constraints bench reproduce ablate results clean
 
 setup: .venv/.done
 
@@ -86,6 +86,10 @@ bench: setup
 reproduce: setup
 	$(BIN)/python -m benchmarks.reproduce paper --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks.plots
+
+# The skills that are shipped, from fixed seeds; takes those of `make reproduce` where they are.
+pack: setup
+	$(BIN)/python -m benchmarks.pack
 
 # What each improvement is worth; uses the skills of `make reproduce` with as many SEEDS.
 ablate: setup

@@ -4,14 +4,13 @@
     python -m benchmarks.library start    # steps to 95 % from a skill's library and from none, related tasks and others
     python -m benchmarks.library stages   # the tasks of benchmarks/stages by one command; a flat agent with as many steps
 
-Every cell is a line of FOLDER/cells.jsonl with who measured it; what is there is not measured again. ``--cells N`` ends it after so
+Every cell is a file below FOLDER/cells with who measured it; what is there is not measured again. ``--cells N`` ends it after so
 many new ones; ``--preset``, ``--seeds`` and ``--folder`` are what they say.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.kept import kept
 from benchmarks.provenance import measured
 from envs import TASKS
 from envs.toml_file import parse_toml, toml_text
@@ -32,9 +32,10 @@ from h_dqn.experiment.distil import side_by_side
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.gate import lost
 from h_dqn.experiment.multi import current_multi, teachers
-from h_dqn.experiment.run_folder import RunFolder
+from h_dqn.experiment.run_folder import LARGEST_RESULT, RunFolder
 from h_dqn.experiment.training import train_flat
 from h_dqn.experiment.watch import Watcher
+from h_dqn.reading import read_json
 from skills_library.library import Library
 from skills_library.policy import SavedPolicy, load_policy
 from skills_library.skill import count_weights
@@ -171,7 +172,7 @@ def stages(folder: Path, how: dict[str, Any], seeds: int) -> Iterator[Cell]:
 
 def flat(folder: Path, file: Path, seed: int, staged: str, how: dict[str, Any]) -> dict[str, Any]:
     """The baseline."""
-    result = done(folder)[staged]
+    result = read_json(cell_file(folder, staged), LARGEST_RESULT)
     steps = sum(one["env_steps"] for one in result.get("stages", {}).values()) + result.get("controller", {}).get("env_steps", 0)
     if not steps:
         return {"refused": "there is nothing to compare with"}
@@ -180,11 +181,14 @@ def flat(folder: Path, file: Path, seed: int, staged: str, how: dict[str, Any]) 
     return dict(RunFolder(run.folder).result or {})
 
 
-def done(folder: Path) -> dict[str, dict[str, Any]]:
-    """The cells that are measured, by name."""
-    file = folder / "cells.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {cell["cell"]: cell for cell in map(json.loads, lines)}
+def with_who(measure: Callable[[], dict[str, Any]], line: str, seed: int) -> dict[str, Any]:
+    """A result, and who measured it."""
+    return {**measure(), "measured": measured(line, seed)}
+
+
+def cell_file(folder: Path, cell: str) -> Path:
+    """Where the result of a cell is kept."""
+    return folder / "cells" / f"{cell}.json"
 
 
 def main() -> None:
@@ -200,13 +204,11 @@ def main() -> None:
     made = {"grow": grow, "start": start, "stages": stages}[given.what](given.folder, {"preset": given.preset}, given.seeds)
     left = given.cells
     for name, measure in made:
-        if left and name not in done(given.folder):
+        if left and not (file := cell_file(given.folder, name)).exists():
             print(f"--- {name}", flush=True)
             last = name.rpartition("/")[2]
-            who = measured(f"python -m benchmarks.library {given.what} --preset {given.preset}", int(last) if last.isdigit() else 1)
-            row = {"cell": name, **measure(), "measured": who}
-            with (given.folder / "cells.jsonl").open("a") as opened:
-                opened.write(json.dumps(row) + "\n")
+            line, seed = f"python -m benchmarks.library {given.what} --preset {given.preset}", int(last) if last.isdigit() else 1
+            kept(file, partial(with_who, measure, line, seed))
             left -= 1
 
 

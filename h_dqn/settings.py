@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from math import inf
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from h_dqn.reading import short
@@ -67,6 +68,10 @@ def check(settings: Any) -> None:
 
 
 def _check(flag: str, hint: Any, value: Any) -> None:
+    if NoneType in get_args(hint):  # None: nothing is set
+        if value is None:
+            return
+        hint = get_args(hint)[0]
     kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):

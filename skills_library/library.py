@@ -134,6 +134,18 @@ class Library:
             found.append({**own, **card})
         return found
 
+    def shown(self, name: str, task: str, world: str) -> float | None:
+        """The success of the best version of a skill that was measured in the task of this hash and in this world, or None.
+
+        Versions that were taken in do not count: what a stranger says was measured decides nothing.
+        """
+        versions = self.index().get(name, Versions())
+        folders = [self.store.objects / one for one in versions.ids if one not in versions.origins]
+        folders += [root.folder / name for root in self._old if root.holds_old(name)]
+        heads = [read_manifest(folder, name=name)["heads"][0] for folder in folders]
+        same = [head for head in heads if (head["task"].get("hash"), head["task"].get("world", world)) == (task, world)]
+        return max((head["measured"]["success_rate"] for head in same if "success_rate" in head["measured"]), default=None)
+
     def policy(self, name: str) -> SavedPolicy:
         """The policy that a skill of this name (``NAME`` or ``NAME/HEAD``) is made of."""
         from skills_library.policy import load_policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,29 @@ import torch
 import h_dqn
 from h_dqn.experiment import add as module
 from h_dqn.experiment import multi
-from h_dqn.experiment.add_plan import GateConfig
+from h_dqn.experiment.add_plan import AddPlan, GateConfig
 from h_dqn.experiment.errors import UserError
+from h_dqn.experiment.gate import bar_of
 from h_dqn.experiment.inputs import kept_inputs
 from h_dqn.experiment.multi import MultiConfig
+from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.race import Trial
 from h_dqn.experiment.runs import resume
+from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
+from h_dqn.settings import ConfigError
 from skills_library.library import Library
-from tests.helpers import ROOM, Capture, last_json, toml_of
+from skills_library.policy import policy_files
+from skills_library.share import take
+from tests.helpers import ROOM, Capture, last_json, policy_of, toml_of
 from tests.helpers import h_dqn as command
 
 SMOKE: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "until": 0.5, "episodes": 20}
 EASY = GateConfig(bar=0.0)
 QUICK = MultiConfig(distil_steps=64, head_episodes=8, may_lose=1.0, attempts=1)
-LINE = "--preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
+LINE = (
+    "--multi own --preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
+)
 
 
 @pytest.fixture
@@ -68,6 +77,31 @@ def test_skills_are_added_one_after_another(rooms: Path) -> None:
         assert kept.policy(task).head.card["measured"]["episodes"] == 20
     assert not [one for name in library().names() for one in library().verify(name) if one["problem"]]
     assert result["heads"]["first"]["before"] is not None
+
+
+def test_the_bar_is_what_the_best_version_has_shown_in_the_same_task(in_tmp: Path) -> None:
+    def version(success: float, task: str = "a", **more: Any) -> Any:
+        policy = policy_of(round(1000 * success))
+        card = {"task": {"name": "walk", "hash": task, "world": "voxel", **more}, "measured": {"success_rate": success}}
+        return replace(policy, heads=(replace(policy.head, card=card),))
+
+    kept = library()
+    assert bar_of(kept, "walk", "a", "voxel") == 0.8
+    for one in (version(0.6), version(0.9), version(0.7), version(0.99, "b"), version(0.97, world="luanti")):
+        kept.add(one, lambda old, new: False)
+    assert bar_of(kept, "walk", "a", "voxel") == pytest.approx(0.95 * 0.9)
+    assert bar_of(kept, "walk", "b", "voxel") == pytest.approx(0.95 * 0.99)
+    assert bar_of(kept, "walk", "c", "voxel") == bar_of(kept, "run", "a", "voxel") == 0.8
+    take(kept, policy_files(version(1.0)), Path("theirs"), further=True, origin="theirs.zip")
+    assert bar_of(kept, "walk", "a", "voxel") == pytest.approx(0.95 * 0.9)  # what a stranger says counts nothing
+
+
+def test_a_bar_that_cannot_be_is_named() -> None:
+    plan = Plan("skill", "navigation1", preset("smoke"))
+    assert AddPlan(plan, GateConfig()).gate.bar is None
+    for bar in (1.5, "high", True):
+        with pytest.raises(ConfigError, match="--bar must be"):
+            AddPlan(plan, GateConfig(bar=bar))  # type: ignore[arg-type]
 
 
 class Told(Watcher):

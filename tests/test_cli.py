@@ -278,7 +278,7 @@ def test_bench_skills_counts_the_weights_that_training_makes(capsys: Capture, mo
 def test_demo_from_end_to_end(in_tmp: Path, capsys: Capture) -> None:
     assert h_dqn("demo --preset smoke --episodes 8") == 0
     said = capsys.readouterr().out
-    assert "two_rooms: controller with the skill" in said
+    assert "three_rooms: with skills" in said
     found = {path.name for path in Path("runs/demo").iterdir()}
     assert {"metrics.jsonl", "curve.png", "controller.mp4", "result.json", "navigation1", "controller", "flat"} <= found
     results = json.loads(Path("runs/demo/result.json").read_text())

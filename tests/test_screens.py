@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ from h_dqn import presets
 from h_dqn.cli import in_one_line
 from h_dqn.cli.commands import COMMANDS, Group, Verb
 from h_dqn.cli.output import facts, readable, seconds
+from h_dqn.experiment.agent import load_agent
+from h_dqn.experiment.look_on import LookOn
 from h_dqn.experiment.play import Game, matches
 from h_dqn.experiment.screens import BACK, END, ENTER, ESCAPE, TAB
 from h_dqn.experiment.tasks import in_words
+from h_dqn.options import OptionRunner
+from h_dqn.rollout import Rollout
 from tests.helpers import ROOM, Capture, h_dqn, refused, toml_of
 
 ROOT = Path(__file__).parents[1]
@@ -175,6 +180,26 @@ def test_play_always_shows_goal_step_hands_action_and_keys() -> None:
     assert any("which had no effect" in each for each in played("placement", "w" * 20))
     assert "TIME IS UP" in played("placement", "a" * 61)[-1]
     assert "step 0 of 60" in played("placement", [*"a" * 61, "r"])[-1]
+
+
+def test_a_person_looks_on_while_an_agent_plays() -> None:
+    """What is shown is what the agent does: its episodes end there as in an evaluation."""
+    agent = load_agent("navigation1")
+    envs, screen = agent.envs(), Fake(["x"] * 200)
+    LookOn(WORLDS["voxel"].make_single(envs.task, 16), screen, agent, envs).play(3)
+    shown = ["\n".join(lines) for lines in screen.shown]
+    assert "step 0 of 60" in shown[0]
+    assert "keys: any other: one step   q quit" in shown[0]
+    over = [each for each in shown if "GOAL REACHED" in each or "TIME IS UP" in each]
+    policy = agent.policy(3)
+    alone = Rollout(envs(1), OptionRunner(agent.options(envs), 1, np.random.default_rng(3)), policy, [3], count(4))
+    ends = list(islice(((n, step.terminated[0]) for n, step in enumerate(iter(alone.step, None)) if step.done[0]), len(over)))
+    steps = np.diff([-1, *(n for n, _ in ends)])
+    assert len(over) > 2
+    for each, number, (_, reached) in zip(over, steps, ends, strict=True):
+        assert f"step {number} of 60" in each
+        assert ("GOAL REACHED" in each) == reached
+    assert all("any other: the next episode" in each for each in over)
 
 
 def test_play_makes_a_furnace_with_verbs() -> None:

@@ -194,8 +194,7 @@ def test_work_in_stages_goes_on_where_it_was(room: Path, monkeypatch: pytest.Mon
 
 
 def test_a_stage_that_is_refused_ends_it_and_says_so_again(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("FOUND", 2.0), ("BAR", 1.0)):
-        monkeypatch.setattr(stages, name, value)
+    monkeypatch.setattr(stages, "FOUND", 2.0)
     library, given = Library(Path("skills"), shipped=Path("none")), {**QUICK, "gate": GateConfig(bar=1.0)}
     with pytest.raises(UserError, match="'room-1' is refused"):
         h_dqn.add_skill("room.toml", library, **HOW, **given)

@@ -12,8 +12,8 @@ from benchmarks.tables.table import Table, cell, row
 
 DEMO = {
     "navigation1": "navigation1, the skill",
-    "controller": "two_rooms, controller with the skill",
-    "flat": "two_rooms, the same learner without skills",
+    "controller": "three_rooms, with four skills of the pack",
+    "flat": "three_rooms, the same learner without skills",
 }
 
 
@@ -26,7 +26,7 @@ def demo() -> Table:
         rates = rate([run["success_rate"] for run in runs])
         rows.append(row(label, cell(rates, demos), f"{runs[0]['env_steps']:,}", cell(seconds, demos)))
     return Table(
-        f"`make demo`, seeds 1 to {len(demos)}, 500 unseen episodes each",
+        f"`make demo`, seed{f's 1 to {len(demos)}' if len(demos) > 1 else ' 1'}, 500 unseen episodes each",
         ("", "success", "environment steps", "seconds (median)"),
         rows,
     )

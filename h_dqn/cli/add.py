@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from h_dqn.cli.flags import Task, library_words
+from h_dqn.cli.flags import Task, library_words, optional
 from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show, success
 from h_dqn.cli.terminal import visible
 from h_dqn.cli.train import Train
@@ -39,7 +39,11 @@ class SkillsAdd(Train):
     """the path of a task file, or a task's name (see: h-dqn tasks list)"""
     episodes: int = EPISODES
     """unseen episodes on which the skill is measured; the more, the surer"""
-    gate: Annotated[GateConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=GateConfig)
+    bar: Annotated[float | None, optional("SHARE")] = GateConfig.bar
+    """the skill is kept if the lower end of its 95 % interval of success is at least this (default: 95 % of what the best version
+    that the library has of it did in the same task; 0.8 where it has none)"""
+    trials: float = GateConfig.trials
+    """most of the run's environment steps that finding a start may take, as a share"""
     network_of_all: Annotated[MultiConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = field(default_factory=MultiConfig)
 
     kind: ClassVar[str] = "skill"
@@ -58,7 +62,9 @@ class SkillsAdd(Train):
             library=str(self.library),
             place=place,
         )
-        finish_addition(new_addition(AddPlan(plan, self.gate, self.network_of_all), self.runs, self.name), self.json)
+        finish_addition(
+            new_addition(AddPlan(plan, GateConfig(self.bar, self.trials), self.network_of_all), self.runs, self.name), self.json
+        )
 
 
 def finish_addition(addition: Addition | Staged, as_json: bool) -> None:

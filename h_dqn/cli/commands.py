@@ -42,7 +42,7 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Verb | Group] = {
-    "demo": Verb("Learn a skill, then a task with it and without it: about six minutes on two cores.", "demo", "Demo"),
+    "demo": Verb("Learn a skill, then a task with skills and without: at most six minutes on two cores.", "demo", "Demo"),
     "tasks": Group(
         "The tasks: list, show or check them.",
         {
@@ -65,7 +65,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
             ),
         },
     ),
-    "play": Verb("Play a task yourself, in a window or in the terminal.", "tasks", "Play"),
+    "play": Verb("Play a task yourself, or look on while an agent plays.", "tasks", "Play"),
     "train": Group(
         "Train a skill, the flat baseline or the controller.",
         {
@@ -91,7 +91,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
     "explain": Verb("Show on one page what an agent has learned, where it fails, and what it looks at.", "report", "Explain"),
     "report": Verb("Show on one page what runs logged: curves, arms side by side, options.", "report", "Report"),
     "skills": Group(
-        "The library of skills: list, show, keep or share them.",
+        "The library of skills: list, show, add, keep or share them.",
         {
             "list": Verb("List the skills of the library.", "skills", "SkillsList"),
             "show": Verb("Print a skill's card.", "skills", "SkillsShow"),

@@ -33,7 +33,7 @@ class Evaluate(JsonFlags, LibraryFlags, WorldFlags):
 
     Examples:
       h-dqn evaluate navigation1 --task navigation1 --episodes 500 --seed 90001 --json
-      h-dqn evaluate runs/demo/controller --task two_rooms --video episode.mp4 --film failure
+      h-dqn evaluate runs/demo/controller --task three_rooms --video episode.mp4 --film failure
     """
 
     what: Annotated[str, tyro.conf.Positional, argument("SKILL|FOLDER")]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from h_dqn.cli.flags import JsonFlags, LibraryFlags, Skill, Switch, argument, optional
+from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Skill, Switch, argument, optional
 from h_dqn.cli.output import emit_json, hint, percent, show
 from h_dqn.cli.terminal import visible, visible_lines
 from skills_library.library import Library
@@ -118,14 +119,25 @@ class SkillsRemove(LibraryFlags):
     """Take a skill out of the library, with all its versions.
 
     Or a distilled network, with all its heads. Runs and distilled networks that were made of it have copies of their own and go
-    on with them.
+    on with them. Where controllers below --runs use it, they are named, and it stays unless --force is given.
     """
 
     name: Skill
     """its name in the library"""
+    force: Switch = False
+    """remove it also where controllers use it: they keep their copies"""
+    runs: Folder = Path("runs")
+    """where runs are kept"""
 
     def run(self) -> None:
+        from h_dqn.experiment.runs import users  # with torch, which the other verbs do without
+
         library = Library(self.library)
+        if not self.force and self.name in library.index() and (using := users(self.runs, self.library, self.name)):
+            raise SkillError(
+                f"'{self.name}' is used by {', '.join(map(str, using))}; each keeps a copy of its own, but could not be trained "
+                "again from the library. To remove it all the same, give --force"
+            )
         removed = library.remove(self.name)
         count = f"{len(removed.ids)} version{'s' * (len(removed.ids) > 1)}"
         print(f"{visible(self.name)} is removed ({count}); runs and distilled networks made of it have their own copies")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from h_dqn.cli.flags import JsonFlags, Switch, Task, optional
+from h_dqn.cli.flags import JsonFlags, LibraryFlags, Switch, Task, optional
 from h_dqn.cli.output import emit, emit_json, show
 from h_dqn.cli.terminal import visible, visible_lines
 from h_dqn.cli.world import WorldFlags
@@ -80,11 +80,14 @@ class TasksCheck(JsonFlags, WorldFlags):
 
 
 @dataclass
-class Play(WorldFlags):
-    """Play a task yourself, in a window or in the terminal.
+class Play(WorldFlags, LibraryFlags):
+    """Play a task yourself, or look on while an agent plays.
 
-    The terminal is taken where there is no display. The keys stay on the screen: w forward, a and d turn, b break, e pick up,
-    p place, v choose a verb, . the same verb again, r new episode, q quit. A verb is found by typing any part of its name.
+    In a window, or in the terminal where there is no display. The keys stay on the screen: w forward, a and d turn, b break, e pick
+    up, p place, v choose a verb, . the same verb again, r new episode, q quit. A verb is found by typing any part of its name. With
+    --agent, each key but q is a step of the agent.
+
+    Example: h-dqn play pickup --agent multi/pickup
     """
 
     task: Task
@@ -93,9 +96,18 @@ class Play(WorldFlags):
     """which episode comes first"""
     terminal: Switch = False
     """play in the terminal even where there is a display"""
+    agent: Annotated[str | None, optional("WHAT")] = None
+    """who plays: a skill of the library, or a run's folder (default: you)"""
 
     def run(self) -> None:
-        from envs.task_file import load_task
-        from h_dqn.experiment.play import play
+        if self.agent is None:
+            from envs.task_file import load_task
+            from h_dqn.experiment.play import play
 
-        play(load_task(self.task), self.seed, self.terminal, self.place)
+            play(load_task(self.task), self.seed, self.terminal, self.place)
+        else:
+            from h_dqn.experiment.agent import load_agent
+            from h_dqn.experiment.look_on import look_on
+            from skills_library.library import Library
+
+            look_on(load_agent(self.agent, Library(self.library)), self.task, self.seed, self.terminal, self.place)

@@ -22,7 +22,7 @@ from h_dqn.experiment.agent import AGENT, Agent, agent_of, measured
 from h_dqn.experiment.beside import beside
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import evaluate_agent
-from h_dqn.experiment.gate import fresh_seed, passes
+from h_dqn.experiment.gate import bar_of, fresh_seed, passes
 from h_dqn.experiment.inputs import gather_inputs
 from h_dqn.experiment.multi import Taught, teach
 from h_dqn.experiment.race import Began, Trial, fitting, learns, most_alike, run_from, zero_shot
@@ -180,10 +180,12 @@ class Addition:
         episodes, seed = plan.train.episodes, fresh_seed(plan.train.seed, 1)
         watcher.say(f"the gate: '{name}' plays {episodes:,} unseen episodes ...")
         outcome = evaluate_agent(agent, envs, episodes, seed, watcher)
-        if not passes(outcome, plan.gate.bar):
+        given = plan.gate.bar
+        bar = bar_of(self.library, name, envs.task.hash, envs.place.world) if given is None else given
+        if not passes(outcome, bar):
             self._refuse(
                 f"'{name}' is refused: it succeeds in {outcome.success_rate:.1%} of {episodes:,} unseen episodes, and the lower "
-                f"end of its interval, {outcome.ci95[0]:.1%}, is below --bar {plan.gate.bar:g}. Train it longer (--env-steps, "
+                f"end of its interval, {outcome.ci95[0]:.1%}, is below --bar {bar:.3g}. Train it longer (--env-steps, "
                 "--until 1), or lower the bar; the library is as it was"
             )
         policy = replace(policy, heads=(replace(policy.head, card={**policy.head.card, "measured": measured(outcome, seed)}),))

@@ -1,4 +1,6 @@
-"""The whole idea in a few minutes: learn a skill, keep it, solve a task with it, beside an agent that has no skills."""
+"""The whole idea in a few minutes: learn a skill, keep it, and solve with the skills that are shipped a task that is not solved
+without any.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +9,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from h_dqn.config import Config, change
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import film
+from h_dqn.experiment.pair import learn, learn_both
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
-from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import MISFITS, RunFolder
-from h_dqn.experiment.training import preset as named_preset
+from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
 from h_dqn.files import write_text
 from h_dqn.metrics import read_metrics
-from h_dqn.presets import PRESETS
 from h_dqn.settings import Count, CountOrZero, check
+from skills_library.library import PRETRAINED
 
-SKILL, TASK = "navigation1", "two_rooms"
-PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # kind of run, task, skills
-    SKILL: ("skill", SKILL, ()),
-    "controller": ("controller", TASK, (SKILL,)),
-    "flat": ("flat", TASK, ()),
-}
-STEPS = {"skill": 300_000, "controller": 400_000, "flat": 400_000}  # enough for one room, and for two with the skill
+SKILL, TASK, WITH, WITHOUT = "navigation1", "three_rooms", "controller", "flat"
+SKILLS = ("multi/navigation2", "multi/pickup", "multi/break", "multi/placement")
+SKILL_STEPS, TASK_STEPS = 200_000, 350_000  # of environments: enough for the skill, and for the task with skills
+LONGER = {"fast": "long"}  # preset for the task, by that for the skill; of others it is the same
+AS_THE_PACK = {"size": 48, "stack": 1, "memory": True, "network": "slim", "core": 128}  # so that its layers are begun with
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,27 @@ class DemoPlan:
     library: str = "skills"
     """where the skill is kept"""
 
+    @property
+    def runs(self) -> dict[str, Plan]:
+        """What is learned, by the name of its folder: the skill, then the task with skills and without, for as many steps."""
+        skill = _at_most(SKILL_STEPS, preset(self.preset))
+        longer = LONGER.get(self.preset, self.preset)
+        task = _at_most(TASK_STEPS, preset(longer, **AS_THE_PACK))
+        without = Plan("flat", TASK, task, longer, self.seed, self.episodes)
+        return {
+            SKILL: Plan("skill", SKILL, skill, self.preset, self.seed, self.episodes, library=self.library),
+            WITH: replace(without, kind="controller", skills=SKILLS, start=SKILLS[0], library=str(PRETRAINED)),
+            WITHOUT: without,
+        }
+
+
+def _at_most(env_steps: int, config: Config) -> Config:
+    changed: Config = change(config, env_steps=min(env_steps, config.env_steps))
+    return changed
+
 
 class Demo:
-    """Learn the skill navigation1, then two_rooms with it, then two_rooms without it for as many environment steps.
+    """Learn the skill navigation1; then three_rooms with skills of the pack and, at the same time, without any.
 
     Args:
         plan: how.
@@ -52,7 +71,7 @@ class Demo:
 
     def __init__(self, plan: DemoPlan, folder: Path) -> None:
         check(plan)
-        named_preset(plan.preset)
+        preset(plan.preset)
         self.plan, self.folder = replace(plan, library=str(Path(plan.library).absolute())), folder
         self._files = RunFolder(folder)
 
@@ -74,37 +93,39 @@ class Demo:
             self._files.begin({"plan": {"kind": "demo", **asdict(self.plan)}}, {})
         with self._files.at_work(lambda _: None):
             try:
-                results = {part: self._part(part, *of, watcher) for part, of in PARTS.items()}
+                results = self._learn(watcher)
+                self._show(watcher)
+                self._transfer_matrix(watcher)
             except BaseException:
                 watcher.say(f"the whole demo goes on with: {self._files.go_on}")
                 raise
-            learning_curve(
-                {f"{TASK}, primitives and {SKILL}": self.folder / "controller", f"{TASK}, primitives only": self.folder / "flat"},
-                self.folder / "curve.png",
-                title="the same learner, with and without a skill",
-            )
-            rows = [{"run": part, **row} for part in PARTS for row in read_metrics(self.folder / part)]
-            write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
             self._files.finish(results)
         return results
 
-    def _part(self, part: str, kind: str, task: str, skills: tuple[str, ...], watcher: Watcher) -> dict[str, Any]:
-        """Learn one part, or go on with it; its result."""
-        folder, plan = self.folder / part, self.plan
-        if (result := RunFolder(folder).result) is None:
-            if RunFolder(folder).begun:
-                run = Run.resume(folder)
-            else:
-                config = named_preset(plan.preset, env_steps=min(STEPS[kind], PRESETS[plan.preset].env_steps))
-                start = SKILL if skills else None  # the controller sees with the skill's layers from the beginning
-                run = Run(Plan(kind, task, config, plan.preset, plan.seed, plan.episodes, skills, start, plan.library), folder)
-            result = run.learn(watcher)
-        if not {"success_rate", "ci95", "env_steps", "seconds"} <= set(result):
-            raise UserError(f"{folder}: its result is none of a run")
-        if part == "controller" and not (film_of := self.folder / "controller.mp4").exists():
-            agent = load_agent(folder)
-            film(agent, agent.envs(task), film_of, plan.seed)
-        return result
+    def _learn(self, watcher: Watcher) -> dict[str, dict[str, Any]]:
+        runs = {name: (plan, self.folder / name) for name, plan in self.plan.runs.items()}
+        watcher.say(f"1. a skill from pixels, {SKILL}, which is kept in the library")
+        results = {SKILL: learn(*runs[SKILL], watcher)}
+        watcher.say(f"2. {TASK} with four skills that are shipped and, at the same time, without any")
+        results[WITH], results[WITHOUT] = learn_both(runs[WITH], runs[WITHOUT], watcher)
+        for name, result in results.items():
+            if not {"success_rate", "ci95", "env_steps", "seconds"} <= set(result):
+                raise UserError(f"{self.folder / name}: its result is none of a run")
+        return results
+
+    def _show(self, watcher: Watcher) -> None:
+        """A film, the picture of both curves, and what all runs logged in one file."""
+        watcher.say("3. a film, and the picture of both curves")
+        if not (film_of := self.folder / f"{WITH}.mp4").exists():
+            agent = load_agent(self.folder / WITH)
+            film(agent, agent.envs(TASK), film_of, self.plan.seed)
+        labels = {f"{TASK}, with skills": self.folder / WITH, f"{TASK}, without": self.folder / WITHOUT}
+        learning_curve(labels, self.folder / "curve.png", title="the same learner, with skills and without")
+        rows = [{"run": name, **row} for name in self.plan.runs for row in read_metrics(self.folder / name)]
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def _transfer_matrix(self, watcher: Watcher) -> None:
+        """Where the zero-shot matrix of the pack is played: its heads in each other's tasks, into the folder ``transfer``."""
 
 
 def demo(

@@ -7,6 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from h_dqn.evaluation import Evaluation
+from skills_library.library import Library
+
+FIRST, OF_BEST = 0.8, 0.95  # what must be shown where nobody has shown more, and which share of what was shown
+
+
+def bar_of(library: Library, name: str, task: str, world: str) -> float:
+    """What a new version of a skill must reach: a share of the success of the best version that was measured here in the same
+    task, since a task of rooms of any shape may allow no more; where there is none, :data:`FIRST`.
+
+    Args:
+        library: whose versions count, and those that come with the package; but not what others say of a version that was taken in.
+        name: of the skill.
+        task: hash of its task.
+        world: that plays it.
+    """
+    best = library.shown(name, task, world)
+    return FIRST if best is None else OF_BEST * best
 
 
 def passes(outcome: Evaluation, bar: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import gymnasium as gym
@@ -32,9 +33,14 @@ def play(task: TaskSpec, seed: int = 1, in_terminal: bool = False, place: Place 
         place: which world plays it.
     Raises :class:`h_dqn.experiment.errors.UserError` where there is neither a display nor a terminal.
     """
-    with terminal() if in_terminal or window_lacks() else window(task.name) as screen:
+    with screen_for(task, in_terminal) as screen:
         env = WORLDS[place.world].make_single(task, screen.side, place.options)
         Game(env, task, screen).play(seed)
+
+
+def screen_for(task: TaskSpec, in_terminal: bool) -> AbstractContextManager[Screen]:
+    """Where a task is shown: a window where there is a display and no terminal is asked for."""
+    return terminal() if in_terminal or window_lacks() else window(task.name)
 
 
 class Game:

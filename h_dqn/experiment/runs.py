@@ -77,6 +77,20 @@ def known_run(folder: Path) -> KnownRun:
     return KnownRun(folder, entry["plan"], entry["versions"], str(entry.get("began", "")), state, steps, result)
 
 
+def users(runs: Path, library: Path, name: str) -> list[Path]:
+    """Folders below ``runs`` of controllers that chose among the skills of this name, or its heads, of this library."""
+    found = []
+    for file in sorted(runs.rglob(RUN)):
+        try:
+            plan = RunFolder(file.parent).read()["plan"]
+        except FOR_PEOPLE:
+            continue
+        kind, skills, where = (plan.get(key) for key in ("kind", "skills", "library"))
+        if kind == "controller" and isinstance(skills, list) and Path(str(where)).absolute() == library.absolute():
+            found += [file.parent] * any(str(skill).partition("/")[0] == name for skill in skills)
+    return found
+
+
 def known_runs(runs: Path) -> Iterator[KnownRun]:
     """All runs below a folder, by name; those that cannot be read are left out."""
     for file in sorted(runs.rglob(RUN)):

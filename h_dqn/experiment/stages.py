@@ -37,7 +37,7 @@ TRIED, MANY = 100, 20  # episodes that chance plays of the whole task, and that 
 WHOLE = 0.05  # success of chance in the whole task from which on it is learned as one skill
 REACHED = 0.3  # success of chance in a stage from which on no skill is needed
 FOUND = 0.5  # the lower end of a skill's success in a stage from which on none is learned
-BAR, UNTIL = 0.85, 0.95  # of a stage's skill: what it lacks, the controller makes good
+UNTIL = 0.95  # of a stage's skill: what it lacks, the controller makes good
 OWN, STAGES = "stages.json", "tasks"
 
 
@@ -178,9 +178,9 @@ class Staged:
             watcher.say(f"{said}: '{best.name}' of the library does it in {best.successes} of {MANY} episodes")
             return Stage(name, about, best.name, "library", spent)
         watcher.say(f"{said}: nobody does it; it is learned from where the stages before it are done ...")
-        plan, gate = self.plan, replace(self.plan.gate, bar=min(self.plan.gate.bar, BAR))
+        plan = self.plan
         config = change(plan.train.config, until=plan.train.config.until or UNTIL)
-        addition = self._addition(replace(plan, gate=gate, train=replace(plan.train, task=str(file), config=config)),
+        addition = self._addition(replace(plan, train=replace(plan.train, task=str(file), config=config)),
                                   self.folder / f"stage-{number + 1}")  # fmt: skip
         result = addition.result or addition.learn(watcher)
         steps = spent + result["skill"]["env_steps"] + result["began"]["trial_steps"]
