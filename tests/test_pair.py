@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,15 +57,30 @@ def test_where_the_one_here_ends_so_does_the_other() -> None:
     assert not multiprocessing.active_children()
 
 
-def test_one_whose_parent_is_gone_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone:
-        @staticmethod
-        def is_alive() -> bool:
-            return False
+BEGINS_ANOTHER = """
+import multiprocessing, time
+from h_dqn.experiment.processes import end_with_parent
 
-    pair._Orphan().evaluated(1)  # nobody's child goes on
-    monkeypatch.setattr(pair, "parent_process", Gone)
-    with pytest.raises(SystemExit):
-        pair._Orphan().evaluated(1)
-    with pytest.raises(SystemExit):
-        pair._Orphan().progress(None)
+def child(say):
+    end_with_parent()
+    say.send(multiprocessing.current_process().pid)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    said, say = spawn.Pipe(duplex=False)
+    spawn.Process(target=child, args=(say,)).start()
+    print(said.recv(), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_one_whose_parent_is_killed_ends(tmp_path: Path) -> None:
+    """What both print to is closed by the last of them that ends."""
+    script = tmp_path / "begins.py"
+    script.write_text(BEGINS_ANOTHER)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert int(parent.stdout.readline()) != parent.pid
+    parent.kill()
+    parent.communicate(timeout=60)

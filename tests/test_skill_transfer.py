@@ -342,7 +342,9 @@ def test_heads_are_left_out_unless_they_are_named(planted_library: Library) -> N
         PolicyHead(f"both/{name}", ACTIONS, 3 * n, card={"task": {"name": name}, "measured": {}}) for n, name in enumerate("xy")
     )
     planted_library.add(SavedPolicy("both", one.network, heads))
-    assert list(measured(skills=[], episodes=4)["skills"]) == [*SKILLS_OF_IT, "navigation1"]  # which comes with the package
+    found = set(measured(skills=[], episodes=4)["skills"])
+    assert {*SKILLS_OF_IT, "navigation1"} < found  # which comes with the package, as does a network with many heads
+    assert not [name for name in found if "/" in name]
     assert list(measured(skills=["both"], episodes=4)["skills"]) == ["both/x", "both/y"]
 
 

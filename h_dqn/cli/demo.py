@@ -10,7 +10,7 @@ from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, OptionalName, libra
 from h_dqn.cli.output import ProgressBar, emit_json, seconds, show, success
 from h_dqn.cli.presets import Preset
 from h_dqn.cli.terminal import visible_lines
-from h_dqn.experiment.demo import SKILL, TASK, WITH, WITHOUT, demo
+from h_dqn.experiment.demo import SKILL, TASK, TRANSFER, WITH, WITHOUT, demo
 from h_dqn.experiment.run_folder import new_folder
 from h_dqn.experiment.shell import command, path_word, shell
 
@@ -20,7 +20,8 @@ class Demo(JsonFlags, LibraryFlags):
     """Learn a skill, then a task with skills and without: at most six minutes on two cores.
 
     The skill is navigation1, from pixels; it is kept in the library, beside those that come with the package. Then three_rooms is
-    learned with four of these and, at the same time and for as many environment steps, without any.
+    learned with four of these and, at the same time and for as many environment steps, without any. Last, all shipped skills play
+    each other's tasks.
 
     Example: h-dqn demo --seed 1
     """
@@ -61,6 +62,7 @@ def show_demo(results: dict[str, Any], folder: Path, library_folder: str) -> Non
     told = f"""
 both curves       {folder}/curve.png
 an episode        {folder}/{WITH}.mp4
+who helps where   {folder}/{TRANSFER}/transfer.png
 TensorBoard       tensorboard {shell("--logdir", folder)}
 
 go on with

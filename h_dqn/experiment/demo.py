@@ -13,11 +13,12 @@ from h_dqn.config import Config, change
 from h_dqn.experiment.agent import load_agent
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.evaluate import film
-from h_dqn.experiment.pair import learn, learn_both
+from h_dqn.experiment.pair import CORES, learn, learn_both
 from h_dqn.experiment.plan import Plan
 from h_dqn.experiment.plots import learning_curve
 from h_dqn.experiment.run_folder import MISFITS, RunFolder
 from h_dqn.experiment.training import preset
+from h_dqn.experiment.transfer import Transfer, TransferPlan, new_transfer
 from h_dqn.experiment.watch import Watcher
 from h_dqn.files import write_text
 from h_dqn.metrics import read_metrics
@@ -27,6 +28,7 @@ from skills_library.library import PRETRAINED
 SKILL, TASK, WITH, WITHOUT = "navigation1", "three_rooms", "controller", "flat"
 SKILLS = ("multi/navigation2", "multi/pickup", "multi/break", "multi/placement")
 SKILL_STEPS, TASK_STEPS = 200_000, 350_000  # of environments: enough for the skill, and for the task with skills
+MATRIX, MATRIX_EPISODES, TRANSFER = ("multi/navigation1", *SKILLS), 50, "transfer"  # who plays, how long, and where that is written
 LONGER = {"fast": "long"}  # preset for the task, by that for the skill; of others it is the same
 AS_THE_PACK = {"size": 48, "stack": 1, "memory": True, "network": "slim", "core": 128}  # so that its layers are begun with
 
@@ -125,7 +127,16 @@ class Demo:
         write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
     def _transfer_matrix(self, watcher: Watcher) -> None:
-        """Where the zero-shot matrix of the pack is played: its heads in each other's tasks, into the folder ``transfer``."""
+        """What the shipped skills do in each other's tasks without training, and which of them the controller uses."""
+        watcher.say("4. which of the shipped skills helps where, without training")
+        folder, plan = self.folder / TRANSFER, self.plan
+        if RunFolder(folder).result is None:
+            if RunFolder(folder).begun:
+                work = Transfer.resume(folder)
+            else:
+                asked = TransferPlan(MATRIX, episodes=min(MATRIX_EPISODES, plan.episodes), library=str(PRETRAINED), jobs=CORES)
+                work = new_transfer(asked, self.folder, TRANSFER, watcher)
+            work.learn(watcher)
 
 
 def demo(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numba
 import torch
 
 from h_dqn.experiment.errors import FOR_PEOPLE, UserError
 from h_dqn.experiment.plan import Plan
+from h_dqn.experiment.processes import end_with_parent, limited
 from h_dqn.experiment.run import Run
 from h_dqn.experiment.run_folder import RunFolder
 from h_dqn.experiment.watch import Stopped, Watcher, stop_on_signal
@@ -70,37 +68,13 @@ def learn_both(here: tuple[Plan, Path], beside: tuple[Plan, Path], watcher: Watc
     return first, learn(*beside, watcher)
 
 
-@contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Within this, so many threads compute: what is learned depends on their number in its last digits."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, before[1]))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        numba.set_num_threads(before[1])
-
-
-class _Orphan(Watcher):
-    """Keeps quiet, and stops where the process that asked for the work is gone."""
-
-    def progress(self, moment: object) -> None:
-        self.evaluated(0)
-
-    def evaluated(self, episodes: int) -> None:
-        parent = parent_process()
-        if parent is not None and not parent.is_alive():
-            raise SystemExit(1)
-
-
 def _learn_beside(plan: Plan, folder: Path, threads: int, say: Connection) -> None:
+    end_with_parent()
     with limited(threads):
         try:
-            learn(plan, folder, _Orphan())
+            learn(plan, folder, Watcher())
             say.send("")
         except FOR_PEOPLE as error:
             say.send(str(error))
-        except (Stopped, SystemExit):
+        except Stopped:
             return  # it goes on later

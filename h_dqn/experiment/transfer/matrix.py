@@ -6,24 +6,19 @@ depend on how many there are.
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import numba
-import torch
 
 from envs.task import TaskError
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.place import VOXEL, Place
+from h_dqn.experiment.processes import end_with_parent, limited
 from h_dqn.experiment.race import play
 from h_dqn.experiment.transfer.plan import Inputs, TransferPlan, kept_inputs
 from h_dqn.experiment.watch import Watcher
@@ -120,26 +115,10 @@ def play_cells(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    with one_thread():
+    with limited(1):
         for key in todo:
             if key not in shared:
                 told(play_cell(inputs, key, plan.episodes, plan.seed, watcher))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within this, torch and Numba use one thread: sums are added up in the same order whoever plays."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    _threads(1, 1)
-    try:
-        yield
-    finally:
-        _threads(*before)
-
-
-def _threads(torchs: int, numbas: int) -> None:
-    torch.set_num_threads(torchs)
-    numba.set_num_threads(numbas)
 
 
 # --- in a process that plays ---
@@ -149,18 +128,11 @@ _playing: list[tuple[TransferPlan, Inputs]] = []
 
 def _begin(folder: Path, plan: TransferPlan) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who began it decides what becomes of it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _threads(1, 1)
+    end_with_parent()
     _playing.append((plan, kept_inputs(plan, folder)))
-
-
-def _end_with_parent() -> None:
-    """Also where that was killed, so that nobody would ever ask for anything."""
-    if (parent := parent_process()) is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _play(key: Key) -> Cell:
     plan, inputs = _playing[0]
-    return play_cell(inputs, key, plan.episodes, plan.seed, Watcher())
+    with limited(1):
+        return play_cell(inputs, key, plan.episodes, plan.seed, Watcher())
