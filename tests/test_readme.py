@@ -21,7 +21,7 @@ from tests.conftest import Corridor
 ROOT = Path(__file__).parents[1]
 ROOMS = (".", "envs", "envs/*", "skills_library", "h_dqn", "benchmarks")
 PAGES = sorted(["envs/USING.md", *(str(path.relative_to(ROOT)) for room in ROOMS for path in ROOT.glob(f"{room}/README.md"))])
-# What a test machine may lack, waits for a person, or needs the frames of the pack, which the preset smoke does not show, is only parsed.
+# What a test machine may lack, waits for a person, or needs the pack's frames, unlike the preset smoke, is only parsed.
 ONLY_PARSED = re.compile(r"minerl|luanti|docker|\bplay\b|\bdoctor\b|\bbench\b|skills (push|pull)\b|--skills multi/")
 
 
