@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # with torch; what only looks a name or a card up does withou
 
     Judge = Callable[[SavedPolicy, SavedPolicy], bool]
 
-__all__ = ["PRETRAINED", "Library", "Overtaken", "Versions", "better", "check_name"]
+__all__ = ["PRETRAINED", "Library", "Overtaken", "Versions", "check_name"]
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -205,8 +205,10 @@ class Library:
         """Keep ``policy`` as the newest version of its name, and current.
 
         ``did_better``: is asked whether the version that is current did better than ``policy`` and so stays current; by default
-        :func:`better`.
+        :func:`skills_library.policy.better`.
         """
+        from skills_library.policy import better
+
         return self.add_together([policy], {policy.name: did_better or better})[policy.name]
 
     def add_together(
@@ -295,13 +297,3 @@ class Library:
         if not self.store.clear(name, index[name]) and self.store.holds_old(name):
             raise SkillError(f"{self.folder / name}: is no version of '{name}', but would be read as '{name}'; move it away first")
         return index.pop(name)
-
-
-def better(one: SavedPolicy, other: SavedPolicy) -> bool:
-    """Whether ``one`` surely does better than ``other`` on the same task: its interval of success lies above the other's."""
-    if len(one.heads) > 1 or len(other.heads) > 1:
-        return False
-    a, b = one.head.card, other.head.card
-    measured = [card.get("measured", {}).get("ci95") for card in (a, b)]
-    same = a.get("task", {}).get("hash") == b.get("task", {}).get("hash")
-    return bool(same and all(measured) and measured[0][0] > measured[1][1])

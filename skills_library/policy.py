@@ -162,6 +162,16 @@ def policy_files(policy: SavedPolicy) -> dict[str, bytes]:
     return {MANIFEST: text, MODEL: model, CARD: card_text(manifest).encode()}
 
 
+def better(one: SavedPolicy, other: SavedPolicy) -> bool:
+    """Whether ``one`` surely does better than ``other`` on the same task: its interval of success lies above the other's."""
+    if len(one.heads) > 1 or len(other.heads) > 1:
+        return False
+    a, b = one.head.card, other.head.card
+    measured = [card.get("measured", {}).get("ci95") for card in (a, b)]
+    same = a.get("task", {}).get("hash") == b.get("task", {}).get("hash")
+    return bool(same and all(measured) and measured[0][0] > measured[1][1])
+
+
 def _head_entry(policy: SavedPolicy, head: PolicyHead) -> dict[str, Any]:
     end = head.termination
     return {

@@ -33,8 +33,8 @@ from h_dqn.experiment.watch import Moment, Stop, Watcher, stop_on_signal
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.files import write_text
 from h_dqn.reading import read_json
-from skills_library.library import Library, Overtaken, better
-from skills_library.policy import SavedPolicy, load_policy
+from skills_library.library import Library, Overtaken
+from skills_library.policy import SavedPolicy, better, load_policy
 from skills_library.skill import Skill
 
 TRAIN, START, SCRATCH = "train", "start.json", "scratch"

@@ -12,8 +12,8 @@ from h_dqn.experiment.agent import agent_of
 from h_dqn.experiment.errors import FOR_PEOPLE
 from h_dqn.experiment.worlds import TaskEnvs
 from h_dqn.statistics import surely_better
-from skills_library.library import Library, better
-from skills_library.policy import SavedPolicy, policy_files
+from skills_library.library import Library
+from skills_library.policy import SavedPolicy, better, policy_files
 from skills_library.skill import Skill
 
 if TYPE_CHECKING:
