@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/h-dqn demo --seed $(SEED)
 
 # One agent through ten tasks, then a page of its life; stopped, the same command goes on where it was. Evaluations are rarer and of
-# fewer episodes than by default, so that it takes eight minutes: no weights are picked by them, so that it learns the same.
+# fewer episodes than by default, so that it takes minutes less: no weights are picked by them, so that it learns the same.
 lifelong: setup
 	$(BIN)/h-dqn lifelong voxel10 --agent library --seed $(SEED) --measure-every 40000 --episodes 20 --end-episodes 50 --go-on
 

@@ -130,9 +130,15 @@ def row_of(name: str, members: Sequence[LoggedRun]) -> dict[str, Any]:
         "area": summary([share_of_area(run.rows, "train_success") for run in members]),
         "evaluated": summary([float(one["success_rate"]) for one in results if "success_rate" in one]),
         "to_95": summary([float(one["env_steps_to_95"]) for one in results if one.get("env_steps_to_95")]),
-        "seconds": summary([run.rows[-1]["seconds"] for run in members if "seconds" in run.rows[-1]]),
+        "seconds": summary([seconds for run in members if (seconds := seconds_of(run)) is not None]),
         "steps": summary([run.rows[-1]["env_steps"] for run in members if "env_steps" in run.rows[-1]]),
     }
+
+
+def seconds_of(run: LoggedRun) -> float | None:
+    """Time to learn: of a run that is over as its result has it, since the rows of a life count it for each stage alone."""
+    found = (run.result or {}).get("seconds", run.rows[-1].get("seconds"))
+    return None if found is None else float(found)
 
 
 def run_row(name: str, run: LoggedRun) -> dict[str, Any]:
@@ -140,6 +146,6 @@ def run_row(name: str, run: LoggedRun) -> dict[str, Any]:
     result, last = run.result or {}, run.rows[-1]
     return {
         "folder": str(run.folder), "arm": name, "seed": run.plan.get("seed"), "env_steps": last.get("env_steps"),
-        "seconds": last.get("seconds"), "level": level(run.rows, "train_success"), "success": result.get("success_rate"),
+        "seconds": seconds_of(run), "level": level(run.rows, "train_success"), "success": result.get("success_rate"),
         "ci95": result.get("ci95"),
     }  # fmt: skip
