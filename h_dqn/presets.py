@@ -5,9 +5,9 @@ from h_dqn.config import Config, change
 ABOUT = {
     "fast": "what learns soonest on two cores; for episodes of up to sixty steps, in rooms of any shape",
     "long": "the same for episodes of about a hundred steps, such as three_rooms",
-    "life": "what sequences of tasks are lived through by (h-dqn lifelong): short phases, goals that chance seldom finds",
     "paper": "as Tessler et al. 2017: Nature network, four frames of 84x84, replay, RMSProp; slow",
     "small": "small pictures and a small network, for tasks that reward nothing but the goal",
+    "life": "what sequences of tasks are lived through by (h-dqn lifelong): short phases, goals that chance seldom finds",
     "smoke": "seconds, to see that all parts work together; learns nothing",
     "smoke_replay": "the same with the learner dqn",
 }
@@ -28,7 +28,6 @@ SMOKE: Config = change(
 PRESETS: dict[str, Config] = {
     "fast": Config(),
     "long": change(Config(), env_steps=900_000, discount=0.985, initial_value=-20 / 3, deliberation_cost=0.5, success_memory=0.2),
-    "life": change(Config(), success_memory=0.2, epochs=2),
     "paper": change(
         Config(),
         env_steps=200_000,
@@ -81,6 +80,7 @@ PRESETS: dict[str, Config] = {
         epsilon_decisions=20_000,
         capacity=20_000,
     ),
+    "life": change(Config(), success_memory=0.2, epochs=2),
     "smoke": SMOKE,
     "smoke_replay": change(
         SMOKE,

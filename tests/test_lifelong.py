@@ -14,6 +14,7 @@ import torch
 from benchmarks import lifelong as benchmark
 from envs.sequence import Phase
 from envs.task_file import load_task
+from h_dqn.config import to_json
 from h_dqn.continual.config import ContinualConfig
 from h_dqn.experiment.errors import UserError
 from h_dqn.experiment.lifelong import Lifelong
@@ -144,6 +145,12 @@ def test_the_command(tiny: Path, capsys: Capture) -> None:
     line = "--preset smoke --measure-every 64 --episodes 2 --end-episodes 2 --name x --regime hidden --json"
     assert h_dqn(f"lifelong {tiny} {line}") == 0
     assert last_json(capsys)["env_steps"] == 320
+
+
+def test_the_command_has_the_settings_of_its_own_preset() -> None:
+    from h_dqn.cli import parse
+
+    assert to_json(parse(["lifelong", "voxel10"]).config) == to_json(PRESETS["life"]) != to_json(PRESETS["fast"])
 
 
 # --- whether a sequence is a test ---

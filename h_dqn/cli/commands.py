@@ -162,7 +162,7 @@ def complete(kind: type, arguments: list[str]) -> type:
         from h_dqn.experiment.training import preset
 
         learner = named("learner", arguments)
-        parts["config"] = narrowed(preset(named("preset", arguments) or "fast", **({"learner": learner} if learner else {})))
+        parts["config"] = narrowed(preset(named("preset", arguments) or kind.preset, **({"learner": learner} if learner else {})))
     if hasattr(kind, "world"):
         from envs.registry import WORLDS
         from h_dqn.experiment.place import VOXEL, Place
