@@ -120,7 +120,7 @@ BAD = {
     "unknown skill": ("train controller two_rooms --skills fly", ["unknown skill 'fly'"]),
     "no run": ("evaluate /nowhere/at/all --task navigation1", ["/nowhere/at/all: no run is kept here"]),
     "unknown agent": ("evaluate nothing --task navigation1", ["unknown skill 'nothing'"]),
-    "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, life, long, paper"]),
+    "unknown preset": ("train skill navigation1 --preset quick", ["unknown preset 'quick'", "fast, long, paper"]),
     "unknown preset, other form": ("train skill navigation1 --preset=quick", ["unknown preset 'quick'"]),
     "existing run": ("train skill navigation1 --name ctl", ["runs/ctl exists already"]),
     "no episodes": ("train skill navigation1 --episodes 0", ["--episodes must be from 1"]),

@@ -24,7 +24,11 @@ def run(folder: Path, script: str, *arguments: str) -> str:
 
 
 def test_transfer_is_a_table(tmp_path: Path) -> None:
-    said = run(tmp_path, "evaluate_transfer.py", "--tasks", "navigation1", "nowhere", "pickup", "--episodes", "8").splitlines()
+    said = run(
+        tmp_path,
+        "evaluate_transfer.py",
+        *["--skills", "navigation1", "--tasks", "navigation1", "nowhere", "pickup", "--episodes", "8"],
+    ).splitlines()
     assert [line.split()[:2] for line in said] == [["navigation1", task] for task in ("navigation1", "nowhere", "pickup")]
     assert "%  (" in said[0]
     assert "unknown task 'nowhere'" in said[1]

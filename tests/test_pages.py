@@ -211,6 +211,7 @@ def test_explain_in_a_browser(browser: Any, explained: Path) -> None:
     page.locator("#lasso").click()
     page.locator("#clear").click()
     # The film: along the episode and on its slider.
+    page.locator("#time").fill("0")
     place = opened.text("#where")
     page.keyboard.press("ArrowRight")
     assert opened.text("#where") != place
@@ -359,6 +360,9 @@ def test_explain_in_firefox(firefox: Firefox, explained: Path) -> None:
     assert 0 < shown()[0] < every
     firefox.press("\ue00c")  # escape
     assert shown() == [every, every]
+    firefox.run(
+        "(() => { const e = document.getElementById('time'); e.value = 0; e.dispatchEvent(new Event('input')); return 0; })()"
+    )
     place = firefox.run("document.getElementById('where').textContent")
     firefox.press("\ue014")  # to the right, along the film
     assert firefox.run("document.getElementById('where').textContent") != place

@@ -78,7 +78,7 @@ COMMANDS: Mapping[str, Verb | Group] = {
     ),
     "lifelong": Verb("Let one agent live through a sequence of tasks, evaluated on all of them.", "lifelong", "Lifelong"),
     "distill": Verb("Distil several skills into one network with a head for each.", "distill", "Distill"),
-    "transfer": Verb("Find out which skill helps where, without training and as a start.", "transfer", "Transfer"),
+    "transfer": Verb("Find out which skill helps where, without training and, on request, as a start.", "transfer", "Transfer"),
     "resume": Verb("Go on with whatever was stopped, exactly where it was saved.", "runs", "Resume"),
     "runs": Group(
         "The runs: list or show them.",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Switch, argument, optional
+from h_dqn.cli.flags import Folder, JsonFlags, LibraryFlags, Names, OptionalName, Switch, optional
 from h_dqn.cli.output import ProgressBar, emit_json, hint, percent, show
+from h_dqn.cli.presets import Preset
 from h_dqn.cli.terminal import visible
 from h_dqn.experiment.transfer import TrainingPlan, TransferPlan, new_transfer
 
@@ -51,8 +52,7 @@ class Transfer(JsonFlags, LibraryFlags):
     """also measure how many steps a start from a skill saves"""
     seeds: int = TrainingPlan.seeds
     """with --train: runs of each kind, of which the median is told"""
-    preset: Annotated[str, argument("NAME")] = TrainingPlan.preset
-    """with --train: settings of all runs (see: h-dqn train skill --help)"""
+    preset: Preset = TrainingPlan.preset
     env_steps: int = TrainingPlan.env_steps
     """with --train: environment steps after which a run is given up (0: those of the preset)"""
     controllers: Annotated[tuple[str, ...], optional("FOLDER ...")] = ()
