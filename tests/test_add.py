@@ -26,9 +26,10 @@ from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
 from h_dqn.settings import ConfigError
 from skills_library.library import Library
-from skills_library.policy import policy_files
+from skills_library.policy import SavedPolicy, policy_files
 from skills_library.share import take
-from tests.helpers import ROOM, Capture, last_json, policy_of, toml_of
+from skills_library.skill import Skill
+from tests.helpers import ROOM, Capture, last_json, policy_of, saved_policy, toml_of
 from tests.helpers import h_dqn as command
 
 # The network is another than the one that comes with the package, which sees other frames than the preset smoke.
@@ -145,6 +146,26 @@ def test_where_an_old_head_would_lose_the_network_stays_as_it_was(rooms: Path, m
     assert result["multi"].endswith("would be 2.0% below its own network, and at most 1.0% are allowed")
     assert library().current("own") == before
     assert "second" in library().names()  # with its own network
+
+
+def test_a_head_may_lose_what_it_had_lost_when_it_was_first_taught(in_tmp: Path) -> None:
+    def measured(policy: SavedPolicy, *success: float) -> SavedPolicy:
+        pairs = zip(policy.heads, success, strict=True)
+        heads = tuple(replace(head, card={**head.card, "measured": {"success_rate": rate}}) for head, rate in pairs)
+        return replace(policy, heads=heads)
+
+    kept, networks = library(), []
+    for number, success in enumerate(((0.85, 0.93), (0.7, 0.93))):  # then the first one has lost more
+        network = saved_policy("own", 6)
+        one, two = (replace(network.heads[0], name=f"own/{name}", first=3 * at) for at, name in enumerate(("a", "b")))
+        with torch.no_grad():
+            network.network.head.get_parameter("weight").add_(number)
+        networks.append(measured(replace(network, heads=(one, two)), *success))
+        kept.add(networks[-1])
+    who = [Skill(policy, policy.head) for policy in (measured(saved_policy(name), 0.9) for name in ("a", "b", "new"))]
+    found = multi.had_lost(kept, "own", who, networks[-1])
+    assert found == {"a": pytest.approx(0.05), "b": 0.0, "new": 0.0}
+    assert set(multi.had_lost(kept, "own", who, None).values()) == {0.0}
 
 
 def test_another_process_came_between(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
