@@ -26,17 +26,18 @@ from h_dqn.experiment.training import preset
 from h_dqn.experiment.watch import Watcher
 from h_dqn.settings import ConfigError
 from skills_library.library import Library
-from skills_library.policy import policy_files
+from skills_library.policy import SavedPolicy, policy_files
 from skills_library.share import take
-from tests.helpers import ROOM, Capture, last_json, policy_of, toml_of
+from skills_library.skill import Skill
+from tests.helpers import ROOM, Capture, last_json, policy_of, saved_policy, toml_of
 from tests.helpers import h_dqn as command
 
+# The network is another than the one that comes with the package, which sees other frames than the preset smoke.
 SMOKE: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "until": 0.5, "episodes": 20}
 EASY = GateConfig(bar=0.0)
-QUICK = MultiConfig(distil_steps=64, head_episodes=8, may_lose=1.0, attempts=1)
-LINE = (
-    "--multi own --preset smoke --num-envs 16 --bar 0 --episodes 20 --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
-)
+QUICK = MultiConfig("own", distil_steps=64, head_episodes=8, may_lose=1.0, attempts=1)
+SMALL = "--preset smoke --num-envs 16 --bar 0 --episodes 20"
+LINE = f"{SMALL} --multi own --distil-steps 64 --head-episodes 8 --may-lose 1 --attempts 1"
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_skills_are_added_one_after_another(rooms: Path) -> None:
         assert result["heads"][task]["before"] is None
         assert result["multi"] == ""
         kept = library()
-        assert len(kept.policy("multi").heads) == number
-        assert len(kept.index()["multi"].ids) == number
+        assert len(kept.policy("own").heads) == number
+        assert len(kept.index()["own"].ids) == number
         assert kept.policy(task).head.card["measured"]["episodes"] == 20
     assert not [one for name in library().names() for one in library().verify(name) if one["problem"]]
     assert result["heads"]["first"]["before"] is not None
@@ -139,12 +140,32 @@ def test_a_task_that_cannot_be_solved_in_time_is_refused_before_anything(rooms: 
 
 def test_where_an_old_head_would_lose_the_network_stays_as_it_was(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add("first")
-    before = library().current("multi")
+    before = library().current("own")
     monkeypatch.setattr("h_dqn.experiment.multi.lost", lambda original, now: 0.02)
-    result = add("second", multi=MultiConfig(distil_steps=64, head_episodes=8, attempts=2))
+    result = add("second", multi=MultiConfig("own", distil_steps=64, head_episodes=8, attempts=2))
     assert result["multi"].endswith("would be 2.0% below its own network, and at most 1.0% are allowed")
-    assert library().current("multi") == before
+    assert library().current("own") == before
     assert "second" in library().names()  # with its own network
+
+
+def test_a_head_may_lose_what_it_had_lost_when_it_was_first_taught(in_tmp: Path) -> None:
+    def measured(policy: SavedPolicy, *success: float) -> SavedPolicy:
+        pairs = zip(policy.heads, success, strict=True)
+        heads = tuple(replace(head, card={**head.card, "measured": {"success_rate": rate}}) for head, rate in pairs)
+        return replace(policy, heads=heads)
+
+    kept, networks = library(), []
+    for number, success in enumerate(((0.85, 0.93), (0.7, 0.93))):  # then the first one has lost more
+        network = saved_policy("own", 6)
+        one, two = (replace(network.heads[0], name=f"own/{name}", first=3 * at) for at, name in enumerate(("a", "b")))
+        with torch.no_grad():
+            network.network.head.get_parameter("weight").add_(number)
+        networks.append(measured(replace(network, heads=(one, two)), *success))
+        kept.add(networks[-1])
+    who = [Skill(policy, policy.head) for policy in (measured(saved_policy(name), 0.9) for name in ("a", "b", "new"))]
+    found = multi.had_lost(kept, "own", who, networks[-1])
+    assert found == {"a": pytest.approx(0.05), "b": 0.0, "new": 0.0}
+    assert set(multi.had_lost(kept, "own", who, None).values()) == {0.0}
 
 
 def test_another_process_came_between(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,15 +186,15 @@ def test_another_process_came_between(rooms: Path, monkeypatch: pytest.MonkeyPat
     result = add("first", watcher=told)
     assert any("another process has changed the library" in line for line in told.lines)
     assert set(result["heads"]) == {"first", "second"}
-    assert len(library().policy("multi").heads) == 2
-    assert len(library().index()["multi"].ids) == 2
+    assert len(library().policy("own").heads) == 2
+    assert len(library().index()["own"].ids) == 2
 
 
 def test_a_skill_that_sees_otherwise_stays_outside_of_the_network(rooms: Path) -> None:
     add("first")
     result = add("second", stack=2)
-    assert result["multi"].startswith("'second' sees 2 frames of 40x32, 'multi' a frame of 40x32; --multi")
-    assert {"first", "second", "multi"} == set(library().names())
+    assert result["multi"].startswith("'second' sees 2 frames of 40x32, 'own' a frame of 40x32; --multi")
+    assert {"first", "second", "own"} == set(library().names())
 
 
 @pytest.mark.parametrize("pays", [True, False])
@@ -225,7 +246,7 @@ def test_an_addition_that_was_stopped_goes_on(rooms: Path, monkeypatch: pytest.M
     Path("first.toml").unlink()
     assert not Path("skills").exists()
     assert resume(Path("runs/add-first-s1")).learn()["skill"]["episodes"] == 20
-    assert set(Library(Path("skills")).index()) == {"first", "multi"}
+    assert set(Library(Path("skills")).index()) == {"first", "own"}
 
 
 def test_from_the_command_line(rooms: Path, capsys: Capture) -> None:

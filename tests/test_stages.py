@@ -105,7 +105,7 @@ def test_made_tasks_are_tasks_each_its_own() -> None:
 
 HOW: dict[str, Any] = {"preset": "smoke", "num_envs": 16, "env_steps": 512, "until": 0.01, "give_up": 1.0, "episodes": 8}
 QUICK: dict[str, Any] = {
-    "gate": GateConfig(bar=0.0), "multi": MultiConfig(distil_steps=64, head_episodes=4, may_lose=1.0),
+    "gate": GateConfig(bar=0.0), "multi": MultiConfig("own", distil_steps=64, head_episodes=4, may_lose=1.0),
 }  # fmt: skip
 SMALL = """
 title = "Fetch the key, then stand on the pad"
@@ -150,9 +150,9 @@ def test_stages_are_learned_then_found(room: Path, monkeypatch: pytest.MonkeyPat
     library, told = Library(Path("skills"), shipped=Path("none")), Told()
     result = h_dqn.add_skill("room.toml", library, watcher=told, **HOW, **QUICK)
     assert [one["origin"] for one in result["stages"].values()] == ["learned", "learned"]
-    assert [one["option"] for one in result["stages"].values()] == ["multi/room-1", "multi/room-2"]
+    assert [one["option"] for one in result["stages"].values()] == ["own/room-1", "own/room-2"]
     assert [one["about"] for one in result["stages"].values()] == ["carry the key", "go to the pad"]
-    assert set(library.names()) == {"room-1", "room-2", "multi"}
+    assert set(library.names()) == {"room-1", "room-2", "own"}
     assert (
         json.loads(Path("runs/add-room-s1/controller/run.json").read_text())["plan"]["config"]["learner"]["exploration"][
             "skill_share"
@@ -160,7 +160,7 @@ def test_stages_are_learned_then_found(room: Path, monkeypatch: pytest.MonkeyPat
         == 0.5
     )
     assert any("stage 1 of 2, carry the key: nobody does it; it is learned" in line for line in told.lines)
-    assert any("now the controller, which may choose multi/room-1, multi/room-2" in line for line in told.lines)
+    assert any("now the controller, which may choose own/room-1, own/room-2" in line for line in told.lines)
     own = library.skill("room-2")
     assert read_task(own.card["task"]["text"], "x").begin == 1  # it has kept where it begins
     # Once they are there, another task of the same stages finds them.
@@ -169,7 +169,7 @@ def test_stages_are_learned_then_found(room: Path, monkeypatch: pytest.MonkeyPat
     Path("again.toml").write_text(SMALL)
     result = h_dqn.add_skill("again.toml", library, **HOW, **QUICK)
     assert [one["origin"] for one in result["stages"].values()] == ["library", "library"]
-    assert set(library.names()) == {"room-1", "room-2", "multi"}
+    assert set(library.names()) == {"room-1", "room-2", "own"}
 
 
 def test_work_in_stages_goes_on_where_it_was(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
